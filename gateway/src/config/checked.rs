@@ -1,0 +1,334 @@
+//! The configuration as it is meant: every number in bounds, every name resolved, every path absolute.
+//!
+//! Nothing behind this file sees a string that still has to be understood. What is named here was checked to
+//! exist and to agree with the rest of the file; what is *inside* the named files (PEM, CRL, policy) was not:
+//! that is the work of the snapshot.
+
+use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::HeaderName;
+
+use super::values::{
+    ByteSize, Host, HostPattern, IpPrefix, LabelId, LabelSet, MethodSet, Name, RoutePrefix,
+};
+use super::values::{Template, Tenant, ZoneId};
+
+/// One whole configuration file, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file that this was read from; absolute when it came from [`load`](super::load).
+    pub file: PathBuf,
+    /// Process-wide settings.
+    pub server: Server,
+    /// At least one, with unique names and addresses, in the order of the file.
+    pub listeners: Vec<Listener>,
+    /// Sorted by name; a [`ZoneId`] is an index into this.
+    pub zones: Vec<Zone>,
+    /// Lowest first; at least one, at most 64, unique; a [`LabelId`] is an index into this.
+    pub labels: Vec<Name>,
+    /// Which labels a zone may reach.
+    pub matrix: Matrix,
+    /// How a certificate becomes a policy subject.
+    pub identity: Identity,
+    /// At least one; names unique, no host claimed twice.
+    pub applications: Vec<Application>,
+    /// Where model and rules lie.
+    pub policy: Policy,
+    /// Request rates.
+    pub limits: Limits,
+    /// The tamper-evident log.
+    pub audit: Audit,
+    /// Absent: no access log is written.
+    pub access_log: Option<AccessLog>,
+    /// Absent: no admin and metrics endpoint is opened.
+    pub admin: Option<Admin>,
+}
+
+impl Config {
+    /// The zone that an id of this configuration stands for; `None` only for an id of another configuration.
+    #[must_use]
+    pub fn zone(&self, id: ZoneId) -> Option<&Zone> {
+        self.zones.get(usize::from(id.index()))
+    }
+
+    /// The name of a label of this configuration; `None` only for an id of another configuration.
+    #[must_use]
+    pub fn label(&self, id: LabelId) -> Option<&Name> {
+        self.labels.get(usize::from(id.index()))
+    }
+}
+
+/// `[server]`: what belongs to the process and not to a listener.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Worker threads, 1 to 64.
+    pub threads: NonZeroUsize,
+    /// Folder of the upgrade socket and the pid file; it may not exist yet (create it with mode 0700).
+    pub run_dir: PathBuf,
+    /// How long a graceful stop waits for requests in flight; zero cuts them at once.
+    pub drain: Duration,
+}
+
+/// One `[[listeners]]`: an address, who may speak there and how much at most.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Unique; names the listener in metrics and in the audit record.
+    pub name: Name,
+    /// Unique; port 0 asks the system for a free port.
+    pub address: SocketAddr,
+    /// Zone of a client that no prefix of a zone covers; `None`: such a client is refused.
+    pub zone: Option<ZoneId>,
+    /// Whether a client may come without a certificate.
+    pub client_authentication: ClientAuthentication,
+    /// PEM bundle of the authorities that sign clients.
+    pub client_ca: PathBuf,
+    /// PEM or DER revocation lists of these authorities; may be empty.
+    pub crls: Vec<PathBuf>,
+    /// Oldest TLS version that is spoken.
+    pub tls_min: TlsVersion,
+    /// From accept to the end of the handshake.
+    pub handshake_timeout: Duration,
+    /// Handshakes under way at once.
+    pub handshakes_max: NonZeroU32,
+    /// From the first byte of a request to the end of its head.
+    pub header_timeout: Duration,
+    /// How long a kept-alive connection may be silent between two requests.
+    pub idle_timeout: Duration,
+    /// Header fields in a request.
+    pub headers_max: NonZeroU32,
+    /// Bytes of a whole request head.
+    pub header_bytes_max: ByteSize,
+    /// At least one; no host pattern stands twice in one listener.
+    pub certificates: Vec<ServerCertificate>,
+}
+
+/// Whether a client must show a certificate. One that it does show is always verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuthentication {
+    /// The handshake fails without a valid certificate.
+    Required,
+    /// A client without one is the subject [`ANONYMOUS_SUBJECT`].
+    Optional,
+}
+
+/// Policy subject of a client without a certificate, where a listener lets it in.
+pub const ANONYMOUS_SUBJECT: &str = "anonymous";
+
+/// A TLS protocol version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// RFC 5246, with the suites that have forward secrecy only.
+    Tls12,
+    /// RFC 8446.
+    Tls13,
+}
+
+/// One `[[listeners.certificates]]`: what we show to clients that ask for one of its hosts.
+#[derive(Clone, Debug)]
+pub struct ServerCertificate {
+    /// SNI names that it serves; at least one.
+    pub hosts: Vec<HostPattern>,
+    /// PEM chain, leaf first.
+    pub chain: PathBuf,
+    /// PEM private key of the leaf.
+    pub key: PathBuf,
+}
+
+/// One line of `[zones]`.
+#[derive(Clone, Debug)]
+pub struct Zone {
+    /// Unique.
+    pub name: Name,
+    /// No prefix stands twice in the whole configuration; a longer one wins over a shorter one. May be empty:
+    /// such a zone is only reached as the zone of a listener.
+    pub prefixes: Vec<IpPrefix>,
+}
+
+/// `[matrix]`: zone × label → may reach. What is not named is refused.
+#[derive(Clone, Debug)]
+pub struct Matrix {
+    pub(super) reachable: Vec<LabelSet>,
+}
+
+impl Matrix {
+    /// Whether clients in `zone` may reach what carries `label`. Ids of another configuration: no.
+    #[must_use]
+    pub fn allows(&self, zone: ZoneId, label: LabelId) -> bool {
+        self.reachable(zone).contains(label)
+    }
+
+    /// All labels that `zone` may reach; empty for an id of another configuration.
+    #[must_use]
+    pub fn reachable(&self, zone: ZoneId) -> LabelSet {
+        self.reachable
+            .get(usize::from(zone.index()))
+            .copied()
+            .unwrap_or_default()
+    }
+}
+
+/// `[identity]`: from certificate to subject.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Gives the policy subject; a certificate for which it gives nothing has no usable name and is refused.
+    pub subject: Template,
+}
+
+/// One `[[applications]]`: a tenant's workload.
+#[derive(Clone, Debug)]
+pub struct Application {
+    /// Unique; names the application in metrics and in the audit record.
+    pub name: Name,
+    /// The Casbin domain.
+    pub tenant: Tenant,
+    /// What Host, `:authority` and SNI must be; at least one; each covered by a certificate of some listener.
+    pub hosts: Vec<Host>,
+    /// Label of routes that name none; already filled into [`Route::label`].
+    pub label: LabelId,
+    /// Bytes of a request body; zero: no body at all.
+    pub request_body_max: ByteSize,
+    /// How an upstream is chosen.
+    pub balance: Balance,
+    /// TCP and TLS to the upstream.
+    pub connect_timeout: Duration,
+    /// Longest wait for the next bytes of the upstream.
+    pub read_timeout: Duration,
+    /// Longest wait for the upstream to take the next bytes.
+    pub write_timeout: Duration,
+    /// Set on every request towards the application, in the order of the names.
+    pub headers: Vec<HeaderRule>,
+    /// At least one, longest prefix first; of two with one prefix, no method is in both.
+    pub routes: Vec<Route>,
+    /// At least one, no address twice.
+    pub upstreams: Vec<Upstream>,
+    /// `None`: upstreams are spoken to in plain HTTP.
+    pub upstream_tls: Option<UpstreamTls>,
+    /// When an upstream is taken out and when it is tried again.
+    pub health: Health,
+}
+
+/// How an upstream is chosen among the healthy ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Balance {
+    /// One after another.
+    RoundRobin,
+    /// The one with the fewest requests in flight.
+    LeastConnections,
+}
+
+/// One header that we set towards the application.
+#[derive(Clone, Debug)]
+pub struct HeaderRule {
+    /// Never a hop-by-hop or framing field, nor Host.
+    pub name: HeaderName,
+    /// Its value, from the fields of the identity.
+    pub value: Template,
+}
+
+/// One `[[applications.routes]]`.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Matches whole segments of the canonical path.
+    pub prefix: RoutePrefix,
+    /// Never empty.
+    pub methods: MethodSet,
+    /// Its own label or the application's.
+    pub label: LabelId,
+}
+
+/// One `[[applications.upstreams]]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// Where it listens; the port is never zero.
+    pub address: SocketAddr,
+}
+
+/// `[applications.upstream_tls]`: what an upstream must prove, and what we show to it.
+#[derive(Clone, Debug)]
+pub struct UpstreamTls {
+    /// PEM bundle of the authorities that sign upstreams.
+    pub ca: PathBuf,
+    /// SNI that we send and SAN that its certificate must carry.
+    pub server_name: Host,
+    /// `None`: we show no certificate.
+    pub client: Option<ClientCertificate>,
+}
+
+/// The certificate that we show to an upstream.
+#[derive(Clone, Debug)]
+pub struct ClientCertificate {
+    /// PEM chain, leaf first.
+    pub chain: PathBuf,
+    /// PEM private key of the leaf.
+    pub key: PathBuf,
+}
+
+/// `[applications.health]`: passive health.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Failures in a row that take an upstream out.
+    pub failures: NonZeroU32,
+    /// How long it stays out before one request may try it again.
+    pub retry_after: Duration,
+}
+
+/// `[policy]`: where the Casbin files lie.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Casbin model.
+    pub model: PathBuf,
+    /// Casbin rules, CSV.
+    pub rules: PathBuf,
+}
+
+/// `[limits]`: request rates; `None` is no limit of that kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// For each policy subject.
+    pub identity: Option<Rate>,
+    /// For each client address (IPv6: each /64).
+    pub source: Option<Rate>,
+}
+
+/// So many requests in so long a time, with so large a burst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Requests in each [`per`](Self::per).
+    pub requests: NonZeroU32,
+    /// Never zero.
+    pub per: Duration,
+    /// Requests that may come at once after a silence; at least 1.
+    pub burst: NonZeroU32,
+}
+
+/// `[audit]`: the tamper-evident log.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    /// Folder of the segments; it may not exist yet (create it with mode 0700).
+    pub folder: PathBuf,
+    /// Records that may wait for the disk; more are refused, and with them their requests.
+    pub queue: NonZeroU32,
+    /// Bytes after which a segment is closed and the next begun.
+    pub segment: ByteSize,
+    /// Longest time that a record waits for others to be synced with.
+    pub flush: Duration,
+}
+
+/// `[access_log]`: one JSON line a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessLog {
+    /// The standard output of the process.
+    Stdout,
+    /// A file, appended to, opened again on SIGUSR1.
+    File(PathBuf),
+}
+
+/// `[admin]`: metrics and health of the gateway itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// A loopback address, or one that the operator exposed on purpose.
+    pub address: SocketAddr,
+}

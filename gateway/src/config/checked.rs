@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::values::{
+use crate::config::values::{
     ByteSize, Host, HostPattern, IpPrefix, LabelId, LabelSet, MethodSet, Name, RoutePrefix,
 };
-use super::values::{Template, Tenant, ZoneId};
+use crate::config::values::{Template, Tenant, ZoneId};
 
 /// One whole configuration file, checked.
 #[derive(Clone, Debug)]

@@ -5,9 +5,26 @@
 //! This module reads the TOML file alone. It asks whether the named files exist; what is in them is loaded and
 //! checked when the snapshot is built.
 
+mod bounds;
+mod check;
 mod checked;
+mod file;
+mod keys;
 mod problem;
+mod reference;
+mod shape;
+#[cfg(test)]
+mod tests;
 mod values;
+
+use std::io::Read;
+use std::path::Path;
+
+use serde::Deserialize;
+use toml::de::{DeTable, Deserializer};
+
+use check::{Look, look_on_disk};
+use problem::Report;
 
 pub use checked::{
     ANONYMOUS_SUBJECT, AccessLog, Admin, Application, Audit, Balance, ClientAuthentication,
@@ -15,7 +32,118 @@ pub use checked::{
     Rate, Route, Server, ServerCertificate, TlsVersion, Upstream, UpstreamTls, Zone,
 };
 pub use problem::{ConfigErrors, Fault, Problem};
+pub use reference::reference;
 pub use values::{
     ByteSize, Host, HostPattern, IpPrefix, LabelId, LabelSet, Method, MethodSet, Name, RoutePrefix,
     Template, Tenant, ZoneId,
 };
+
+/// Reads and checks a configuration file. Relative paths in it start at its own folder.
+///
+/// # Errors
+/// The file cannot be read or is larger than 16 MiB, is not UTF-8 or not TOML, or does not make sense: every
+/// problem that was found, in the order of the file.
+pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
+    let alone = |problem| ConfigErrors::new(vec![problem]);
+    let text = read(path).map_err(alone)?;
+    let absolute = std::path::absolute(path).map_err(|error| alone(unreadable(path, &error)))?;
+    let folder = absolute.parent().unwrap_or(&absolute);
+    let config = parse_looking(path, folder, &text, look_on_disk).map_err(ConfigErrors::new)?;
+    Ok(Config {
+        file: absolute,
+        ..config
+    })
+}
+
+/// Checks the text of a configuration file. `name` stands in front of each problem, and relative paths start at
+/// its folder; the files that the text names are looked for on disk.
+///
+/// # Errors
+/// Every problem that was found, in the order of the file.
+pub fn parse(name: &Path, text: &str) -> Result<Config, Vec<Problem>> {
+    let folder = name.parent().unwrap_or(Path::new(""));
+    parse_looking(name, folder, text, look_on_disk)
+}
+
+fn parse_looking(
+    name: &Path,
+    folder: &Path,
+    text: &str,
+    look: Look,
+) -> Result<Config, Vec<Problem>> {
+    let mut report = Report::new(name, text);
+    let (mut document, mistakes) = DeTable::parse_recoverable(text);
+    for mistake in &mistakes {
+        report.add(start(mistake), syntax(mistake));
+    }
+    if !report.is_empty() {
+        return Err(report.finish()); // what follows a mistake of syntax is guesswork
+    }
+    shape::prune(document.get_mut(), &mut report);
+    let config = match file::File::deserialize(Deserializer::from(document)) {
+        Ok(file) => check::check(name, folder, &file, look, &mut report),
+        Err(mistake) => {
+            report.add(start(&mistake), syntax(&mistake));
+            None
+        }
+    };
+    match config {
+        Some(config) if report.is_empty() => Ok(config),
+        Some(_) | None => Err(report.finish()),
+    }
+}
+
+fn start(mistake: &toml::de::Error) -> usize {
+    mistake.span().map_or(0, |span| span.start)
+}
+
+fn syntax(mistake: &toml::de::Error) -> Fault {
+    let what = format!("this is not TOML: {}", mistake.message());
+    Fault::new(what, "correct it here or in the line above")
+}
+
+fn read(path: &Path) -> Result<String, Problem> {
+    let file = std::fs::File::open(path).map_err(|error| unreadable(path, &error))?;
+    let mut bytes = Vec::new();
+    let mut most = file.take(bounds::FILE_BYTES_MAX.saturating_add(1));
+    most.read_to_end(&mut bytes)
+        .map_err(|error| unreadable(path, &error))?;
+    if u64::try_from(bytes.len()).map_or(true, |bytes| bytes > bounds::FILE_BYTES_MAX) {
+        let most = ByteSize::of(bounds::FILE_BYTES_MAX);
+        let what = format!("the file is larger than {most}");
+        return Err(whole_file(path, &what, "name a configuration file"));
+    }
+    String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))
+}
+
+fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Problem {
+    let valid = error.utf8_error().valid_up_to();
+    let text = String::from_utf8_lossy(error.as_bytes().get(..valid).unwrap_or_default());
+    let (line, column) = problem::line_and_column(&text, valid);
+    let problem = whole_file(path, "this is not UTF-8", "save the file as UTF-8");
+    Problem {
+        line,
+        column,
+        ..problem
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
+    let what = format!("the file cannot be read: {error}");
+    whole_file(
+        path,
+        &what,
+        "name a file that the user that runs the gateway can read",
+    )
+}
+
+fn whole_file(path: &Path, what: &str, fix: &str) -> Problem {
+    let fault = Fault::new(what, fix);
+    Problem {
+        file: path.to_owned(),
+        line: 0,
+        column: 0,
+        what: fault.what,
+        fix: fault.fix,
+    }
+}

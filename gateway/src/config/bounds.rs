@@ -1,0 +1,128 @@
+//! Every bound and default of the configuration, each once; `keys` documents them, `check` enforces them.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use super::values::{ByteSize, LABELS_MAX};
+
+/// What a number may be, both ends included, and what it is when the file does not say.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds<T> {
+    pub(super) min: T,
+    pub(super) max: T,
+    /// `None`: it must be written, or its absence means something else.
+    pub(super) default: Option<T>,
+}
+
+impl<T: Copy + PartialOrd> Bounds<T> {
+    /// Whether the number may be used.
+    pub(super) fn hold(&self, number: T) -> bool {
+        self.min <= number && number <= self.max
+    }
+
+    /// What stands in for a number that is not written, or that was reported.
+    pub(super) fn fallback(&self) -> T {
+        self.default.unwrap_or(self.min)
+    }
+}
+
+const fn time(min_ms: u64, max_ms: u64, default_ms: u64) -> Bounds<Duration> {
+    Bounds {
+        min: Duration::from_millis(min_ms),
+        max: Duration::from_millis(max_ms),
+        default: Some(Duration::from_millis(default_ms)),
+    }
+}
+
+const fn size(min: u64, max: u64, default: u64) -> Bounds<ByteSize> {
+    Bounds {
+        min: ByteSize::of(min),
+        max: ByteSize::of(max),
+        default: Some(ByteSize::of(default)),
+    }
+}
+
+const fn count(max: u32, default: Option<u32>) -> Bounds<NonZeroU32> {
+    Bounds {
+        min: NonZeroU32::MIN,
+        max: non_zero(max),
+        default: match default {
+            Some(number) => Some(non_zero(number)),
+            None => None,
+        },
+    }
+}
+
+const fn non_zero(number: u32) -> NonZeroU32 {
+    match NonZeroU32::new(number) {
+        Some(number) => number,
+        None => NonZeroU32::MIN,
+    }
+}
+
+const SECOND_MS: u64 = 1_000;
+const MINUTE_MS: u64 = 60 * SECOND_MS;
+const HOUR_MS: u64 = 60 * MINUTE_MS;
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+pub(super) const THREADS: Bounds<NonZeroU32> = count(64, None);
+pub(super) const DRAIN: Bounds<Duration> = time(0, HOUR_MS, 30 * SECOND_MS);
+
+pub(super) const HANDSHAKE_TIMEOUT: Bounds<Duration> = time(100, MINUTE_MS, 5 * SECOND_MS);
+pub(super) const HANDSHAKES_MAX: Bounds<NonZeroU32> = count(65_536, Some(256));
+pub(super) const HEADER_TIMEOUT: Bounds<Duration> = time(100, 5 * MINUTE_MS, 10 * SECOND_MS);
+pub(super) const IDLE_TIMEOUT: Bounds<Duration> = time(SECOND_MS, HOUR_MS, MINUTE_MS);
+/// The HTTP/1 parser underneath has room for 256 fields.
+pub(super) const HEADERS_MAX: Bounds<NonZeroU32> = count(256, Some(100));
+pub(super) const HEADER_BYTES_MAX: Bounds<ByteSize> = size(KIB, 512 * KIB, 32 * KIB);
+
+pub(super) const REQUEST_BODY_MAX: Bounds<ByteSize> = size(0, 64 * GIB, 16 * MIB);
+pub(super) const CONNECT_TIMEOUT: Bounds<Duration> = time(10, MINUTE_MS, 2 * SECOND_MS);
+pub(super) const READ_TIMEOUT: Bounds<Duration> = time(10, HOUR_MS, 30 * SECOND_MS);
+pub(super) const WRITE_TIMEOUT: Bounds<Duration> = time(10, HOUR_MS, 30 * SECOND_MS);
+pub(super) const FAILURES: Bounds<NonZeroU32> = count(1_000, Some(3));
+pub(super) const RETRY_AFTER: Bounds<Duration> = time(100, HOUR_MS, 5 * SECOND_MS);
+
+pub(super) const RATE_REQUESTS: Bounds<NonZeroU32> = count(1_000_000, None);
+pub(super) const RATE_PER: Bounds<Duration> = Bounds {
+    min: Duration::from_millis(1),
+    max: Duration::from_millis(24 * HOUR_MS),
+    default: None,
+};
+pub(super) const RATE_BURST: Bounds<NonZeroU32> = count(1_000_000, None);
+
+pub(super) const AUDIT_QUEUE: Bounds<NonZeroU32> = count(1 << 20, Some(1 << 16));
+pub(super) const AUDIT_SEGMENT: Bounds<ByteSize> = size(MIB, 4 * GIB, 64 * MIB);
+/// A record waits for its sync at most this long: a permit is worth no more than its trace.
+pub(super) const AUDIT_FLUSH: Bounds<Duration> = time(1, SECOND_MS, 10);
+
+/// How many entries a list or a table may have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entries {
+    pub(super) min: usize,
+    pub(super) max: usize,
+}
+
+const fn entries(min: usize, max: usize) -> Entries {
+    Entries { min, max }
+}
+
+pub(super) const LISTENERS: Entries = entries(1, 64);
+pub(super) const CRLS: Entries = entries(0, 1_024);
+pub(super) const CERTIFICATES: Entries = entries(1, 1_024);
+pub(super) const CERTIFICATE_HOSTS: Entries = entries(1, 256);
+pub(super) const ZONES: Entries = entries(0, 1_024);
+pub(super) const ZONE_PREFIXES: Entries = entries(0, 65_536);
+pub(super) const LABELS: Entries = entries(1, LABELS_MAX);
+pub(super) const MATRIX_LABELS: Entries = entries(0, LABELS_MAX);
+pub(super) const APPLICATIONS: Entries = entries(1, 4_096);
+pub(super) const APPLICATION_HOSTS: Entries = entries(1, 256);
+pub(super) const HEADERS: Entries = entries(0, 64);
+pub(super) const ROUTES: Entries = entries(1, 4_096);
+pub(super) const METHODS: Entries = entries(1, 7);
+pub(super) const UPSTREAMS: Entries = entries(1, 256);
+
+/// Bytes of a configuration file: the largest that the other bounds make sensible, and a stop for a wrong path.
+pub(super) const FILE_BYTES_MAX: u64 = 16 * MIB;

@@ -1,0 +1,398 @@
+//! Applications: hosts, headers, routes, upstreams.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use http::HeaderName;
+
+use super::Names;
+use super::reader::{Reader, parse_address};
+use crate::config::bounds;
+use crate::config::checked::{
+    Application, Balance, ClientCertificate, HeaderRule, Health, Listener, Route, Upstream,
+    UpstreamTls,
+};
+use crate::config::file::{self, File, Named, Text, Texts};
+use crate::config::problem::Fault;
+use crate::config::values::{
+    Host, LabelId, Method, MethodSet, Name, RoutePrefix, Template, Tenant,
+};
+
+/// In the order of the file; those that lack something are left out, after a report.
+pub(super) fn applications(
+    reader: &mut Reader<'_, '_>,
+    names: Names<'_>,
+    written: &[file::Application],
+) -> Vec<Application> {
+    let places = written
+        .iter()
+        .filter_map(|application| application.name.as_ref());
+    reader.no_two(places.map(|name| (name, name.get_ref())), |name| {
+        Fault::new(
+            format!("there is an application `{name}` above"),
+            "give each application its own name",
+        )
+    });
+    let hosts = written
+        .iter()
+        .filter_map(|application| application.hosts.as_ref());
+    let hosts = hosts
+        .flat_map(|hosts| hosts.get_ref())
+        .map(|host| (host, host.get_ref()));
+    reader.no_two(hosts, |host| {
+        Fault::new(
+            format!("host `{host}` is claimed above"),
+            "keep it in one application only, and once",
+        )
+    });
+    written
+        .iter()
+        .filter_map(|application| one(reader, names, application))
+        .collect()
+}
+
+fn one(
+    reader: &mut Reader<'_, '_>,
+    names: Names<'_>,
+    written: &file::Application,
+) -> Option<Application> {
+    let name = reader.read(written.name.as_ref(), Name::parse);
+    let tenant = reader.read(written.tenant.as_ref(), Tenant::parse);
+    let hosts = reader.read_each(written.hosts.as_ref(), Host::parse);
+    let label = written
+        .label
+        .as_ref()
+        .and_then(|label| names.label(reader, label));
+    let request_body_max =
+        reader.size(written.request_body_max.as_ref(), &bounds::REQUEST_BODY_MAX);
+    let balance = reader.choice(written.balance.as_ref(), &BALANCES, Balance::RoundRobin);
+    let connect_timeout =
+        reader.duration(written.connect_timeout.as_ref(), &bounds::CONNECT_TIMEOUT);
+    let read_timeout = reader.duration(written.read_timeout.as_ref(), &bounds::READ_TIMEOUT);
+    let write_timeout = reader.duration(written.write_timeout.as_ref(), &bounds::WRITE_TIMEOUT);
+    let headers = headers(reader, &written.headers);
+    let routes = routes(reader, names, label, &written.routes);
+    let upstreams = upstreams(reader, &written.upstreams);
+    let upstream_tls = written
+        .upstream_tls
+        .as_ref()
+        .map(|tls| upstream_tls(reader, tls));
+    let health = Health {
+        failures: reader.count(written.health.failures.as_ref(), &bounds::FAILURES),
+        retry_after: reader.duration(written.health.retry_after.as_ref(), &bounds::RETRY_AFTER),
+    };
+    Some(Application {
+        name: name?,
+        tenant: tenant?,
+        hosts: hosts.into_iter().map(|(_, host)| host).collect(),
+        label: label?,
+        request_body_max,
+        balance,
+        connect_timeout,
+        read_timeout,
+        write_timeout,
+        headers,
+        routes,
+        upstreams,
+        upstream_tls: match upstream_tls {
+            Some(tls) => Some(tls?),
+            None => None,
+        },
+        health,
+    })
+}
+
+fn headers(reader: &mut Reader<'_, '_>, written: &Named<Text>) -> Vec<HeaderRule> {
+    let mut rules = Vec::with_capacity(written.len());
+    let mut places = Vec::with_capacity(written.len());
+    for (name, value) in written {
+        let place = name;
+        let name = reader.read(Some(name), parse_header_name);
+        let value = reader.read(Some(value), Template::parse);
+        if let (Some(name), Some(value)) = (name, value) {
+            places.push((place, name.as_str().to_owned()));
+            rules.push(HeaderRule { name, value });
+        }
+    }
+    places.sort_by_key(|(place, _)| place.span().start);
+    reader.no_two(places, |name| {
+        Fault::new(
+            format!("header `{name}` is set above"),
+            "keep it once; case makes no difference",
+        )
+    });
+    rules
+}
+
+fn parse_header_name(text: &str) -> Result<HeaderName, Fault> {
+    let name = HeaderName::from_bytes(text.as_bytes()).map_err(|_| {
+        Fault::new(
+            format!("`{text}` is not a header name"),
+            "use letters, digits and -, as in `X-Client-Identity`",
+        )
+    })?;
+    if text.contains('_') {
+        let what =
+            format!("header `{text}` holds an underscore, which some applications read as `-`");
+        return Err(Fault::new(
+            what,
+            format!("write `{}`", text.replace('_', "-")),
+        ));
+    }
+    if RESERVED_HEADERS.contains(&name.as_str()) {
+        let what = format!("header `{text}` belongs to the connection or the framing");
+        return Err(Fault::new(
+            what,
+            "choose another name, as in `X-Client-Identity`",
+        ));
+    }
+    Ok(name)
+}
+
+/// Longest prefix first. Of two routes with one prefix no method may be in both: the second could not be reached.
+fn routes(
+    reader: &mut Reader<'_, '_>,
+    names: Names<'_>,
+    default: Option<LabelId>,
+    written: &[file::Route],
+) -> Vec<Route> {
+    let mut taken: BTreeMap<RoutePrefix, MethodSet> = BTreeMap::new();
+    let mut routes = Vec::with_capacity(written.len());
+    for route in written {
+        let methods = methods(reader, route.methods.as_ref());
+        let label = match &route.label {
+            Some(label) => names.label(reader, label),
+            None => default,
+        };
+        let Some((place, prefix)) = route
+            .prefix
+            .as_ref()
+            .and_then(|text| Some((text, reader.read(Some(text), RoutePrefix::parse)?)))
+        else {
+            continue;
+        };
+        let before = taken.entry(prefix.clone()).or_default();
+        let both = before.common(methods);
+        if !both.is_empty() {
+            let both: Vec<&str> = both.iter().map(Method::as_str).collect();
+            let what = format!(
+                "an earlier route takes {} of `{}`",
+                both.join(", "),
+                prefix.as_str()
+            );
+            reader.fault(
+                place,
+                Fault::new(
+                    what,
+                    "remove one of the two, or give them different `methods`",
+                ),
+            );
+        }
+        *before = before.union(methods);
+        if let Some(label) = label {
+            routes.push(Route {
+                prefix,
+                methods,
+                label,
+            });
+        }
+    }
+    routes.sort_by_key(|route| Reverse(route.prefix.as_str().len()));
+    routes
+}
+
+fn methods(reader: &mut Reader<'_, '_>, written: Option<&Texts>) -> MethodSet {
+    if written.is_none() {
+        return MethodSet::ALL;
+    }
+    let methods = reader.read_each(written, parse_method);
+    reader.no_two(methods.iter().copied(), |method| {
+        Fault::new(
+            format!(
+                "method `{}` stands here for the second time",
+                method.as_str()
+            ),
+            "remove it",
+        )
+    });
+    methods
+        .into_iter()
+        .fold(MethodSet::default(), |set, (_, method)| set.with(method))
+}
+
+fn parse_method(text: &str) -> Result<Method, Fault> {
+    Method::from_wire(text).ok_or_else(|| {
+        let known: Vec<&str> = Method::ALL.into_iter().map(Method::as_str).collect();
+        let what = format!("method `{text}` is never let through");
+        Fault::new(what, format!("use {}", known.join(", ")))
+    })
+}
+
+fn upstreams(reader: &mut Reader<'_, '_>, written: &[file::Upstream]) -> Vec<Upstream> {
+    let mut upstreams = Vec::with_capacity(written.len());
+    for text in written
+        .iter()
+        .filter_map(|upstream| upstream.address.as_ref())
+    {
+        if let Some(address) = reader.read(Some(text), parse_upstream) {
+            upstreams.push((text, address));
+        }
+    }
+    reader.no_two(upstreams.iter().copied(), |address| {
+        Fault::new(
+            format!("upstream `{address}` stands here for the second time"),
+            "remove it",
+        )
+    });
+    upstreams
+        .into_iter()
+        .map(|(_, address)| Upstream { address })
+        .collect()
+}
+
+fn parse_upstream(text: &str) -> Result<SocketAddr, Fault> {
+    let address = parse_address(text)?;
+    if address.port() == 0 || address.ip().is_unspecified() || address.ip().is_multicast() {
+        let what = format!("`{text}` is not an address that can be connected to");
+        return Err(Fault::new(
+            what,
+            "write the address and port of one instance",
+        ));
+    }
+    Ok(address)
+}
+
+fn upstream_tls(reader: &mut Reader<'_, '_>, written: &file::UpstreamTls) -> Option<UpstreamTls> {
+    let ca = reader.file(written.ca.as_ref());
+    let server_name = reader.read(written.server_name.as_ref(), Host::parse);
+    let client = match (&written.certificate, &written.key) {
+        (Some(certificate), Some(key)) => {
+            let chain = reader.file(Some(certificate));
+            let key = reader.file(Some(key));
+            Some((chain, key))
+        }
+        (Some(alone), None) => {
+            reader.fault(
+                alone,
+                Fault::new(
+                    "`certificate` stands without `key`",
+                    "add the `key` that belongs to it",
+                ),
+            );
+            None
+        }
+        (None, Some(alone)) => {
+            reader.fault(
+                alone,
+                Fault::new(
+                    "`key` stands without `certificate`",
+                    "add the `certificate` that belongs to it",
+                ),
+            );
+            None
+        }
+        (None, None) => None,
+    };
+    let client = match client {
+        Some((chain, key)) => Some(ClientCertificate {
+            chain: chain?,
+            key: key?,
+        }),
+        None => None,
+    };
+    Some(UpstreamTls {
+        ca: ca?,
+        server_name: server_name?,
+        client,
+    })
+}
+
+/// A request that goes to one of our own listeners would come back for ever.
+pub(super) fn no_request_to_ourselves(reader: &mut Reader<'_, '_>, file: &File) {
+    let listeners = file
+        .listeners
+        .iter()
+        .filter_map(|listener| listener.address.as_ref());
+    let ours: Vec<SocketAddr> = listeners
+        .filter_map(|text| text.get_ref().parse().ok())
+        .collect();
+    let upstreams = file
+        .applications
+        .iter()
+        .flat_map(|application| &application.upstreams);
+    for text in upstreams.filter_map(|upstream| upstream.address.as_ref()) {
+        if text
+            .get_ref()
+            .parse()
+            .is_ok_and(|address| ours.contains(&address))
+        {
+            let what = format!(
+                "upstream `{}` is a listener of this gateway",
+                text.get_ref()
+            );
+            reader.fault(
+                text,
+                Fault::new(what, "write the address of the application itself"),
+            );
+        }
+    }
+}
+
+/// SNI must be the host, so a host that no certificate covers could not be reached.
+pub(super) fn each_host_has_a_certificate(
+    reader: &mut Reader<'_, '_>,
+    written: &[file::Application],
+    listeners: &[Listener],
+) {
+    let patterns = || {
+        listeners
+            .iter()
+            .flat_map(|listener| &listener.certificates)
+            .flat_map(|certificate| &certificate.hosts)
+    };
+    if patterns().next().is_none() {
+        return; // reported already: each listener must have a certificate, and each certificate a host
+    }
+    let hosts = written
+        .iter()
+        .filter_map(|application| application.hosts.as_ref());
+    for text in hosts.flat_map(|hosts| hosts.get_ref()) {
+        let Ok(host) = Host::parse(text.get_ref()) else {
+            continue;
+        };
+        if !patterns().any(|pattern| pattern.covers(&host)) {
+            let what = format!(
+                "no certificate of a listener is for host `{}`",
+                host.as_str()
+            );
+            reader.fault(
+                text,
+                Fault::new(what, "add it to `hosts` of a `[[listeners.certificates]]`"),
+            );
+        }
+    }
+}
+
+const BALANCES: [(&str, Balance); 2] = [
+    ("round_robin", Balance::RoundRobin),
+    ("least_connections", Balance::LeastConnections),
+];
+
+/// Hop-by-hop fields (RFC 9110 §7.6.1), framing, and the fields that say whom a request is for; in lower case.
+const RESERVED_HEADERS: [&str; 14] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];

@@ -1,0 +1,153 @@
+//! Listeners and the certificates that they show.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::Names;
+use super::reader::{Reader, parse_address};
+use crate::config::bounds;
+use crate::config::checked::{ClientAuthentication, Listener, ServerCertificate, TlsVersion};
+use crate::config::file::{self, File, Text};
+use crate::config::problem::Fault;
+use crate::config::values::{HostPattern, Name};
+
+/// In the order of the file; those that lack something are left out, after a report.
+pub(super) fn listeners(
+    reader: &mut Reader<'_, '_>,
+    names: Names<'_>,
+    written: &[file::Listener],
+) -> Vec<Listener> {
+    let places = written.iter().filter_map(|listener| listener.name.as_ref());
+    reader.no_two(places.map(|name| (name, name.get_ref())), |name| {
+        Fault::new(
+            format!("there is a listener `{name}` above"),
+            "give each listener its own name",
+        )
+    });
+    written
+        .iter()
+        .filter_map(|listener| one(reader, names, listener))
+        .collect()
+}
+
+fn one(
+    reader: &mut Reader<'_, '_>,
+    names: Names<'_>,
+    written: &file::Listener,
+) -> Option<Listener> {
+    let name = reader.read(written.name.as_ref(), Name::parse);
+    let address = reader.read(written.address.as_ref(), parse_address);
+    let zone = written
+        .zone
+        .as_ref()
+        .and_then(|zone| names.zone(reader, zone));
+    let client_ca = reader.file(written.client_ca.as_ref());
+    let crls = written.crls.as_ref().map_or(&[][..], |crls| crls.get_ref());
+    let crls = crls
+        .iter()
+        .filter_map(|crl| reader.file(Some(crl)))
+        .collect();
+    let certificates = certificates(reader, &written.certificates);
+    let client_authentication = reader.choice(
+        written.client_authentication.as_ref(),
+        &CLIENT_AUTHENTICATION,
+        ClientAuthentication::Required,
+    );
+    let tls_min = reader.choice(written.tls_min.as_ref(), &TLS_VERSIONS, TlsVersion::Tls13);
+    let handshake_timeout = reader.duration(
+        written.handshake_timeout.as_ref(),
+        &bounds::HANDSHAKE_TIMEOUT,
+    );
+    let handshakes_max = reader.count(written.handshakes_max.as_ref(), &bounds::HANDSHAKES_MAX);
+    let header_timeout = reader.duration(written.header_timeout.as_ref(), &bounds::HEADER_TIMEOUT);
+    let idle_timeout = reader.duration(written.idle_timeout.as_ref(), &bounds::IDLE_TIMEOUT);
+    let headers_max = reader.count(written.headers_max.as_ref(), &bounds::HEADERS_MAX);
+    let header_bytes_max =
+        reader.size(written.header_bytes_max.as_ref(), &bounds::HEADER_BYTES_MAX);
+    Some(Listener {
+        name: name?,
+        address: address?,
+        zone,
+        client_authentication,
+        client_ca: client_ca?,
+        crls,
+        tls_min,
+        handshake_timeout,
+        handshakes_max,
+        header_timeout,
+        idle_timeout,
+        headers_max,
+        header_bytes_max,
+        certificates,
+    })
+}
+
+fn certificates(
+    reader: &mut Reader<'_, '_>,
+    written: &[file::ServerCertificate],
+) -> Vec<ServerCertificate> {
+    let mut everywhere = Vec::new();
+    let mut certificates = Vec::with_capacity(written.len());
+    for certificate in written {
+        let hosts = reader.read_each(certificate.hosts.as_ref(), HostPattern::parse);
+        everywhere.extend(hosts.iter().cloned());
+        let chain = reader.file(certificate.chain.as_ref());
+        let key = reader.file(certificate.key.as_ref());
+        if let (Some(chain), Some(key)) = (chain, key) {
+            let hosts = hosts.into_iter().map(|(_, host)| host).collect();
+            certificates.push(ServerCertificate { hosts, chain, key });
+        }
+    }
+    reader.no_two(everywhere, |host| {
+        Fault::new(
+            format!("`{host}` stands here for the second time in this listener"),
+            "keep it in one certificate only",
+        )
+    });
+    certificates
+}
+
+/// Two sockets on one address cannot both be opened: neither of two listeners nor of a listener and `[admin]`.
+pub(super) fn no_address_twice(reader: &mut Reader<'_, '_>, file: &File) {
+    let listeners = file
+        .listeners
+        .iter()
+        .filter_map(|listener| listener.address.as_ref());
+    let admin = file.admin.iter().filter_map(|admin| admin.address.as_ref());
+    let mut taken: Vec<SocketAddr> = Vec::new();
+    for text in listeners.chain(admin) {
+        let Ok(address) = parse_address(text.get_ref()) else {
+            continue;
+        };
+        if let Some(other) = taken.iter().find(|other| clash(**other, address)) {
+            reader.fault(text, already_open(text, *other));
+        }
+        taken.push(address);
+    }
+}
+
+fn already_open(text: &Text, other: SocketAddr) -> Fault {
+    let what = if text.get_ref().parse() == Ok(other) {
+        format!("`{other}` is listened on above")
+    } else {
+        format!(
+            "`{}` overlaps `{other}`, which is listened on above",
+            text.get_ref()
+        )
+    };
+    Fault::new(what, "give it another port")
+}
+
+fn clash(one: SocketAddr, other: SocketAddr) -> bool {
+    let all = |address: IpAddr| address.is_unspecified();
+    one.port() != 0
+        && one.port() == other.port()
+        && one.is_ipv4() == other.is_ipv4()
+        && (one.ip() == other.ip() || all(one.ip()) || all(other.ip()))
+}
+
+const CLIENT_AUTHENTICATION: [(&str, ClientAuthentication); 2] = [
+    ("required", ClientAuthentication::Required),
+    ("optional", ClientAuthentication::Optional),
+];
+const TLS_VERSIONS: [(&str, TlsVersion); 2] =
+    [("1.3", TlsVersion::Tls13), ("1.2", TlsVersion::Tls12)];

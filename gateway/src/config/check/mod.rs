@@ -1,0 +1,138 @@
+//! From the file as written to the configuration as meant: reads each value, resolves each name, compares what must
+//! agree, and reports everything that does not.
+//!
+//! A value that could not be read is replaced by a harmless one so that the checks go on; the result is thrown away
+//! when anything was reported, so no such replacement is ever served.
+
+mod application;
+mod listener;
+mod process;
+mod reader;
+mod zones;
+
+use std::path::Path;
+
+use super::checked::{Config, Identity, Zone};
+use super::file::{File, Text};
+use super::problem::{Fault, Report};
+use super::values::{LabelId, Name, ZoneId};
+use reader::Reader;
+
+#[cfg(test)]
+pub(super) use reader::Found;
+pub(super) use reader::{Look, look_on_disk};
+
+/// Checks a file whose shape was reported on already. `None` only if `report` holds a problem.
+/// Relative paths start at `folder`.
+pub(super) fn check(
+    name: &Path,
+    folder: &Path,
+    file: &File,
+    look: Look,
+    report: &mut Report<'_>,
+) -> Option<Config> {
+    let mut reader = Reader::new(folder, look, report);
+    let zones = zones::zones(&mut reader, &file.zones);
+    let labels = zones::labels(&mut reader, &file.labels);
+    let names = Names {
+        zones: &zones,
+        labels: &labels,
+    };
+    let matrix = zones::matrix(&mut reader, names, &file.matrix);
+    let listeners = listener::listeners(&mut reader, names, &file.listeners);
+    let applications = application::applications(&mut reader, names, &file.applications);
+    let subject = process::subject(&mut reader, &file.identity);
+    let policy = process::policy(&mut reader, &file.policy);
+    let audit = process::audit(&mut reader, &file.audit);
+    let server = process::server(&mut reader, &file.server);
+    let limits = process::limits(&mut reader, &file.limits);
+    let access_log = process::access_log(&mut reader, file.access_log.as_ref());
+    let admin = process::admin(&mut reader, file.admin.as_ref());
+    listener::no_address_twice(&mut reader, file);
+    application::no_request_to_ourselves(&mut reader, file);
+    application::each_host_has_a_certificate(&mut reader, &file.applications, &listeners);
+    Some(Config {
+        file: name.to_owned(),
+        server: server?,
+        listeners,
+        zones,
+        labels,
+        matrix,
+        identity: Identity { subject: subject? },
+        applications,
+        policy: policy?,
+        limits,
+        audit: audit?,
+        access_log,
+        admin,
+    })
+}
+
+/// What names in the rest of the file can refer to.
+#[derive(Clone, Copy, Debug)]
+struct Names<'a> {
+    zones: &'a [Zone],
+    labels: &'a [Name],
+}
+
+impl Names<'_> {
+    fn zone(self, reader: &mut Reader<'_, '_>, text: &Text) -> Option<ZoneId> {
+        let index = self
+            .zones
+            .iter()
+            .position(|zone| zone.name.as_str() == text.get_ref());
+        let id = index
+            .and_then(|index| u16::try_from(index).ok())
+            .map(ZoneId::new);
+        if id.is_none() {
+            let what = format!("there is no zone `{}`", text.get_ref());
+            reader.fault(
+                text,
+                Fault::new(
+                    what,
+                    format!("add it to `[zones]`, or use {}", self.known_zones()),
+                ),
+            );
+        }
+        id
+    }
+
+    fn label(self, reader: &mut Reader<'_, '_>, text: &Text) -> Option<LabelId> {
+        let index = self
+            .labels
+            .iter()
+            .position(|label| label.as_str() == text.get_ref());
+        let id = index
+            .and_then(|index| u8::try_from(index).ok())
+            .map(LabelId::new);
+        if id.is_none() {
+            let what = format!("there is no label `{}`", text.get_ref());
+            let fix = format!(
+                "add it to `order` in `[labels]`, or use {}",
+                one_of(self.labels.iter())
+            );
+            reader.fault(text, Fault::new(what, fix));
+        }
+        id
+    }
+
+    fn known_zones(self) -> String {
+        one_of(self.zones.iter().map(|zone| &zone.name))
+    }
+}
+
+/// The first few names, for a remedy.
+fn one_of<'a>(names: impl Iterator<Item = &'a Name>) -> String {
+    let names: Vec<String> = names
+        .take(NAMES_SHOWN_MAX)
+        .map(|name| format!("`{}`", name.as_str()))
+        .collect();
+    if names.is_empty() {
+        "none: there is no other yet".to_owned()
+    } else {
+        names.join(", ")
+    }
+}
+
+/// Names that a remedy lists.
+const NAMES_SHOWN_MAX: usize = 8;

@@ -1,0 +1,116 @@
+//! What belongs to the process: server, policy, limits, audit, access log, admin.
+
+use std::num::NonZeroUsize;
+
+use super::reader::{Reader, parse_address};
+use crate::config::bounds;
+use crate::config::checked::{AccessLog, Admin, Audit, Limits, Policy, Rate, Server};
+use crate::config::file::{self, Text};
+use crate::config::problem::Fault;
+use crate::config::values::Template;
+
+pub(super) fn server(reader: &mut Reader<'_, '_>, written: &file::Server) -> Option<Server> {
+    let threads = match &written.threads {
+        Some(_) => reader
+            .count(written.threads.as_ref(), &bounds::THREADS)
+            .try_into()
+            .ok(),
+        None => None,
+    };
+    let drain = reader.duration(written.drain.as_ref(), &bounds::DRAIN);
+    let default = Text::new(0..0, DEFAULT_RUN_DIR.to_owned());
+    let run_dir = reader.folder(written.run_dir.as_ref().unwrap_or(&default));
+    Some(Server {
+        threads: threads.unwrap_or_else(one_thread_a_core),
+        run_dir: run_dir?,
+        drain,
+    })
+}
+
+/// As many as there are cores, within bounds; one if the system does not say.
+fn one_thread_a_core() -> NonZeroUsize {
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let most = NonZeroUsize::try_from(bounds::THREADS.max).unwrap_or(NonZeroUsize::MIN);
+    cores.min(most)
+}
+
+pub(super) fn subject(reader: &mut Reader<'_, '_>, written: &file::Identity) -> Option<Template> {
+    let default = Text::new(0..0, DEFAULT_SUBJECT.to_owned());
+    reader.read(
+        Some(written.subject.as_ref().unwrap_or(&default)),
+        Template::parse,
+    )
+}
+
+pub(super) fn policy(reader: &mut Reader<'_, '_>, written: &file::Policy) -> Option<Policy> {
+    let model = reader.file(written.model.as_ref());
+    let rules = reader.file(written.rules.as_ref());
+    Some(Policy {
+        model: model?,
+        rules: rules?,
+    })
+}
+
+pub(super) fn limits(reader: &mut Reader<'_, '_>, written: &file::Limits) -> Limits {
+    Limits {
+        identity: written
+            .identity
+            .as_ref()
+            .map(|written| rate(reader, written)),
+        source: written.source.as_ref().map(|written| rate(reader, written)),
+    }
+}
+
+fn rate(reader: &mut Reader<'_, '_>, written: &file::Rate) -> Rate {
+    Rate {
+        requests: reader.count(written.requests.as_ref(), &bounds::RATE_REQUESTS),
+        per: reader.duration(written.per.as_ref(), &bounds::RATE_PER),
+        burst: reader.count(written.burst.as_ref(), &bounds::RATE_BURST),
+    }
+}
+
+pub(super) fn audit(reader: &mut Reader<'_, '_>, written: &file::Audit) -> Option<Audit> {
+    let queue = reader.count(written.queue.as_ref(), &bounds::AUDIT_QUEUE);
+    let segment = reader.size(written.segment.as_ref(), &bounds::AUDIT_SEGMENT);
+    let flush = reader.duration(written.flush.as_ref(), &bounds::AUDIT_FLUSH);
+    let folder = reader.folder(written.folder.as_ref()?)?;
+    Some(Audit {
+        folder,
+        queue,
+        segment,
+        flush,
+    })
+}
+
+pub(super) fn access_log(
+    reader: &mut Reader<'_, '_>,
+    written: Option<&file::AccessLog>,
+) -> Option<AccessLog> {
+    let to = written?.to.as_ref()?;
+    if to.get_ref() == "stdout" {
+        return Some(AccessLog::Stdout);
+    }
+    reader.output(to).map(AccessLog::File)
+}
+
+pub(super) fn admin(reader: &mut Reader<'_, '_>, written: Option<&file::Admin>) -> Option<Admin> {
+    let written = written?;
+    let text = written.address.as_ref()?;
+    let address = reader.read(Some(text), parse_address)?;
+    if !address.ip().is_loopback() && !written.expose {
+        let what = format!(
+            "`{address}` is not a loopback address, and the admin endpoint has no authentication"
+        );
+        reader.fault(
+            text,
+            Fault::new(
+                what,
+                "write `127.0.0.1:…`, or add `expose = true` if the network in front is closed",
+            ),
+        );
+    }
+    Some(Admin { address })
+}
+
+pub(super) const DEFAULT_RUN_DIR: &str = "run";
+pub(super) const DEFAULT_SUBJECT: &str = "{san.uri}";

@@ -1,0 +1,174 @@
+//! The configuration as it is written: texts with their places, nothing understood yet.
+//!
+//! Every field may be absent: `shape` has already reported what is missing or of a wrong type and taken it out, so
+//! that what is left deserialises and the checks of values can add their own findings to the same report.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+/// A text and its place.
+pub(super) type Text = Spanned<String>;
+/// A list of texts, with the place of the list.
+pub(super) type Texts = Spanned<Vec<Text>>;
+/// A table whose keys the operator chooses.
+pub(super) type Named<T> = BTreeMap<Text, T>;
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    pub(super) server: Server,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) zones: Named<Texts>,
+    pub(super) labels: Labels,
+    pub(super) matrix: Named<Texts>,
+    pub(super) identity: Identity,
+    pub(super) applications: Vec<Application>,
+    pub(super) policy: Policy,
+    pub(super) limits: Limits,
+    pub(super) audit: Audit,
+    pub(super) access_log: Option<AccessLog>,
+    pub(super) admin: Option<Admin>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Server {
+    pub(super) threads: Option<Spanned<i64>>,
+    pub(super) run_dir: Option<Text>,
+    pub(super) drain: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Listener {
+    pub(super) name: Option<Text>,
+    pub(super) address: Option<Text>,
+    pub(super) zone: Option<Text>,
+    pub(super) client_authentication: Option<Text>,
+    pub(super) client_ca: Option<Text>,
+    pub(super) crls: Option<Texts>,
+    pub(super) tls_min: Option<Text>,
+    pub(super) handshake_timeout: Option<Text>,
+    pub(super) handshakes_max: Option<Spanned<i64>>,
+    pub(super) header_timeout: Option<Text>,
+    pub(super) idle_timeout: Option<Text>,
+    pub(super) headers_max: Option<Spanned<i64>>,
+    pub(super) header_bytes_max: Option<Text>,
+    pub(super) certificates: Vec<ServerCertificate>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ServerCertificate {
+    pub(super) hosts: Option<Texts>,
+    pub(super) chain: Option<Text>,
+    pub(super) key: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Labels {
+    pub(super) order: Option<Texts>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Identity {
+    pub(super) subject: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Application {
+    pub(super) name: Option<Text>,
+    pub(super) tenant: Option<Text>,
+    pub(super) hosts: Option<Texts>,
+    pub(super) label: Option<Text>,
+    pub(super) request_body_max: Option<Text>,
+    pub(super) balance: Option<Text>,
+    pub(super) connect_timeout: Option<Text>,
+    pub(super) read_timeout: Option<Text>,
+    pub(super) write_timeout: Option<Text>,
+    pub(super) headers: Named<Text>,
+    pub(super) routes: Vec<Route>,
+    pub(super) upstreams: Vec<Upstream>,
+    pub(super) upstream_tls: Option<UpstreamTls>,
+    pub(super) health: Health,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Route {
+    pub(super) prefix: Option<Text>,
+    pub(super) methods: Option<Texts>,
+    pub(super) label: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Upstream {
+    pub(super) address: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct UpstreamTls {
+    pub(super) ca: Option<Text>,
+    pub(super) server_name: Option<Text>,
+    pub(super) certificate: Option<Text>,
+    pub(super) key: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Health {
+    pub(super) failures: Option<Spanned<i64>>,
+    pub(super) retry_after: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Policy {
+    pub(super) model: Option<Text>,
+    pub(super) rules: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Limits {
+    pub(super) identity: Option<Rate>,
+    pub(super) source: Option<Rate>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Rate {
+    pub(super) requests: Option<Spanned<i64>>,
+    pub(super) per: Option<Text>,
+    pub(super) burst: Option<Spanned<i64>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Audit {
+    pub(super) folder: Option<Text>,
+    pub(super) queue: Option<Spanned<i64>>,
+    pub(super) segment: Option<Text>,
+    pub(super) flush: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AccessLog {
+    pub(super) to: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Admin {
+    pub(super) address: Option<Text>,
+    pub(super) expose: bool,
+}

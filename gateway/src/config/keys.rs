@@ -1,0 +1,227 @@
+//! The table of all keys: what may stand where, of which type, within which bounds, with which default.
+//!
+//! One table serves three readers, so that they cannot disagree: `shape` holds a file against it, `check` uses the
+//! same [`bounds`], and a test holds `docs/configuration.md` against it.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use super::bounds::{self, Bounds, Entries};
+use super::values::ByteSize;
+
+/// One key of the file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key {
+    /// Names joined by dots; `[]` behind a list of tables; `*` for a name that the operator chooses.
+    pub(super) path: &'static str,
+    pub(super) kind: Kind,
+    pub(super) need: Need,
+    /// One sentence for the documentation.
+    pub(super) meaning: &'static str,
+}
+
+/// What a key holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    /// A table with known keys.
+    Table,
+    /// A list of tables with known keys.
+    Tables(Entries),
+    /// A table whose keys the operator chooses.
+    Named(Entries),
+    /// A text; here is said of what.
+    Text(&'static str),
+    /// A list of texts; here is said of what each is.
+    Texts(&'static str, Entries),
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A text such as `10s`.
+    Duration(Bounds<Duration>),
+    /// A text such as `64KiB`.
+    Size(Bounds<ByteSize>),
+    /// A whole number.
+    Count(Bounds<NonZeroU32>),
+    /// `true` or `false`.
+    Flag,
+}
+
+/// What it means when the key is absent.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Need {
+    /// The table around it is not complete.
+    Required,
+    /// The default of its bounds.
+    Bounds,
+    /// This value, as TOML.
+    Default(&'static str),
+    /// No value, and this instead.
+    Otherwise(&'static str),
+}
+
+impl Key {
+    /// Whether it has keys of its own.
+    pub(super) fn is_table(&self) -> bool {
+        matches!(self.kind, Kind::Table | Kind::Tables(_) | Kind::Named(_))
+    }
+
+    /// The path of the table that it stands in; empty for the file itself.
+    pub(super) fn parent(&self) -> &'static str {
+        self.path.rsplit_once('.').map_or("", |(parent, _)| parent)
+    }
+
+    /// Its own name, without `[]`.
+    pub(super) fn name(&self) -> &'static str {
+        let name = self
+            .path
+            .rsplit_once('.')
+            .map_or(self.path, |(_, name)| name);
+        name.strip_suffix("[]").unwrap_or(name)
+    }
+}
+
+/// The keys that may stand in the table of this path, in the order of the documentation.
+pub(super) fn inside(parent: &str) -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().filter(move |key| key.parent() == parent)
+}
+
+/// How the table of this path is written in a file: `[audit]`, `[[applications.routes]]`.
+pub(super) fn header(path: &str) -> String {
+    match path.strip_suffix("[]") {
+        Some(name) => format!("[[{}]]", name.replace("[]", "")),
+        None => format!("[{}]", path.replace("[]", "")),
+    }
+}
+
+const fn key(path: &'static str, kind: Kind, need: Need, meaning: &'static str) -> Key {
+    Key {
+        path,
+        kind,
+        need,
+        meaning,
+    }
+}
+
+const fn required(path: &'static str, kind: Kind, meaning: &'static str) -> Key {
+    key(path, kind, Need::Required, meaning)
+}
+
+const fn text(path: &'static str, of: &'static str, meaning: &'static str) -> Key {
+    key(path, Kind::Text(of), Need::Required, meaning)
+}
+
+const fn time(path: &'static str, bounds: Bounds<Duration>, meaning: &'static str) -> Key {
+    key(path, Kind::Duration(bounds), Need::Bounds, meaning)
+}
+
+const fn size(path: &'static str, bounds: Bounds<ByteSize>, meaning: &'static str) -> Key {
+    key(path, Kind::Size(bounds), Need::Bounds, meaning)
+}
+
+const fn count(path: &'static str, bounds: Bounds<NonZeroU32>, meaning: &'static str) -> Key {
+    key(path, Kind::Count(bounds), Need::Bounds, meaning)
+}
+
+const fn rate(path: &'static str, meaning: &'static str) -> Key {
+    key(path, Kind::Table, Need::Otherwise("no limit"), meaning)
+}
+
+const NAME: &str = "a name";
+const FILE: &str = "a file";
+const FOLDER: &str = "a folder";
+const HOST: &str = "a host name";
+const ADDRESS: &str = "an address and port";
+const TEMPLATE: &str = "a template";
+
+/// All keys.
+#[rustfmt::skip]
+pub(super) const KEYS: &[Key] = &[
+    key("server", Kind::Table, Need::Otherwise("all defaults"), "The process."),
+    key("server.threads", Kind::Count(bounds::THREADS), Need::Otherwise("number of cores, at most 64"), "Worker threads."),
+    key("server.run_dir", Kind::Text(FOLDER), Need::Default("\"run\""), "Holds the upgrade socket and the pid file; created with mode 0700."),
+    time("server.drain", bounds::DRAIN, "How long a graceful stop (SIGTERM) waits for requests in flight."),
+
+    required("listeners[]", Kind::Tables(bounds::LISTENERS), "The addresses that clients speak to."),
+    text("listeners[].name", NAME, "Names the listener in metrics and audit records; unique."),
+    text("listeners[].address", ADDRESS, "Where it listens; no two listeners may share an address; port 0 takes a free one."),
+    key("listeners[].zone", Kind::Text("a zone"), Need::Otherwise("such clients are refused"), "Zone of a client that no prefix in `[zones]` covers."),
+    key("listeners[].client_authentication", Kind::Choice(&["required", "optional"]), Need::Default("\"required\""), "`optional`: a client without a certificate is the subject `anonymous`; one that shows a certificate is verified all the same."),
+    text("listeners[].client_ca", FILE, "PEM bundle of the authorities that sign clients."),
+    key("listeners[].crls", Kind::Texts(FILE, bounds::CRLS), Need::Default("[]"), "Revocation lists of these authorities."),
+    key("listeners[].tls_min", Kind::Choice(&["1.3", "1.2"]), Need::Default("\"1.3\""), "Oldest TLS version that is spoken."),
+    time("listeners[].handshake_timeout", bounds::HANDSHAKE_TIMEOUT, "From accept to the end of the TLS handshake."),
+    count("listeners[].handshakes_max", bounds::HANDSHAKES_MAX, "Handshakes under way at once; more wait in the kernel."),
+    time("listeners[].header_timeout", bounds::HEADER_TIMEOUT, "From the first byte of a request to the end of its head."),
+    time("listeners[].idle_timeout", bounds::IDLE_TIMEOUT, "How long a kept-alive connection may be silent between requests."),
+    count("listeners[].headers_max", bounds::HEADERS_MAX, "Header fields in one request."),
+    size("listeners[].header_bytes_max", bounds::HEADER_BYTES_MAX, "Bytes of one whole request head."),
+    required("listeners[].certificates[]", Kind::Tables(bounds::CERTIFICATES), "What clients are shown, chosen by SNI."),
+    required("listeners[].certificates[].hosts", Kind::Texts("a host name or `*.` and a domain", bounds::CERTIFICATE_HOSTS), "SNI names that it serves; unique in the listener."),
+    text("listeners[].certificates[].chain", FILE, "PEM chain, leaf first."),
+    text("listeners[].certificates[].key", FILE, "PEM private key of the leaf."),
+
+    key("zones", Kind::Named(bounds::ZONES), Need::Otherwise("no zones"), "Where clients are, by address; the longest prefix wins."),
+    key("zones.*", Kind::Texts("an address prefix", bounds::ZONE_PREFIXES), Need::Otherwise("no such zone"), "Prefixes of one zone, IPv4 or IPv6, without host bits; each prefix once in the file."),
+
+    required("labels", Kind::Table, "Classes of data."),
+    required("labels.order", Kind::Texts(NAME, bounds::LABELS), "All labels, the lowest first."),
+
+    key("matrix", Kind::Named(bounds::ZONES), Need::Otherwise("no zone reaches anything"), "Which labels the clients of a zone may reach."),
+    key("matrix.*", Kind::Texts("a label", bounds::MATRIX_LABELS), Need::Otherwise("that zone reaches nothing"), "Labels that one zone may reach."),
+
+    key("identity", Kind::Table, Need::Otherwise("all defaults"), "From certificate to policy subject."),
+    key("identity.subject", Kind::Text(TEMPLATE), Need::Default("\"{san.uri}\""), "The policy subject of a client certificate; one for which it gives nothing is refused."),
+
+    required("applications[]", Kind::Tables(bounds::APPLICATIONS), "What is protected."),
+    text("applications[].name", NAME, "Names the application in metrics and audit records; unique."),
+    text("applications[].tenant", "a tenant", "The Casbin domain."),
+    required("applications[].hosts", Kind::Texts(HOST, bounds::APPLICATION_HOSTS), "What Host, `:authority` and SNI must be; exact; each in one application only and covered by a certificate of some listener."),
+    text("applications[].label", "a label", "Label of routes that name none of their own."),
+    size("applications[].request_body_max", bounds::REQUEST_BODY_MAX, "Bytes of one request body."),
+    key("applications[].balance", Kind::Choice(&["round_robin", "least_connections"]), Need::Default("\"round_robin\""), "How a healthy upstream is chosen."),
+    time("applications[].connect_timeout", bounds::CONNECT_TIMEOUT, "To connect to an upstream, TLS included."),
+    time("applications[].read_timeout", bounds::READ_TIMEOUT, "Longest wait for the next bytes of the upstream."),
+    time("applications[].write_timeout", bounds::WRITE_TIMEOUT, "Longest wait for the upstream to take the next bytes."),
+    key("applications[].headers", Kind::Named(bounds::HEADERS), Need::Otherwise("none is added"), "Header fields that are set on requests to the application."),
+    key("applications[].headers.*", Kind::Text(TEMPLATE), Need::Otherwise("not added"), "Value of the field of that name; never a hop-by-hop or framing field, nor Host."),
+    required("applications[].routes[]", Kind::Tables(bounds::ROUTES), "Which paths exist; the longest prefix decides alone, a path under none is no such route."),
+    text("applications[].routes[].prefix", "a path prefix", "Matches whole segments: `/a` is `/a` and `/a/…`, `/` is all."),
+    key("applications[].routes[].methods", Kind::Texts("GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS", bounds::METHODS), Need::Otherwise("all seven methods"), "Methods of the route; each once for one prefix."),
+    key("applications[].routes[].label", Kind::Text("a label"), Need::Otherwise("the application's"), "Label of what lies under the prefix."),
+    required("applications[].upstreams[]", Kind::Tables(bounds::UPSTREAMS), "Where the application runs."),
+    text("applications[].upstreams[].address", ADDRESS, "Address of one instance; each once in the application."),
+    key("applications[].upstream_tls", Kind::Table, Need::Otherwise("plain HTTP to all upstreams"), "TLS to all upstreams."),
+    text("applications[].upstream_tls.ca", FILE, "PEM bundle of the authorities that sign upstreams."),
+    text("applications[].upstream_tls.server_name", HOST, "SNI that is sent and name that the upstream's certificate must carry."),
+    key("applications[].upstream_tls.certificate", Kind::Text(FILE), Need::Otherwise("none is shown"), "PEM chain that the gateway shows to upstreams; together with `key`."),
+    key("applications[].upstream_tls.key", Kind::Text(FILE), Need::Otherwise("none is shown"), "PEM private key of `certificate`."),
+    key("applications[].health", Kind::Table, Need::Otherwise("all defaults"), "Passive health of upstreams."),
+    count("applications[].health.failures", bounds::FAILURES, "Failures in a row that take an upstream out."),
+    time("applications[].health.retry_after", bounds::RETRY_AFTER, "How long an upstream stays out before it is tried again."),
+
+    required("policy", Kind::Table, "The Casbin policy."),
+    text("policy.model", FILE, "Casbin model."),
+    text("policy.rules", FILE, "Casbin rules, CSV."),
+
+    key("limits", Kind::Table, Need::Otherwise("no limits"), "Request rates."),
+    rate("limits.identity", "Rate of each policy subject."),
+    required("limits.identity.requests", Kind::Count(bounds::RATE_REQUESTS), "Requests in each `per`."),
+    required("limits.identity.per", Kind::Duration(bounds::RATE_PER), "The time that `requests` counts for."),
+    required("limits.identity.burst", Kind::Count(bounds::RATE_BURST), "Requests that may come at once after a silence."),
+    rate("limits.source", "Rate of each client address."),
+    required("limits.source.requests", Kind::Count(bounds::RATE_REQUESTS), "Requests in each `per`."),
+    required("limits.source.per", Kind::Duration(bounds::RATE_PER), "The time that `requests` counts for."),
+    required("limits.source.burst", Kind::Count(bounds::RATE_BURST), "Requests that may come at once after a silence."),
+
+    required("audit", Kind::Table, "The tamper-evident log."),
+    text("audit.folder", FOLDER, "Holds the segments; created with mode 0700."),
+    count("audit.queue", bounds::AUDIT_QUEUE, "Records that may wait for the disk; a request that finds no place is refused."),
+    size("audit.segment", bounds::AUDIT_SEGMENT, "Bytes after which a segment is closed."),
+    time("audit.flush", bounds::AUDIT_FLUSH, "Longest time that a record waits for others to be synced with."),
+
+    key("access_log", Kind::Table, Need::Otherwise("no access log"), "One JSON line for each request."),
+    text("access_log.to", "`stdout` or a file", "Where it goes; a file is opened again on SIGUSR1."),
+
+    key("admin", Kind::Table, Need::Otherwise("no admin endpoint"), "Metrics and health of the gateway itself."),
+    text("admin.address", ADDRESS, "Where it listens; a loopback address unless `expose` is true."),
+    key("admin.expose", Kind::Flag, Need::Default("false"), "Allows an address that is not loopback; the endpoint has no authentication of its own."),
+];

@@ -1,0 +1,28 @@
+//! Every bound on what is loaded, by name. Beyond it a file is refused, never cut.
+
+/// Bytes of a model file.
+pub const MODEL_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a policy file: room for ten million rows of a hundred bytes.
+pub const RULES_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// Bytes of one line of a policy file.
+pub const LINE_BYTES_MAX: usize = 16 * 1024;
+/// Fields of one row, its type included.
+pub const FIELDS_MAX: usize = 33;
+/// Rows of one section, of `p` or of `g`.
+pub const ROWS_MAX: usize = 16_000_000;
+/// Links between a subject and a role that it inherits: what Casbin follows.
+pub const ROLE_DEPTH_MAX: usize = 10;
+/// Roles that subjects hold, inherited ones included, summed over all subjects and domains of one relation.
+pub const ROLES_HELD_MAX: usize = 64_000_000;
+/// Bytes of one pattern in a row or a matcher.
+pub const PATTERN_BYTES_MAX: usize = 4 * 1024;
+/// Bytes that one compiled regular expression may take.
+pub const REGEX_BYTES_MAX: usize = 256 * 1024;
+/// Distinct patterns of one policy that need a regular expression.
+pub const REGEXES_MAX: usize = 20_000;
+/// Nodes of one expression.
+pub const EXPRESSION_NODES_MAX: usize = 1_000;
+/// How deep one expression may nest.
+pub const EXPRESSION_DEPTH_MAX: usize = 50;
+/// Arguments of one request.
+pub const ARGUMENTS_MAX: usize = 32;

@@ -1,0 +1,46 @@
+//! The answer, and the proof that a request was permitted.
+
+use crate::engine::eval::EvaluationFault;
+
+/// The number of a rule: a row of the policy, or the line of the model that decided where no row did.
+#[derive(Copy, Clone, Eq, PartialEq, Hash, Debug)]
+pub struct RuleId(pub(crate) u32);
+
+/// What the policy answers.
+#[derive(Debug)]
+pub enum Decision {
+    /// The policy permits.
+    Permit(Permit),
+    /// It does not.
+    Deny(Refusal),
+}
+
+/// Proof that the policy permitted a request; it is made in one place, inside the decision.
+#[must_use = "a permit is the key to what comes next"]
+#[derive(Debug)]
+pub struct Permit {
+    rule: RuleId,
+}
+
+impl Permit {
+    /// The only constructor.
+    pub(crate) fn granted_by(rule: RuleId) -> Self {
+        Self { rule }
+    }
+
+    /// The rule that permitted.
+    pub fn rule(&self) -> RuleId {
+        self.rule
+    }
+}
+
+/// Why the policy does not permit.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Refusal {
+    /// No rule permits.
+    NoRule,
+    /// This rule forbids.
+    ExplicitDeny(RuleId),
+    /// The rule could not be evaluated for this request, and so nothing is permitted.
+    EvaluationError(RuleId, EvaluationFault),
+}

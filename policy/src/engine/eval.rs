@@ -1,0 +1,295 @@
+//! Evaluating a checked expression for one request and one row.
+//!
+//! What Go's evaluator answers with an error or a panic is an [`EvaluationFault`] here, and denies. Expressions are
+//! bounded in size and depth at load, have no loops and no calls back, so evaluation is bounded too.
+
+use super::expr::{Expr, PatternOf};
+use super::pattern::{Matching, Pattern};
+use super::roles::{NO_DOMAIN, Roles};
+use crate::model::parser::{Comparison, Operation};
+use crate::rules::symbols::{Symbol, Symbols};
+use crate::value::View;
+use std::collections::HashMap;
+use thiserror::Error;
+
+/// Why a request could not be evaluated, where Casbin would raise an error.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub enum EvaluationFault {
+    /// The request lacks an attribute that the matcher reads.
+    #[error("the request lacks an attribute that the matcher reads; send it or change the matcher")]
+    MissingAttribute,
+    /// A value has not the type that an operator or function takes.
+    #[error(
+        "a value has not the type that the matcher takes; compare texts with texts, numbers with numbers"
+    )]
+    WrongType,
+    /// A pattern was not compiled at load.
+    #[error("a pattern was not compiled at load; take patterns from policy rows")]
+    UnknownPattern,
+    /// The request has another number of arguments than the model.
+    #[error(
+        "the request has another number of arguments than the model; send one for each name of `r`"
+    )]
+    ArgumentCount,
+    /// The model has no such context.
+    #[error("the model has no such context; define `r`, `p`, `e` and `m` with its number")]
+    UnknownContext,
+}
+
+/// The compiled patterns, by function and text.
+pub(crate) type Patterns = HashMap<(Matching, Symbol), Pattern>;
+
+/// What an expression is evaluated against.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scene<'a> {
+    pub(crate) symbols: &'a Symbols,
+    pub(crate) patterns: &'a Patterns,
+    pub(crate) roles: &'a [Roles],
+    pub(crate) request: &'a [View<'a>],
+    /// The row's fields; empty when a section has no rows.
+    pub(crate) row: &'a [Symbol],
+}
+
+type Evaluated<'a> = Result<View<'a>, EvaluationFault>;
+
+impl<'a> Scene<'a> {
+    /// Whether the row, with the request, satisfies `expr`.
+    pub(crate) fn satisfies(&self, expr: &'a Expr) -> Result<bool, EvaluationFault> {
+        match expr {
+            Expr::Bool(value) => Ok(*value),
+            Expr::Not(inner) => Ok(!self.satisfies(inner)?),
+            Expr::All(parts) => {
+                for part in parts {
+                    if !self.satisfies(part)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            Expr::Any(parts) => {
+                for part in parts {
+                    if self.satisfies(part)? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+            Expr::Compare(comparison, sides) => self.compare(*comparison, &sides.0, &sides.1),
+            Expr::Match {
+                matching,
+                value,
+                pattern,
+            } => self.matches(*matching, value, pattern),
+            Expr::Role {
+                relation,
+                who,
+                role,
+                domain,
+            } => self.holds(*relation, who, role, domain.as_deref()),
+            Expr::Request { .. } => match self.value(expr)? {
+                View::Bool(value) => Ok(value),
+                View::Null | View::Number(_) | View::Text(_) | View::List(_) | View::Object(_) => {
+                    Err(EvaluationFault::WrongType)
+                }
+            },
+            Expr::Text(_)
+            | Expr::Number(_)
+            | Expr::List(_)
+            | Expr::Rule { .. }
+            | Expr::Negative(_)
+            | Expr::Arithmetic(..) => Err(EvaluationFault::WrongType),
+        }
+    }
+
+    /// As [`Self::satisfies`] when a section has no rows: any term that a field of a row has a part in fails.
+    pub(crate) fn satisfies_without_rows(&self, expr: &'a Expr) -> Result<bool, EvaluationFault> {
+        if let Expr::All(parts) = expr {
+            for part in parts {
+                if !self.satisfies_without_rows(part)? {
+                    return Ok(false);
+                }
+            }
+            return Ok(true);
+        }
+        if let Expr::Any(parts) = expr {
+            for part in parts {
+                if self.satisfies_without_rows(part)? {
+                    return Ok(true);
+                }
+            }
+            return Ok(false);
+        }
+        if expr.touches_rule() {
+            return Ok(false);
+        }
+        self.satisfies(expr)
+    }
+
+    fn value(&self, expr: &'a Expr) -> Evaluated<'a> {
+        match expr {
+            Expr::Text(text) => Ok(View::Text(text)),
+            Expr::Number(number) => Ok(View::Number(*number)),
+            Expr::Rule { column } => Ok(View::Text(self.field(*column)?)),
+            Expr::Request { argument, path } => self.attribute(*argument, path),
+            Expr::Negative(inner) => Ok(View::Number(-self.number(inner)?)),
+            Expr::Arithmetic(operation, sides) => {
+                let (a, b) = (self.number(&sides.0)?, self.number(&sides.1)?);
+                Ok(View::Number(match operation {
+                    Operation::Plus => a + b,
+                    Operation::Minus => a - b,
+                    Operation::Times => a * b,
+                    Operation::Over => a / b,
+                    Operation::Remainder => a % b,
+                }))
+            }
+            Expr::List(_) => Err(EvaluationFault::WrongType),
+            Expr::Bool(_)
+            | Expr::Not(_)
+            | Expr::All(_)
+            | Expr::Any(_)
+            | Expr::Compare(..)
+            | Expr::Match { .. }
+            | Expr::Role { .. } => Ok(View::Bool(self.satisfies(expr)?)),
+        }
+    }
+
+    fn field(&self, column: usize) -> Result<&'a str, EvaluationFault> {
+        match self.row.get(column) {
+            Some(symbol) => Ok(self.symbols.text(*symbol)),
+            None => Err(EvaluationFault::MissingAttribute),
+        }
+    }
+
+    fn attribute(&self, argument: usize, path: &'a [Box<str>]) -> Evaluated<'a> {
+        let mut value = *self
+            .request
+            .get(argument)
+            .ok_or(EvaluationFault::ArgumentCount)?;
+        for name in path {
+            let View::Object(fields) = value else {
+                return Err(EvaluationFault::MissingAttribute);
+            };
+            value = fields
+                .iter()
+                .find(|(known, _)| **known == **name)
+                .map(|(_, value)| View::from(value))
+                .ok_or(EvaluationFault::MissingAttribute)?;
+        }
+        Ok(value)
+    }
+
+    fn number(&self, expr: &'a Expr) -> Result<f64, EvaluationFault> {
+        match self.value(expr)? {
+            View::Number(number) => Ok(number),
+            View::Null | View::Bool(_) | View::Text(_) | View::List(_) | View::Object(_) => {
+                Err(EvaluationFault::WrongType)
+            }
+        }
+    }
+
+    fn text(&self, expr: &'a Expr) -> Result<&'a str, EvaluationFault> {
+        match self.value(expr)? {
+            View::Text(text) => Ok(text),
+            View::Null | View::Bool(_) | View::Number(_) | View::List(_) | View::Object(_) => {
+                Err(EvaluationFault::WrongType)
+            }
+        }
+    }
+
+    fn compare(
+        &self,
+        comparison: Comparison,
+        left: &'a Expr,
+        right: &'a Expr,
+    ) -> Result<bool, EvaluationFault> {
+        if comparison == Comparison::In {
+            return self.contains(left, right);
+        }
+        let (a, b) = (self.value(left)?, self.value(right)?);
+        let ordering = match (comparison, &a, &b) {
+            (Comparison::Equal, ..) => return Ok(a.equals(&b)),
+            (Comparison::NotEqual, ..) => return Ok(!a.equals(&b)),
+            (_, View::Number(a), View::Number(b)) => a.partial_cmp(b),
+            (_, View::Text(a), View::Text(b)) => Some(a.cmp(b)),
+            _ => return Err(EvaluationFault::WrongType),
+        };
+        Ok(ordering.is_some_and(|ordering| match comparison {
+            Comparison::Less => ordering.is_lt(),
+            Comparison::LessOrEqual => ordering.is_le(),
+            Comparison::Greater => ordering.is_gt(),
+            Comparison::GreaterOrEqual => ordering.is_ge(),
+            Comparison::Equal | Comparison::NotEqual | Comparison::In => false,
+        }))
+    }
+
+    fn contains(&self, item: &'a Expr, list: &'a Expr) -> Result<bool, EvaluationFault> {
+        let item = self.value(item)?;
+        if let Expr::List(items) = list {
+            for other in items {
+                if item.equals(&self.value(other)?) {
+                    return Ok(true);
+                }
+            }
+            return Ok(false);
+        }
+        match self.value(list)? {
+            View::List(items) => Ok(items.iter().any(|other| item.equals(&View::from(other)))),
+            View::Null | View::Bool(_) | View::Number(_) | View::Text(_) | View::Object(_) => {
+                Err(EvaluationFault::WrongType)
+            }
+        }
+    }
+
+    fn matches(
+        &self,
+        matching: Matching,
+        value: &'a Expr,
+        pattern: &'a PatternOf,
+    ) -> Result<bool, EvaluationFault> {
+        let value = self.text(value)?;
+        let symbol = match pattern {
+            PatternOf::Fixed(symbol) => *symbol,
+            PatternOf::Rule { column } => *self
+                .row
+                .get(*column)
+                .ok_or(EvaluationFault::MissingAttribute)?,
+            PatternOf::Any(expr) => {
+                let pattern = self.text(expr)?;
+                return match Pattern::compile(matching, pattern) {
+                    Ok(pattern) => Ok(pattern.matches(value)),
+                    Err(_) => Err(EvaluationFault::UnknownPattern),
+                };
+            }
+        };
+        match self.patterns.get(&(matching, symbol)) {
+            Some(pattern) => Ok(pattern.matches(value)),
+            None => Err(EvaluationFault::UnknownPattern),
+        }
+    }
+
+    fn holds(
+        &self,
+        relation: usize,
+        who: &'a Expr,
+        role: &'a Expr,
+        domain: Option<&'a Expr>,
+    ) -> Result<bool, EvaluationFault> {
+        let (who, role) = (self.text(who)?, self.text(role)?);
+        let domain = domain.map(|domain| self.text(domain)).transpose()?;
+        if who == role {
+            return Ok(true);
+        }
+        let (Some(who), Some(role)) = (self.symbols.find(who), self.symbols.find(role)) else {
+            return Ok(false);
+        };
+        let domain = match domain.map(|domain| self.symbols.find(domain)) {
+            None => NO_DOMAIN,
+            Some(Some(domain)) => domain,
+            Some(None) => return Ok(false),
+        };
+        Ok(self
+            .roles
+            .get(relation)
+            .is_some_and(|roles| roles.inherits(who, role, domain)))
+    }
+}

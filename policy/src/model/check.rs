@@ -1,0 +1,268 @@
+//! A model as meant: which arguments a request has, which columns a row, and the expression that joins them.
+
+use super::conf::{Definition, Section};
+use super::parser::{self, Node};
+use super::resolve::Resolver;
+use crate::engine::expr::{Expr, Type};
+use crate::problem::{Place, Problems};
+use crate::rules::symbols::Symbols;
+use crate::rules::table::Shape;
+
+/// How the effects of the matching rows become one answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Effect {
+    /// One row that allows is enough.
+    AllowOverride,
+    /// Allowed unless a row denies.
+    DenyOverride,
+    /// One row must allow and none deny.
+    AllowAndDeny,
+    /// The first row that matches decides.
+    Priority,
+}
+
+impl Effect {
+    const ALL: [(&'static str, Self); 4] = [
+        ("some(where (p.eft == allow))", Self::AllowOverride),
+        ("!some(where (p.eft == deny))", Self::DenyOverride),
+        (
+            "some(where (p.eft == allow)) && !some(where (p.eft == deny))",
+            Self::AllowAndDeny,
+        ),
+        ("priority(p.eft) || deny", Self::Priority),
+    ];
+}
+
+/// One `r`, `p`, `e` and `m` that belong together.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// 1 for `r, p, e, m`; 2 for `r2, p2, e2, m2`.
+    pub(crate) number: usize,
+    /// The names of the request's arguments, in order, each with its place.
+    pub(crate) arguments: Vec<(String, Place)>,
+    pub(crate) shape: Shape,
+    pub(crate) effect: Effect,
+    pub(crate) effect_at: Place,
+    pub(crate) effect_text: String,
+    pub(crate) matcher: Expr,
+    pub(crate) matcher_at: Place,
+    pub(crate) matcher_text: String,
+}
+
+/// One relation of roles.
+#[derive(Clone, Debug)]
+pub(crate) struct Relation {
+    pub(crate) name: String,
+    /// Whether roles are held in a domain.
+    pub(crate) in_domains: bool,
+}
+
+/// A whole model.
+#[derive(Debug, Default)]
+pub(crate) struct Model {
+    pub(crate) contexts: Vec<Context>,
+    pub(crate) relations: Vec<Relation>,
+}
+
+/// Checks the definitions of a model; what cannot be compiled is a problem.
+pub(crate) fn check(
+    definitions: &[Definition],
+    symbols: &mut Symbols,
+    problems: &mut Problems<'_>,
+) -> Model {
+    let relations = relations(definitions, problems);
+    let mut contexts = Vec::new();
+    let mut numbers: Vec<usize> = definitions
+        .iter()
+        .filter(|d| d.section != Section::Role)
+        .map(|d| d.number)
+        .collect();
+    numbers.push(1);
+    numbers.sort_unstable();
+    numbers.dedup();
+    for number in numbers {
+        if let Some(context) = context(number, definitions, &relations, symbols, problems) {
+            contexts.push(context);
+        }
+    }
+    Model {
+        contexts,
+        relations,
+    }
+}
+
+fn context(
+    number: usize,
+    definitions: &[Definition],
+    relations: &[Relation],
+    symbols: &mut Symbols,
+    problems: &mut Problems<'_>,
+) -> Option<Context> {
+    let find = |section| {
+        definitions
+            .iter()
+            .find(|d| d.section == section && d.number == number)
+    };
+    let wanted = [
+        Section::Request,
+        Section::Policy,
+        Section::Effect,
+        Section::Matcher,
+    ];
+    let start = definitions
+        .iter()
+        .find(|d| d.number == number)
+        .map(|d| d.at);
+    for section in wanted {
+        if find(section).is_none() {
+            let name = numbered(section.letter(), number);
+            problems.add(
+                start.unwrap_or(Place { line: 1, column: 1 }),
+                format!("`{name}` is missing in section `{}`", section.title()),
+                format!("a model needs `r`, `p`, `e` and `m` with one number; define `{name}`"),
+            );
+        }
+    }
+    let request = names(find(Section::Request)?, problems);
+    let policy = find(Section::Policy)?;
+    let columns = names(policy, problems);
+    let effect = find(Section::Effect)?;
+    let matcher = find(Section::Matcher)?;
+    let position = |wanted: &str| columns.iter().position(|(name, _)| name == wanted);
+    let shape = Shape {
+        name: numbered("p", number),
+        effect: position("eft"),
+        priority: position("priority"),
+        columns: columns.iter().map(|(name, _)| name.clone()).collect(),
+    };
+    let mut resolver = Resolver {
+        number,
+        arguments: &request,
+        columns: &columns,
+        relations,
+        symbols,
+        phrase: &matcher.value,
+        problems,
+    };
+    let expr = expression(matcher, &mut resolver);
+    let effect_kind = effect_of(effect, problems);
+    Some(Context {
+        number,
+        arguments: request,
+        shape,
+        effect: effect_kind?,
+        effect_at: effect.at,
+        effect_text: effect.value.text.clone(),
+        matcher: expr?,
+        matcher_at: matcher.at,
+        matcher_text: matcher.value.text.clone(),
+    })
+}
+
+fn expression(matcher: &Definition, resolver: &mut Resolver<'_, '_>) -> Option<Expr> {
+    let node = match parser::parse(&matcher.value.text) {
+        Ok(node) => node,
+        Err(fault) => {
+            let at = matcher.value.place(fault.at);
+            resolver.problems.add(at, fault.what, fault.fix);
+            return None;
+        }
+    };
+    let expr = resolver.resolve(&node)?;
+    truth(&node, &expr, resolver).then_some(expr)
+}
+
+/// Whether the matcher answers yes or no.
+fn truth(node: &Node<'_>, expr: &Expr, resolver: &mut Resolver<'_, '_>) -> bool {
+    let fine = matches!(expr.type_of(), Type::Bool | Type::Unknown);
+    if !fine {
+        resolver.refuse(
+            node.at,
+            "the matcher is a value, not a condition",
+            "compare it with something",
+        );
+    }
+    fine
+}
+
+/// The names of `r = a, b` or `p = a, b`, each with its place.
+fn names(definition: &Definition, problems: &mut Problems<'_>) -> Vec<(String, Place)> {
+    let text = &definition.value.text;
+    let mut offset = 0;
+    let mut names: Vec<(String, Place)> = Vec::new();
+    for part in text.split(',') {
+        let start = offset + (part.len() - part.trim_start().len());
+        offset += part.len() + 1;
+        let name = part.trim();
+        let at = definition.value.place(start);
+        let valid = name.chars().all(|c| c.is_alphanumeric() || c == '_')
+            && name.chars().next().is_some_and(|c| !c.is_numeric());
+        if !valid {
+            problems.add(
+                at,
+                format!("`{name}` is not a name"),
+                "separate names of letters, digits and `_` with commas",
+            );
+        } else if names.iter().any(|(known, _)| known == name) {
+            problems.add(at, format!("`{name}` is named twice"), "rename one");
+        } else {
+            names.push((name.to_owned(), at));
+        }
+    }
+    names
+}
+
+fn effect_of(definition: &Definition, problems: &mut Problems<'_>) -> Option<Effect> {
+    let text = &definition.value.text;
+    let found = Effect::ALL.into_iter().find(|(known, _)| known == text);
+    if found.is_none() {
+        let known: Vec<_> = Effect::ALL.iter().map(|(text, _)| *text).collect();
+        problems.add(
+            definition.value.place(0),
+            format!("policy effect `{text}` is not known"),
+            format!(
+                "write one of these, to the letter: `{}`",
+                known.join("`, `")
+            ),
+        );
+    }
+    found.map(|(_, effect)| effect)
+}
+
+fn relations(definitions: &[Definition], problems: &mut Problems<'_>) -> Vec<Relation> {
+    let mut relations = Vec::new();
+    let mut wanted = 1;
+    while let Some(definition) = definitions
+        .iter()
+        .find(|d| d.section == Section::Role && d.number == wanted)
+    {
+        wanted += 1;
+        let name = numbered("g", definition.number);
+        let parts: Vec<_> = definition.value.text.split(',').map(str::trim).collect();
+        let plain = parts.iter().all(|part| *part == "_");
+        if !plain || !(2..=3).contains(&parts.len()) {
+            problems.add(
+                definition.value.place(0),
+                format!(
+                    "role definition `{}` is not compiled",
+                    definition.value.text
+                ),
+                "write `_, _` or, for roles in domains, `_, _, _`",
+            );
+        }
+        relations.push(Relation {
+            name,
+            in_domains: parts.len() == 3,
+        });
+    }
+    relations
+}
+
+/// `p` for 1, `p2` for 2.
+pub(crate) fn numbered(letter: &str, number: usize) -> String {
+    if number == 1 {
+        letter.to_owned()
+    } else {
+        format!("{letter}{number}")
+    }
+}

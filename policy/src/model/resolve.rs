@@ -1,0 +1,292 @@
+//! Names and calls of a matcher to what they stand for.
+
+use super::check::{Relation, numbered};
+use super::conf::Phrase;
+use super::parser::{Comparison, Kind, Node};
+use crate::engine::expr::{Expr, PatternOf, Type};
+use crate::engine::pattern::{Matching, Pattern};
+use crate::problem::{Place, Problems};
+use crate::rules::symbols::Symbols;
+
+/// Resolves one matcher of one context.
+pub(crate) struct Resolver<'a, 'p> {
+    pub(crate) number: usize,
+    pub(crate) arguments: &'a [(String, Place)],
+    pub(crate) columns: &'a [(String, Place)],
+    pub(crate) relations: &'a [Relation],
+    pub(crate) symbols: &'a mut Symbols,
+    pub(crate) phrase: &'a Phrase,
+    pub(crate) problems: &'a mut Problems<'p>,
+}
+
+impl Resolver<'_, '_> {
+    /// The checked form of `node`; `None` after a problem.
+    pub(crate) fn resolve(&mut self, node: &Node<'_>) -> Option<Expr> {
+        let at = node.at;
+        match &node.kind {
+            Kind::Text(text) => self.text(text, at),
+            Kind::Number(number) => Some(Expr::Number(*number)),
+            Kind::Bool(value) => Some(Expr::Bool(*value)),
+            Kind::Path(path) => self.path(path, at),
+            Kind::Call(name, arguments) => self.call(name, arguments, at),
+            Kind::List(items) => Some(Expr::List(self.each(items)?)),
+            Kind::Not(inner) => Some(Expr::Not(Box::new(self.condition(inner)?))),
+            Kind::Negative(inner) => Some(Expr::Negative(Box::new(self.resolve(inner)?))),
+            Kind::All(parts) => Some(Expr::All(self.conditions(parts)?)),
+            Kind::Any(parts) => Some(Expr::Any(self.conditions(parts)?)),
+            Kind::Compare(comparison, sides) => self.compare(*comparison, &sides.0, &sides.1, at),
+            Kind::Arithmetic(operation, sides) => {
+                let (a, b) = (self.resolve(&sides.0), self.resolve(&sides.1));
+                let (a, b) = (a?, b?);
+                for side in [&a, &b] {
+                    if !matches!(side.type_of(), Type::Number | Type::Unknown) {
+                        self.refuse(
+                            at,
+                            "arithmetic with something that is no number",
+                            "compare texts with `==`",
+                        );
+                        return None;
+                    }
+                }
+                Some(Expr::Arithmetic(*operation, Box::new((a, b))))
+            }
+        }
+    }
+
+    /// A problem at byte `at` of the matcher.
+    pub(crate) fn refuse(&mut self, at: usize, what: impl Into<String>, fix: impl Into<String>) {
+        self.problems.add(self.phrase.place(at), what, fix);
+    }
+
+    /// Every node, so that each gets its problem; `None` if any has one.
+    fn each(&mut self, nodes: &[Node<'_>]) -> Option<Vec<Expr>> {
+        let resolved: Vec<_> = nodes.iter().map(|node| self.resolve(node)).collect();
+        resolved.into_iter().collect()
+    }
+
+    fn conditions(&mut self, nodes: &[Node<'_>]) -> Option<Vec<Expr>> {
+        let resolved: Vec<_> = nodes.iter().map(|node| self.condition(node)).collect();
+        resolved.into_iter().collect()
+    }
+
+    fn condition(&mut self, node: &Node<'_>) -> Option<Expr> {
+        let expr = self.resolve(node)?;
+        if !matches!(expr.type_of(), Type::Bool | Type::Unknown) {
+            self.refuse(
+                node.at,
+                "a value where a condition is needed",
+                "compare it with something",
+            );
+            return None;
+        }
+        Some(expr)
+    }
+
+    /// Both casbins rewrite `r.` and `p.` inside quotes too.
+    fn text(&mut self, text: &str, at: usize) -> Option<Expr> {
+        if rewritten(text) {
+            self.refuse(
+                at,
+                format!("`{text}` holds `r.` or `p.`, which casbin rewrites even inside quotes"),
+                "keep such a text in a policy row",
+            );
+            return None;
+        }
+        Some(Expr::Text(text.into()))
+    }
+
+    fn path(&mut self, path: &[&str], at: usize) -> Option<Expr> {
+        let (request, policy) = (numbered("r", self.number), numbered("p", self.number));
+        let found = match path {
+            [section, name, attributes @ ..] if *section == request => {
+                let argument = self.arguments.iter().position(|(known, _)| known == name);
+                argument.map(|argument| Expr::Request {
+                    argument,
+                    path: attributes.iter().map(|name| Box::from(*name)).collect(),
+                })
+            }
+            [section, name] if *section == policy => self
+                .columns
+                .iter()
+                .position(|(known, _)| known == name)
+                .map(|column| Expr::Rule { column }),
+            _ => None,
+        };
+        if found.is_none() {
+            let known: Vec<_> = self
+                .arguments
+                .iter()
+                .map(|(name, _)| format!("`{request}.{name}`"))
+                .chain(
+                    self.columns
+                        .iter()
+                        .map(|(name, _)| format!("`{policy}.{name}`")),
+                )
+                .collect();
+            self.refuse(
+                at,
+                format!("`{}` is not defined", path.join(".")),
+                format!("use one of {}, or put a text in quotes", known.join(", ")),
+            );
+        }
+        found
+    }
+
+    fn compare(
+        &mut self,
+        comparison: Comparison,
+        left: &Node<'_>,
+        right: &Node<'_>,
+        at: usize,
+    ) -> Option<Expr> {
+        let (a, b) = (self.resolve(left), self.resolve(right));
+        let (a, b) = (a?, b?);
+        let (ta, tb) = (a.type_of(), b.type_of());
+        let fine = match comparison {
+            Comparison::Equal | Comparison::NotEqual => ta != Type::List && tb != Type::List,
+            Comparison::In => ta != Type::List && matches!(tb, Type::List | Type::Unknown),
+            Comparison::Less
+            | Comparison::LessOrEqual
+            | Comparison::Greater
+            | Comparison::GreaterOrEqual => matches!(
+                (ta, tb),
+                (Type::Number | Type::Unknown, Type::Number | Type::Unknown)
+                    | (Type::Text | Type::Unknown, Type::Text | Type::Unknown)
+            ),
+        };
+        if !fine {
+            let fix = if comparison == Comparison::In {
+                "put a list on the right: `in (\"a\", \"b\")`"
+            } else {
+                "compare texts with texts and numbers with numbers; fields of rows are texts"
+            };
+            self.refuse(at, "these two cannot be compared so", fix);
+            return None;
+        }
+        Some(Expr::Compare(comparison, Box::new((a, b))))
+    }
+
+    fn call(&mut self, name: &str, arguments: &[Node<'_>], at: usize) -> Option<Expr> {
+        if let Some(matching) = Matching::ALL.into_iter().find(|m| m.name() == name) {
+            return self.matching(matching, arguments, at);
+        }
+        if let Some(relation) = self.relations.iter().position(|r| r.name == name) {
+            return self.role(relation, arguments, at);
+        }
+        let known: Vec<_> = Matching::ALL
+            .iter()
+            .map(|m| m.name().to_owned())
+            .chain(self.relations.iter().map(|r| r.name.clone()))
+            .collect();
+        self.refuse(
+            at,
+            format!("function `{name}` is not compiled"),
+            format!("use one of `{}`", known.join("`, `")),
+        );
+        None
+    }
+
+    fn matching(&mut self, matching: Matching, arguments: &[Node<'_>], at: usize) -> Option<Expr> {
+        let name = matching.name();
+        let [value_node, pattern_node] = arguments else {
+            self.refuse(
+                at,
+                format!("`{name}` takes 2 arguments, not {}", arguments.len()),
+                format!("write `{name}(value, pattern)`"),
+            );
+            return None;
+        };
+        let (value, pattern) = (self.textual(value_node), self.textual(pattern_node));
+        let (value, pattern) = (value?, pattern?);
+        let pattern = self.pattern(matching, pattern, pattern_node.at)?;
+        Some(Expr::Match {
+            matching,
+            value: Box::new(value),
+            pattern,
+        })
+    }
+
+    fn pattern(&mut self, matching: Matching, pattern: Expr, at: usize) -> Option<PatternOf> {
+        if let Expr::Rule { column } = pattern {
+            return Some(PatternOf::Rule { column });
+        }
+        if let Expr::Text(text) = &pattern {
+            if let Err((what, fix)) = Pattern::compile(matching, text) {
+                self.refuse(at, what, fix);
+                return None;
+            }
+            return Some(PatternOf::Fixed(self.symbols.intern(text)?));
+        }
+        if matching == Matching::KeyMatch {
+            return Some(PatternOf::Any(Box::new(pattern)));
+        }
+        self.refuse(
+            at,
+            format!(
+                "the pattern of `{}` comes from the request",
+                matching.name()
+            ),
+            "give the pattern, the second argument, as a field of `p` or in quotes",
+        );
+        None
+    }
+
+    fn role(&mut self, relation: usize, arguments: &[Node<'_>], at: usize) -> Option<Expr> {
+        let definition = self.relations.get(relation)?.clone();
+        let wanted = if definition.in_domains { 3 } else { 2 };
+        if arguments.len() != wanted {
+            let name = &definition.name;
+            self.refuse(
+                at,
+                format!(
+                    "`{name}` is defined with {wanted} `_`, called with {} arguments",
+                    arguments.len()
+                ),
+                format!("write `{name}(r.sub, p.sub)`, with `r.dom` as third for roles in domains"),
+            );
+            return None;
+        }
+        let parts: Vec<_> = arguments.iter().map(|node| self.textual(node)).collect();
+        let mut parts = parts.into_iter().collect::<Option<Vec<_>>>()?.into_iter();
+        Some(Expr::Role {
+            relation,
+            who: Box::new(parts.next()?),
+            role: Box::new(parts.next()?),
+            domain: parts.next().map(Box::new),
+        })
+    }
+
+    fn textual(&mut self, node: &Node<'_>) -> Option<Expr> {
+        let expr = self.resolve(node)?;
+        if !matches!(expr.type_of(), Type::Text | Type::Unknown) {
+            self.refuse(
+                node.at,
+                "a text is needed here",
+                "give a field of `r` or `p`, or a text in quotes",
+            );
+            return None;
+        }
+        Some(expr)
+    }
+}
+
+/// Whether casbin's rewriting of `r.` and `p2.` reaches into `text`.
+fn rewritten(text: &str) -> bool {
+    let mut rest = text;
+    let mut before = None;
+    while let Some(c) = rest.chars().next() {
+        let word_before = before.is_some_and(|b: char| b.is_alphanumeric() || b == '_');
+        if (c == 'r' || c == 'p') && !word_before {
+            let after = rest
+                .trim_start_matches(c)
+                .trim_start_matches(|d: char| d.is_ascii_digit());
+            let one = rest.strip_prefix(c).is_some_and(|r| !r.starts_with(c));
+            if one && after.starts_with('.') {
+                return true;
+            }
+        }
+        before = Some(c);
+        rest = rest.get(c.len_utf8()..).unwrap_or_default();
+    }
+    false
+}

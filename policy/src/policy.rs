@@ -1,0 +1,412 @@
+//! A compiled policy: immutable, shared by all threads, swapped whole.
+
+use crate::decision::{Decision, Permit, Refusal, RuleId};
+use crate::engine::eval::{EvaluationFault, Patterns, Scene};
+use crate::engine::expr::Expr;
+use crate::engine::roles::{NO_DOMAIN, Roles};
+use crate::load;
+use crate::model::check::{Context, Effect};
+use crate::problem::{Problem, Source};
+use crate::request::{Fact, Request};
+use crate::rules::symbols::{Symbol, Symbols};
+use crate::rules::table::Rows;
+use crate::value::{Value, View};
+use std::fmt;
+
+/// A model and its rules, compiled. It cannot be changed: build a new one and swap it.
+pub struct Policy {
+    pub(crate) model_name: String,
+    pub(crate) rules_name: String,
+    pub(crate) symbols: Symbols,
+    pub(crate) sections: Vec<Section>,
+    pub(crate) relations: Vec<RelationTable>,
+    pub(crate) roles: Vec<Roles>,
+    pub(crate) patterns: Patterns,
+}
+
+/// One context of the model with its rows.
+pub(crate) struct Section {
+    pub(crate) context: Context,
+    /// Which fact of a request each argument is; empty for positional requests.
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) rows: Rows,
+    /// The rule number of the first row.
+    pub(crate) first: u32,
+    pub(crate) deny: Option<Symbol>,
+    /// The rule number of the effect's line; the matcher's is the next.
+    pub(crate) effect_rule: u32,
+    /// Whether the matcher reads any field of the rows.
+    pub(crate) reads_rows: bool,
+}
+
+/// The rows of one role relation.
+pub(crate) struct RelationTable {
+    pub(crate) name: String,
+    pub(crate) in_domains: bool,
+    pub(crate) rows: Rows,
+}
+
+/// Where a rule stands and what it says.
+#[derive(Clone, Copy, Debug)]
+pub struct RuleView<'a> {
+    /// The file: the policy, or the model where its effect or matcher decided.
+    pub file: &'a str,
+    /// The line, counted from 1; 0 if there is no such rule.
+    pub line: usize,
+    text: RuleText<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum RuleText<'a> {
+    Row(&'a str, &'a [Symbol], &'a Symbols),
+    Model(&'a str),
+}
+
+impl fmt::Debug for RuleText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for RuleText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Model(text) => f.write_str(text),
+            Self::Row(name, fields, symbols) => {
+                f.write_str(name)?;
+                for field in *fields {
+                    write!(f, ", {}", symbols.text(*field))?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl RuleView<'_> {
+    /// The row, its fields joined by `, `; or the text of the model's effect or matcher.
+    pub fn text(&self) -> String {
+        self.text.to_string()
+    }
+
+    /// Whether it is a row of the policy rather than a line of the model.
+    pub fn is_row(&self) -> bool {
+        matches!(self.text, RuleText::Row(..))
+    }
+}
+
+impl fmt::Display for RuleView<'_> {
+    /// `policy.csv:12`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+impl Policy {
+    /// Compiles a model and its rules.
+    ///
+    /// # Errors
+    /// All problems of the model, or if it has none, all of the rules (at most a hundred a file).
+    pub fn compile(model: Source<'_>, rules: Source<'_>) -> Result<Self, Vec<Problem>> {
+        load::compile(model, rules, load::Binding::Named)
+    }
+
+    /// As [`Self::compile`], for requests given as arguments in the order of the model's `r`, which may then have
+    /// any names: what `hangu policy eval` takes. [`Self::decide`] permits nothing on such a policy.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
+    pub fn compile_positional(model: Source<'_>, rules: Source<'_>) -> Result<Self, Vec<Problem>> {
+        load::compile(model, rules, load::Binding::Positional)
+    }
+
+    /// How many rows say what is allowed or denied; role rows are not counted.
+    pub fn rule_count(&self) -> usize {
+        self.sections.iter().map(|section| section.rows.len()).sum()
+    }
+
+    /// Decides with the model's `r, p, e, m`. Takes no lock and allocates nothing.
+    pub fn decide(&self, request: &Request<'_>) -> Decision {
+        let Some(section) = self.sections.first() else {
+            return Decision::Deny(Refusal::NoRule);
+        };
+        if section.facts.len() != section.context.arguments.len() {
+            return Decision::Deny(Refusal::EvaluationError(
+                RuleId(u32::MAX),
+                EvaluationFault::ArgumentCount,
+            ));
+        }
+        let mut arguments = [View::Null; crate::bounds::ARGUMENTS_MAX];
+        for (argument, fact) in arguments.iter_mut().zip(&section.facts) {
+            *argument = fact.of(request);
+        }
+        let arguments = arguments.get(..section.facts.len()).unwrap_or_default();
+        self.decide_in(section, arguments)
+    }
+
+    /// Decides for arguments in the order of the model's `r`, with `r, p, e, m` for context 1, `r2, p2, e2, m2` for
+    /// 2, and so on.
+    ///
+    /// The answer is [`Refusal::EvaluationError`] for a context that the model has not, or another number of
+    /// arguments than it takes.
+    pub fn decide_arguments(&self, context: usize, arguments: &[Value]) -> Decision {
+        let section = self
+            .sections
+            .iter()
+            .find(|section| section.context.number == context);
+        let fault = |fault| Decision::Deny(Refusal::EvaluationError(RuleId(u32::MAX), fault));
+        let Some(section) = section else {
+            return fault(EvaluationFault::UnknownContext);
+        };
+        let mut views = [View::Null; crate::bounds::ARGUMENTS_MAX];
+        if arguments.len() != section.context.arguments.len() {
+            return fault(EvaluationFault::ArgumentCount);
+        }
+        for (view, argument) in views.iter_mut().zip(arguments) {
+            *view = View::from(argument);
+        }
+        let views = views.get(..arguments.len()).unwrap_or_default();
+        self.decide_in(section, views)
+    }
+
+    fn decide_in(&self, section: &Section, request: &[View<'_>]) -> Decision {
+        let scene = Scene {
+            symbols: &self.symbols,
+            patterns: &self.patterns,
+            roles: &self.roles,
+            request,
+            row: &[],
+        };
+        let matcher = &section.context.matcher;
+        if section.rows.len() == 0 || !section.reads_rows {
+            return section.decide_without_rows(&scene, matcher);
+        }
+        let mut verdict = Verdict::new(section.context.effect);
+        for row in 0..section.rows.len() {
+            let rule = section.rule(row);
+            let scene = Scene {
+                row: section.rows.row(row),
+                ..scene
+            };
+            match scene.satisfies(matcher) {
+                Ok(false) => {}
+                Ok(true) => {
+                    if verdict.matched(rule, section.denies(row)) {
+                        break;
+                    }
+                }
+                Err(fault) => return Decision::Deny(Refusal::EvaluationError(rule, fault)),
+            }
+        }
+        verdict.into_decision(RuleId(section.effect_rule))
+    }
+
+    /// Whether `subject`, or a role that it holds in `domain`, has `label` in the clearance relation, the last one
+    /// of the model without domains (`g2` in ours). A label includes what it is linked to.
+    pub fn clears(&self, subject: &str, domain: &str, label: &str) -> bool {
+        let clearance = self.relations.iter().rposition(|r| !r.in_domains);
+        let membership = self.relations.iter().position(|r| r.in_domains);
+        let Some(clearance) = clearance.and_then(|index| self.roles.get(index)) else {
+            return false;
+        };
+        let (Some(subject), Some(label)) = (self.symbols.find(subject), self.symbols.find(label))
+        else {
+            return false;
+        };
+        if clearance.inherits(subject, label, NO_DOMAIN) {
+            return true;
+        }
+        let (Some(membership), Some(domain)) = (
+            membership.and_then(|index| self.roles.get(index)),
+            self.symbols.find(domain),
+        ) else {
+            return false;
+        };
+        membership
+            .held(subject, domain)
+            .iter()
+            .any(|role| clearance.inherits(*role, label, NO_DOMAIN))
+    }
+
+    /// Where a rule stands and what it says.
+    pub fn rule(&self, id: RuleId) -> RuleView<'_> {
+        for section in &self.sections {
+            if id.0 == section.effect_rule || id.0 == section.effect_rule + 1 {
+                return section.model_line(id, &self.model_name);
+            }
+            if let Some(row) = id.0.checked_sub(section.first)
+                && (row as usize) < section.rows.len()
+            {
+                return RuleView {
+                    file: &self.rules_name,
+                    line: section.rows.line(row as usize),
+                    text: RuleText::Row(
+                        &section.context.shape.name,
+                        section.rows.row(row as usize),
+                        &self.symbols,
+                    ),
+                };
+            }
+        }
+        RuleView {
+            file: &self.rules_name,
+            line: 0,
+            text: RuleText::Model(""),
+        }
+    }
+
+    /// Everything that stands on the right side of the clearance relation, each once, in the order of the file.
+    pub fn clearance_labels(&self) -> impl Iterator<Item = &str> {
+        let table = self.relations.iter().rfind(|r| !r.in_domains);
+        self.distinct(table.map(|t| &t.rows), 1)
+    }
+
+    /// Every domain that a rule or a role row names, each once.
+    pub fn domains(&self) -> impl Iterator<Item = &str> {
+        let mut seen = vec![false; self.symbols.len()];
+        let roles = self
+            .relations
+            .iter()
+            .filter(|r| r.in_domains)
+            .map(|r| (&r.rows, 2));
+        let rules = self.sections.iter().filter_map(|section| {
+            let column = section
+                .context
+                .shape
+                .columns
+                .iter()
+                .position(|name| Fact::named(name) == Some(Fact::Domain))?;
+            Some((&section.rows, column))
+        });
+        rules
+            .chain(roles)
+            .flat_map(|(rows, column)| {
+                (0..rows.len()).filter_map(move |row| rows.field(row, column))
+            })
+            .filter(move |symbol| first_time(&mut seen, *symbol))
+            .map(|symbol| self.symbols.text(symbol))
+    }
+
+    fn distinct<'a>(
+        &'a self,
+        rows: Option<&'a Rows>,
+        column: usize,
+    ) -> impl Iterator<Item = &'a str> {
+        let mut seen = vec![false; self.symbols.len()];
+        rows.into_iter()
+            .flat_map(move |rows| (0..rows.len()).filter_map(move |row| rows.field(row, column)))
+            .filter(move |symbol| first_time(&mut seen, *symbol))
+            .map(|symbol| self.symbols.text(symbol))
+    }
+}
+
+fn first_time(seen: &mut [bool], symbol: Symbol) -> bool {
+    seen.get_mut(symbol.0 as usize)
+        .is_some_and(|seen| !std::mem::replace(seen, true))
+}
+
+impl Section {
+    fn rule(&self, row: usize) -> RuleId {
+        // INVARIANT: rows of all sections are at most `ROWS_MAX` each, counted at load to fit.
+        RuleId(
+            self.first
+                .saturating_add(u32::try_from(row).unwrap_or(u32::MAX)),
+        )
+    }
+
+    fn denies(&self, row: usize) -> bool {
+        match self.context.shape.effect {
+            Some(column) => {
+                let effect = self.rows.field(row, column);
+                effect.is_some() && effect == self.deny
+            }
+            None => false,
+        }
+    }
+
+    /// With no rows, or with a matcher that reads none: the request alone is judged, as Casbin does, but a term
+    /// that reads a field of a row never holds, and nothing is permitted for want of a denial.
+    fn decide_without_rows(&self, scene: &Scene<'_>, matcher: &Expr) -> Decision {
+        let rule = RuleId(self.effect_rule + 1);
+        match scene.satisfies_without_rows(matcher) {
+            Ok(true) => Decision::Permit(Permit::granted_by(rule)),
+            Ok(false) if self.context.effect == Effect::DenyOverride && self.rows.len() > 0 => {
+                Decision::Permit(Permit::granted_by(RuleId(self.effect_rule)))
+            }
+            Ok(false) => Decision::Deny(Refusal::NoRule),
+            Err(fault) => Decision::Deny(Refusal::EvaluationError(rule, fault)),
+        }
+    }
+
+    fn model_line<'a>(&'a self, id: RuleId, file: &'a str) -> RuleView<'a> {
+        let (at, text) = if id.0 == self.effect_rule {
+            (self.context.effect_at, &self.context.effect_text)
+        } else {
+            (self.context.matcher_at, &self.context.matcher_text)
+        };
+        RuleView {
+            file,
+            line: at.line,
+            text: RuleText::Model(text),
+        }
+    }
+}
+
+/// The answer so far, as matching rows come in the order of the file.
+struct Verdict {
+    effect: Effect,
+    allow: Option<RuleId>,
+    deny: Option<RuleId>,
+}
+
+impl Verdict {
+    fn new(effect: Effect) -> Self {
+        Self {
+            effect,
+            allow: None,
+            deny: None,
+        }
+    }
+
+    /// Takes one matching row; `true` when no later row can change the answer.
+    fn matched(&mut self, rule: RuleId, denies: bool) -> bool {
+        let first = if denies {
+            &mut self.deny
+        } else {
+            &mut self.allow
+        };
+        first.get_or_insert(rule);
+        match self.effect {
+            Effect::AllowOverride => !denies,
+            Effect::DenyOverride | Effect::AllowAndDeny => denies,
+            Effect::Priority => true,
+        }
+    }
+
+    fn into_decision(self, effect_rule: RuleId) -> Decision {
+        let refusal = match self.deny {
+            Some(rule) => Refusal::ExplicitDeny(rule),
+            None => Refusal::NoRule,
+        };
+        let granted = match (self.effect, self.allow, self.deny) {
+            (Effect::AllowOverride, allow, _) => allow,
+            (Effect::AllowAndDeny | Effect::Priority, allow, None) => allow,
+            (Effect::DenyOverride, allow, None) => allow.or(Some(effect_rule)),
+            (Effect::AllowAndDeny | Effect::Priority | Effect::DenyOverride, _, Some(_)) => None,
+        };
+        match granted {
+            Some(rule) => Decision::Permit(Permit::granted_by(rule)),
+            None => Decision::Deny(refusal),
+        }
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy")
+            .field("model", &self.model_name)
+            .field("rules", &self.rules_name)
+            .field("rule_count", &self.rule_count())
+            .finish_non_exhaustive()
+    }
+}

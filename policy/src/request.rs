@@ -1,0 +1,117 @@
+//! The request as a gateway knows it, and which of the model's names stands for what.
+
+use crate::value::View;
+
+/// What is asked: may this subject do this to that.
+///
+/// Unknown facts are left empty; an empty text equals no text that a rule can hold but an empty field.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Request<'a> {
+    /// Who: the authenticated identity.
+    pub subject: &'a str,
+    /// The organisation (tenant) whose data are asked for.
+    pub domain: &'a str,
+    /// The canonical path: starts with `/`, no dot segments, no query.
+    pub path: &'a str,
+    /// The method, in capitals.
+    pub method: &'a str,
+    /// The label of the data behind the route.
+    pub label: &'a str,
+    /// The network zone that the request comes from.
+    pub zone: &'a str,
+    /// The class of the device that it comes from.
+    pub device: &'a str,
+    /// What the data are to be used for.
+    pub purpose: &'a str,
+    /// The client's address, as text.
+    pub address: &'a str,
+    /// The application that the route leads to.
+    pub application: &'a str,
+}
+
+/// One fact of a [`Request`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Fact {
+    Subject,
+    Domain,
+    Path,
+    Method,
+    Label,
+    Zone,
+    Device,
+    Purpose,
+    Address,
+    Application,
+}
+
+impl Fact {
+    /// Every name that a model's `r` may use for a fact; the first of each is the one to recommend.
+    const NAMES: [(Self, &'static [&'static str]); 10] = [
+        (Self::Subject, &["sub", "subject", "user"]),
+        (
+            Self::Domain,
+            &["dom", "domain", "tenant", "org", "organisation"],
+        ),
+        (Self::Path, &["obj", "object", "path", "resource"]),
+        (Self::Method, &["act", "action", "method"]),
+        (Self::Label, &["label"]),
+        (Self::Zone, &["zone"]),
+        (Self::Device, &["device", "device_class"]),
+        (Self::Purpose, &["purpose"]),
+        (Self::Address, &["address", "ip", "client"]),
+        (Self::Application, &["application", "app"]),
+    ];
+
+    /// The fact that `name` stands for.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::NAMES
+            .iter()
+            .find(|(_, names)| names.contains(&name))
+            .map(|(fact, _)| *fact)
+    }
+
+    /// All names, for an error.
+    pub(crate) fn names() -> String {
+        let names: Vec<_> = Self::NAMES
+            .iter()
+            .flat_map(|(_, names)| *names)
+            .copied()
+            .collect();
+        names.join("`, `")
+    }
+
+    /// This fact of `request`.
+    pub(crate) fn of<'a>(self, request: &Request<'a>) -> View<'a> {
+        View::Text(match self {
+            Self::Subject => request.subject,
+            Self::Domain => request.domain,
+            Self::Path => request.path,
+            Self::Method => request.method,
+            Self::Label => request.label,
+            Self::Zone => request.zone,
+            Self::Device => request.device,
+            Self::Purpose => request.purpose,
+            Self::Address => request.address,
+            Self::Application => request.application,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_stands_for_one_fact() {
+        let all: Vec<_> = Fact::NAMES.iter().flat_map(|(_, names)| *names).collect();
+        for name in &all {
+            assert_eq!(
+                all.iter().filter(|other| *other == name).count(),
+                1,
+                "{name}"
+            );
+            assert!(Fact::named(name).is_some());
+        }
+        assert_eq!(Fact::named("sub2"), None);
+    }
+}

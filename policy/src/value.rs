@@ -1,0 +1,58 @@
+//! What a request brings besides texts: attributes of a subject or an object.
+
+/// An argument or attribute of a request, as JSON has them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Value {
+    /// `null`, which equals nothing but itself.
+    #[default]
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number; whole numbers are exact up to 2^53.
+    Number(f64),
+    /// A text.
+    Text(String),
+    /// A list, to be searched with `in`.
+    List(Vec<Value>),
+    /// Attributes by name; of two with one name the first counts.
+    Object(Vec<(String, Value)>),
+}
+
+/// A value at the time of deciding: borrowed, and copied freely.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum View<'a> {
+    Null,
+    Bool(bool),
+    Number(f64),
+    Text(&'a str),
+    List(&'a [Value]),
+    Object(&'a [(String, Value)]),
+}
+
+impl<'a> From<&'a Value> for View<'a> {
+    fn from(value: &'a Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Number(number) => Self::Number(*number),
+            Value::Text(text) => Self::Text(text),
+            Value::List(items) => Self::List(items),
+            Value::Object(fields) => Self::Object(fields),
+        }
+    }
+}
+
+impl View<'_> {
+    /// Equality as Go's `reflect.DeepEqual`: of different types, never.
+    pub(crate) fn equals(&self, other: &View<'_>) -> bool {
+        match (self, other) {
+            (Self::Null, View::Null) => true,
+            (Self::Bool(a), View::Bool(b)) => a == b,
+            (Self::Number(a), View::Number(b)) => a == b,
+            (Self::Text(a), View::Text(b)) => a == b,
+            (Self::List(a), View::List(b)) => a == b,
+            (Self::Object(a), View::Object(b)) => a == b,
+            _ => false,
+        }
+    }
+}

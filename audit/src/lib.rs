@@ -1,1 +1,68 @@
-//! Being built.
+//! The tamper-evident audit log: records, hash chain, segments, verifier.
+//!
+//! Every decision of the gateway becomes one record, and whoever changes, removes, swaps or inserts one later is found out
+//! by anybody who has the folder. Pure: `std::io` only; no HTTP, no async; the time comes in as an argument.
+//!
+//! # The format
+//! A folder holds segments, `audit-000000000001.jsonl` and so on, each named by the sequence number of its first record in
+//! at least twelve digits. A segment is lines of UTF-8, each one JSON object ended by one newline (`\n`). Sequence numbers begin
+//! with 1 and have no gap, within segments and from one to the next. A line is, byte for byte:
+//!
+//! ```text
+//! {"v":1,"seq":N,…fields…,"prev":"P","hash":"H"}
+//! ```
+//!
+//! - `H` is SHA-256 over the bytes of the line from its `{` up to, not including, `,"hash":"`. The line ends with 75 bytes of
+//!   `,"hash":"` `H` `"}` before the newline, so a script hashes all but the last 75.
+//! - `P` is the `H` of the line before, in whatever segment; of the first record 64 zeros.
+//! - Both are 64 lower-case hexadecimal digits.
+//!
+//! The fields are those of [`Record`], flat; empty ones are left out. Control characters, line separators and
+//! characters that are invisible or turn the reading direction are written as `\uXXXX`. Values longer than their bound are
+//! cut, and the field `cut` names them.
+//!
+//! `head.json` is `{"v":1,"seq":N,"hash":"H"}` and a newline: a record that the log has reached. `lock` is empty; who
+//! writes the log holds its `flock`. Files named `….torn` hold what a crash left after the last whole record.
+//!
+//! # What it proves
+//! Any change inside the chain: a flipped bit, a line deleted, swapped, inserted, a segment missing. A cut *tail* leaves a
+//! chain that is shorter and whole, so it is seen only as far as `head.json` reaches: everything after a clean stop, all but the
+//! last few MiB (or the last minute, see [`Log::write_head`]) while the process runs. Not at all: somebody who may write the folder
+//! and computes the whole chain and the head anew. Against that helps [`Verified::head_hash`] noted down elsewhere; a later
+//! format signs its heads and has them witnessed.
+//!
+//! # Who writes
+//! One process a folder; a second one gets [`OpenError::Locked`]. On a binary upgrade the new process keeps its records in memory and tries
+//! again until the old one has drained: one folder stays one chain.
+
+mod chain;
+#[cfg(test)]
+mod drills;
+mod encode;
+mod entry;
+mod fault;
+mod head;
+mod log;
+mod open;
+mod reader;
+mod record;
+mod segment;
+mod time;
+mod verify;
+mod walk;
+
+pub use chain::{Hash, LineFault, Link};
+pub use encode::{
+    DETAIL_BYTES_MAX, LINE_BYTES_MAX, NAME_BYTES_MAX, PATH_BYTES_MAX, QUERY_KEY_BYTES_MAX,
+    QUERY_KEYS_MAX, WORD_BYTES_MAX,
+};
+pub use entry::{Entry, Layers, ParseError, render};
+pub use fault::{Damage, Fault};
+pub use log::{AppendError, CommitError, Log, Options};
+pub use open::OpenError;
+pub use reader::{Line, Position, ReadError, Reader};
+pub use record::{
+    Basis, Connection, Decision, Exchange, Judgement, Kind, LAYERS, Origin, Record, Step, Target,
+};
+pub use time::Timestamp;
+pub use verify::{Progress, Verified, VerifyError, verify};

@@ -1,0 +1,268 @@
+//! The chain: each line names the hash of the line before it.
+//!
+//! See the crate's doc for the exact bytes. Here is all the code that knows them: [`seal`] writes, [`follow`] checks.
+
+use std::fmt;
+
+use ring::digest::{SHA256, digest};
+use thiserror::Error;
+
+use crate::encode::decimal;
+
+/// A SHA-256 hash; shown as 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Hash([u8; 32]);
+
+impl Hash {
+    /// What the first record names as its predecessor.
+    pub const ZERO: Self = Self([0; 32]);
+
+    fn of(bytes: &[u8]) -> Self {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
+        Self(hash)
+    }
+
+    /// The 32 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    pub(crate) fn hex(&self) -> [u8; HEX_BYTES] {
+        let mut hex = [b'0'; HEX_BYTES];
+        for (pair, byte) in hex.chunks_exact_mut(2).zip(self.0) {
+            for (digit, nibble) in pair.iter_mut().zip([byte >> 4, byte & 0xf]) {
+                *digit = if nibble < 10 {
+                    b'0' + nibble
+                } else {
+                    b'a' + (nibble - 10)
+                };
+            }
+        }
+        hex
+    }
+
+    /// From exactly 64 lower-case hexadecimal digits.
+    pub(crate) fn from_hex(hex: &[u8]) -> Option<Self> {
+        let nibble = |digit: &u8| match digit {
+            b'0'..=b'9' => Some(digit - b'0'),
+            b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
+        };
+        let mut hash = [0; 32];
+        if hex.len() != HEX_BYTES {
+            return None;
+        }
+        for (byte, pair) in hash.iter_mut().zip(hex.chunks_exact(2)) {
+            if let [high, low] = pair {
+                *byte = nibble(high)? << 4 | nibble(low)?;
+            }
+        }
+        Some(Self(hash))
+    }
+}
+
+impl fmt::Display for Hash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .iter()
+            .try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+/// One end of the chain: the last record and its hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Sequence number of the record; 0 before the first.
+    pub sequence: u64,
+    /// Its hash; zero before the first.
+    pub hash: Hash,
+}
+
+impl Link {
+    /// Before the first record.
+    pub const GENESIS: Self = Self {
+        sequence: 0,
+        hash: Hash::ZERO,
+    };
+}
+
+/// What is wrong with a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum LineFault {
+    /// It does not have the frame of a record at all.
+    #[error("it is not a record of this log")]
+    Frame,
+    /// Its bytes do not give its hash.
+    #[error("its bytes were changed after it was written")]
+    Hash,
+    /// It is a good record, of another place.
+    #[error("record `{found}` stands there instead; records were deleted, swapped or put in")]
+    Sequence {
+        /// The sequence number that it carries.
+        found: u64,
+    },
+    /// It has the right number but another past.
+    #[error("it does not follow from the record before it; that one was replaced")]
+    Previous,
+}
+
+/// Closes the line that starts at `start` of `out` and has its fields already: adds `prev`, `hash`, brace and newline.
+/// `start` past the end gives the hash of nothing; the caller owns the buffer and cannot mean that.
+pub(crate) fn seal(out: &mut Vec<u8>, start: usize, previous: &Hash) -> Hash {
+    out.extend_from_slice(PREVIOUS);
+    out.extend_from_slice(&previous.hex());
+    out.push(b'"');
+    let hash = Hash::of(out.get(start..).unwrap_or_default());
+    out.extend_from_slice(HASH);
+    out.extend_from_slice(&hash.hex());
+    out.extend_from_slice(END);
+    out.push(b'\n');
+    hash
+}
+
+/// Checks that `line`, without its newline, is the record right after `before`.
+pub(crate) fn follow(line: &[u8], before: &Link) -> Result<Link, LineFault> {
+    let (found, previous) = open(line)?;
+    let sequence = before.sequence.saturating_add(1);
+    if found.sequence != sequence {
+        return Err(LineFault::Sequence {
+            found: found.sequence,
+        });
+    }
+    if previous != before.hash {
+        return Err(LineFault::Previous);
+    }
+    Ok(found)
+}
+
+/// Checks a line by itself: its own link and the hash that it names as its predecessor's.
+pub(crate) fn open(line: &[u8]) -> Result<(Link, Hash), LineFault> {
+    let frame = |hash_at: &[u8]| Hash::from_hex(hash_at.strip_prefix(HASH)?.strip_suffix(END)?);
+    let (body, hash) = line
+        .split_at_checked(
+            line.len()
+                .saturating_sub(HASH.len() + HEX_BYTES + END.len()),
+        )
+        .and_then(|(body, end)| Some((body, frame(end)?)))
+        .ok_or(LineFault::Frame)?;
+    // The frame is judged first, so that a changed byte in it is not called a changed record; then the bytes.
+    if Hash::of(body) != hash {
+        return Err(LineFault::Hash);
+    }
+    let previous = body
+        .split_at_checked(body.len().saturating_sub(PREVIOUS.len() + HEX_BYTES + 1))
+        .and_then(|(_, end)| Hash::from_hex(end.strip_prefix(PREVIOUS)?.strip_suffix(b"\"")?))
+        .ok_or(LineFault::Frame)?;
+    let sequence = sequence(body).ok_or(LineFault::Frame)?;
+    Ok((Link { sequence, hash }, previous))
+}
+
+/// The sequence number at the start of a line, which need not be checked or whole.
+pub(crate) fn sequence(line: &[u8]) -> Option<u64> {
+    let rest = line.strip_prefix(START)?;
+    let digits = rest.split(|byte| *byte == b',').next()?;
+    let number: u64 = str::from_utf8(digits).ok()?.parse().ok()?;
+    // One number has one spelling: no sign, no leading zeros.
+    let mut spelling = Vec::with_capacity(20);
+    decimal(&mut spelling, number);
+    (spelling == digits).then_some(number)
+}
+
+const HEX_BYTES: usize = 64;
+const START: &[u8] = b"{\"v\":1,\"seq\":";
+const PREVIOUS: &[u8] = b",\"prev\":\"";
+const HASH: &[u8] = b",\"hash\":\"";
+const END: &[u8] = b"\"}";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(sequence: u64, previous: &Hash) -> (Vec<u8>, Hash) {
+        let mut out = format!("{{\"v\":1,\"seq\":{sequence},\"kind\":\"start\"").into_bytes();
+        let hash = seal(&mut out, 0, previous);
+        assert_eq!(out.pop(), Some(b'\n'));
+        (out, hash)
+    }
+
+    #[test]
+    fn a_line_is_its_fields_then_prev_then_hash() {
+        let (bytes, hash) = line(1, &Hash::ZERO);
+        let text = String::from_utf8(bytes).unwrap();
+        let body = format!(
+            "{{\"v\":1,\"seq\":1,\"kind\":\"start\",\"prev\":\"{}\"",
+            "0".repeat(64)
+        );
+        assert_eq!(text, format!("{body},\"hash\":\"{hash}\"}}"));
+        assert_eq!(hash, Hash::of(body.as_bytes()));
+        assert_eq!(
+            text.get(..text.len() - 75).unwrap(),
+            body,
+            "what the doc tells a script to cut off"
+        );
+    }
+
+    #[test]
+    fn hexadecimal_is_lower_case_and_whole_or_nothing() {
+        let hash = Hash::of(b"abc");
+        assert_eq!(
+            hash.to_string(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        assert_eq!(Hash::from_hex(&hash.hex()), Some(hash));
+        for wrong in [
+            &b""[..],
+            &hash.hex()[1..],
+            hash.to_string().to_uppercase().as_bytes(),
+        ] {
+            assert_eq!(Hash::from_hex(wrong), None);
+        }
+    }
+
+    #[test]
+    fn each_fault_has_its_own_name() {
+        let (first, hash) = line(1, &Hash::ZERO);
+        let (second, _) = line(2, &hash);
+        let link = follow(&first, &Link::GENESIS).unwrap();
+        assert!(follow(&second, &link).is_ok());
+        assert_eq!(
+            follow(&second, &Link::GENESIS),
+            Err(LineFault::Sequence { found: 2 })
+        );
+        assert_eq!(
+            follow(&line(2, &Hash::of(b"other")).0, &link),
+            Err(LineFault::Previous)
+        );
+        assert_eq!(follow(b"{}", &link), Err(LineFault::Frame));
+        assert_eq!(
+            follow(&line(1, &Hash::ZERO).0[1..], &Link::GENESIS),
+            Err(LineFault::Hash)
+        );
+    }
+
+    #[test]
+    fn a_sequence_number_has_one_spelling() {
+        for (text, number) in [
+            ("7,", Some(7)),
+            ("07,", None),
+            ("+7,", None),
+            ("-7,", None),
+            (",", None),
+            ("18446744073709551616,", None),
+        ] {
+            assert_eq!(
+                sequence(format!("{{\"v\":1,\"seq\":{text}").as_bytes()),
+                number,
+                "{text}"
+            );
+        }
+    }
+}

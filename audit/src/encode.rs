@@ -1,0 +1,246 @@
+//! A record → the bytes of its line, up to the chain.
+//!
+//! Written by hand and not by a serialiser: every value is bounded on its way out, and more is escaped than JSON asks
+//! for. Whoever controls a path or a certificate's name must be able to forge neither a line (CR, LF, NEL, U+2028), nor a
+//! terminal command (ESC, C1), nor an order of characters that reads differently (bidirectional controls, zero width).
+
+use crate::record::{Basis, Connection, Exchange, Judgement, LAYERS, Record, Target};
+
+/// Longest subject, issuer and route in bytes; names of people and organisations fit many times over.
+pub const NAME_BYTES_MAX: usize = 512;
+/// Longest identifier in bytes: node, boot, request, trace, zone, method, rule, digest and the like.
+pub const WORD_BYTES_MAX: usize = 128;
+/// Longest path in bytes; what is longer than this the edge layer refuses anyway.
+pub const PATH_BYTES_MAX: usize = 4096;
+/// Longest detail in bytes.
+pub const DETAIL_BYTES_MAX: usize = 2048;
+/// Most query keys that are named.
+pub const QUERY_KEYS_MAX: usize = 32;
+/// Longest query key in bytes.
+pub const QUERY_KEY_BYTES_MAX: usize = 64;
+/// Longest line in bytes with its newline, whatever a record holds: six bytes for each byte of every bound.
+pub const LINE_BYTES_MAX: usize = 128 * 1024;
+
+/// Appends `{"v":1,"seq":…,…` without the closing brace.
+pub(crate) fn body(record: &Record, sequence: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"v\":1,\"seq\":");
+    decimal(out, sequence);
+    out.extend_from_slice(b",\"time\":\"");
+    record.time.write(out);
+    out.push(b'"');
+    let mut fields = Fields {
+        out,
+        cut: Vec::new(),
+    };
+    fields.token("kind", record.kind.word());
+    fields.text("node", &record.origin.node, WORD_BYTES_MAX);
+    fields.text("boot", &record.origin.boot, WORD_BYTES_MAX);
+    if let Some(exchange) = &record.exchange {
+        fields.text("request_id", &exchange.request_id, WORD_BYTES_MAX);
+        fields.text("trace_id", &exchange.trace_id, WORD_BYTES_MAX);
+    }
+    if let Some(judgement) = &record.judgement {
+        fields.judgement(judgement);
+    }
+    if let Some(connection) = &record.connection {
+        fields.connection(connection);
+    }
+    if let Some(target) = &record.target {
+        fields.target(target);
+    }
+    if let Some(exchange) = &record.exchange {
+        fields.exchange(exchange);
+    }
+    if let Some(basis) = &record.basis {
+        fields.basis(basis);
+    }
+    fields.text("detail", &record.detail, DETAIL_BYTES_MAX);
+    fields.cut();
+}
+
+/// Appends `number` in decimal.
+pub(crate) fn decimal(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [b'0'; 20];
+    let mut used = 0;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
+        used += 1;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(digits.len() - used..).unwrap_or_default());
+}
+
+/// Whether a character may stand in a line, or on a terminal, only as an escape: controls, line and paragraph
+/// separators, and what is invisible or turns the reading direction.
+pub(crate) fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Appends `text` as the inside of a JSON string.
+fn escape(out: &mut Vec<u8>, text: &str) {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'"' && *byte != b'\\';
+    if text.as_bytes().iter().all(is_plain) {
+        return out.extend_from_slice(text.as_bytes());
+    }
+    for character in text.chars() {
+        let mut buffer = [0; 4];
+        match character {
+            '"' | '\\' => out.extend_from_slice(&[b'\\', character as u8]),
+            _ if is_hidden(character) => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    out.extend_from_slice(b"\\u");
+                    for shift in [12, 8, 4, 0] {
+                        let nibble = u32::from(*unit >> shift & 0xf);
+                        out.push(char::from_digit(nibble, 16).map_or(b'0', |digit| digit as u8));
+                    }
+                }
+            }
+            _ => out.extend_from_slice(character.encode_utf8(&mut buffer).as_bytes()),
+        }
+    }
+}
+
+/// Writes fields one after another and remembers which were cut.
+struct Fields<'a> {
+    out: &'a mut Vec<u8>,
+    cut: Vec<&'static str>,
+}
+
+impl Fields<'_> {
+    /// A comma, the name and a colon.
+    fn name(&mut self, name: &'static str) {
+        self.out.extend_from_slice(b",\"");
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+    }
+
+    /// A word of our own, which needs no escaping.
+    fn token(&mut self, name: &'static str, word: &'static str) {
+        self.name(name);
+        self.out.push(b'"');
+        self.out.extend_from_slice(word.as_bytes());
+        self.out.push(b'"');
+    }
+
+    fn number(&mut self, name: &'static str, number: u64) {
+        self.name(name);
+        decimal(self.out, number);
+    }
+
+    /// Somebody else's text, cut at `bytes_max`; left out when empty.
+    fn text(&mut self, name: &'static str, text: &str, bytes_max: usize) {
+        if !text.is_empty() {
+            self.name(name);
+            self.quoted(name, text, bytes_max);
+        }
+    }
+
+    fn quoted(&mut self, name: &'static str, text: &str, bytes_max: usize) {
+        let kept = text
+            .get(..text.floor_char_boundary(bytes_max))
+            .unwrap_or_default();
+        if kept.len() < text.len() && !self.cut.contains(&name) {
+            self.cut.push(name);
+        }
+        self.out.push(b'"');
+        escape(self.out, kept);
+        self.out.push(b'"');
+    }
+
+    fn judgement(&mut self, judgement: &Judgement) {
+        self.token("decision", judgement.decision.word());
+        self.text(
+            "reason",
+            judgement.reason.as_deref().unwrap_or_default(),
+            WORD_BYTES_MAX,
+        );
+        self.text(
+            "rule",
+            judgement.rule.as_deref().unwrap_or_default(),
+            NAME_BYTES_MAX,
+        );
+        self.name("layers");
+        for (position, (layer, step)) in LAYERS.iter().zip(judgement.layers).enumerate() {
+            self.out
+                .extend_from_slice(if position == 0 { b"{\"" } else { b",\"" });
+            self.out.extend_from_slice(layer.as_bytes());
+            self.out.extend_from_slice(b"\":\"");
+            self.out.extend_from_slice(step.word().as_bytes());
+            self.out.push(b'"');
+        }
+        self.out.push(b'}');
+    }
+
+    fn connection(&mut self, connection: &Connection) {
+        self.text("listener", &connection.listener, WORD_BYTES_MAX);
+        self.text("client", &connection.client, WORD_BYTES_MAX);
+        self.text("zone", &connection.zone, WORD_BYTES_MAX);
+        self.text("channel", &connection.channel, WORD_BYTES_MAX);
+        self.text("subject", &connection.subject, NAME_BYTES_MAX);
+        self.text("certificate", &connection.certificate, WORD_BYTES_MAX);
+        self.text("serial", &connection.serial, WORD_BYTES_MAX);
+        self.text("issuer", &connection.issuer, NAME_BYTES_MAX);
+    }
+
+    fn target(&mut self, target: &Target) {
+        self.text("application", &target.application, WORD_BYTES_MAX);
+        self.text("tenant", &target.tenant, WORD_BYTES_MAX);
+        self.text("route", &target.route, NAME_BYTES_MAX);
+        self.text("label", &target.label, WORD_BYTES_MAX);
+    }
+
+    fn exchange(&mut self, exchange: &Exchange) {
+        self.text("method", &exchange.method, WORD_BYTES_MAX);
+        self.text("path", &exchange.path, PATH_BYTES_MAX);
+        if !exchange.query_keys.is_empty() {
+            self.name("query_keys");
+            for (position, key) in exchange.query_keys.iter().take(QUERY_KEYS_MAX).enumerate() {
+                self.out.push(if position == 0 { b'[' } else { b',' });
+                self.quoted("query_keys", key, QUERY_KEY_BYTES_MAX);
+            }
+            self.out.push(b']');
+            if exchange.query_keys.len() > QUERY_KEYS_MAX && !self.cut.contains(&"query_keys") {
+                self.cut.push("query_keys");
+            }
+        }
+        if let Some(status) = exchange.status {
+            self.number("status", u64::from(status));
+        }
+        self.number("bytes_in", exchange.bytes_in);
+        self.number("bytes_out", exchange.bytes_out);
+        self.number("duration_us", exchange.duration_us);
+        self.text(
+            "upstream",
+            exchange.upstream.as_deref().unwrap_or_default(),
+            NAME_BYTES_MAX,
+        );
+    }
+
+    fn basis(&mut self, basis: &Basis) {
+        self.number("config_generation", basis.config_generation);
+        self.number("policy_generation", basis.policy_generation);
+        self.text("policy_digest", &basis.policy_digest, WORD_BYTES_MAX);
+    }
+
+    /// Names the fields that were cut. A mark inside the value could be forged; this list cannot.
+    fn cut(&mut self) {
+        for (position, name) in self.cut.iter().enumerate() {
+            self.out.extend_from_slice(if position == 0 {
+                b",\"cut\":[\""
+            } else {
+                b",\""
+            });
+            self.out.extend_from_slice(name.as_bytes());
+            self.out.push(b'"');
+        }
+        if !self.cut.is_empty() {
+            self.out.push(b']');
+        }
+    }
+}

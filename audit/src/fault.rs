@@ -1,0 +1,78 @@
+//! What can be wrong with a log, and how it is told.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::chain::LineFault;
+
+/// The first place where a log is not what was written.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub struct Damage {
+    /// The file.
+    pub file: PathBuf,
+    /// The line in it, from 1; 0 = its last line.
+    pub line: u64,
+    /// The sequence number that should stand there, where it is known.
+    pub sequence: Option<u64>,
+    /// What is wrong.
+    pub what: Fault,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.file.display())?;
+        if self.line > 0 {
+            write!(formatter, ":{}", self.line)?;
+        }
+        match self.sequence {
+            Some(sequence) => write!(formatter, ": record `{sequence}`: {}", self.what),
+            None => write!(formatter, ": {}", self.what),
+        }
+    }
+}
+
+/// What is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Fault {
+    /// A line.
+    #[error(transparent)]
+    Line(#[from] LineFault),
+    /// The last bytes are no whole record: a crash, or a cut. Opening the log again moves them aside.
+    #[error(
+        "`{bytes}` bytes at the end are no whole record; the log was cut there, or its writer crashed"
+    )]
+    Torn {
+        /// How many.
+        bytes: u64,
+    },
+    /// The log ends before its head.
+    #[error(
+        "the log ends before it, but `head.json` knows of record `{head}`; the tail was cut off"
+    )]
+    Cut {
+        /// The record in `head.json`.
+        head: u64,
+    },
+    /// A segment is missing.
+    #[error("the segment goes on with record `{first}`; the segment between was deleted")]
+    Gap {
+        /// First record of the segment that is there.
+        first: u64,
+    },
+    /// A segment that others follow has no record.
+    #[error("the segment is empty, but others follow it")]
+    Empty,
+    /// `head.json` has another hash for a record than the chain.
+    #[error(
+        "`head.json` knows another record of that number; the log was rewritten, or the head is of another log"
+    )]
+    OtherHead,
+    /// There are segments, but no `head.json`.
+    #[error("the file is missing, so a cut tail could not be seen; put it back")]
+    NoHead,
+    /// `head.json` was not written by a log.
+    #[error("the file was changed after it was written; put it back")]
+    BadHead,
+}

@@ -1,0 +1,52 @@
+//! `head.json`: how far the log had got, kept outside the segments.
+//!
+//! A chain proves everything about its records but one: that there were no more of them. The head is written anew at
+//! each rotation, now and then in between, and at a clean stop; a log that ends before its head has lost its tail. It is
+//! no proof against somebody who may write the folder: a later format signs it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::chain::{Hash, Link};
+
+/// What is in `head.json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Head {
+    Link(Link),
+    Missing,
+    /// It is there and was not written by us.
+    Damaged,
+}
+
+pub(crate) fn path(dir: &Path) -> PathBuf {
+    dir.join("head.json")
+}
+
+pub(crate) fn read(dir: &Path) -> io::Result<Head> {
+    let bytes = match fs::read(path(dir)) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Head::Missing),
+        Err(error) => return Err(error),
+    };
+    Ok(parse(&bytes).map_or(Head::Damaged, Head::Link))
+}
+
+/// The one spelling of a head.
+pub(crate) fn write(link: &Link) -> Vec<u8> {
+    format!(
+        "{{\"v\":1,\"seq\":{},\"hash\":\"{}\"}}\n",
+        link.sequence, link.hash
+    )
+    .into_bytes()
+}
+
+fn parse(bytes: &[u8]) -> Option<Link> {
+    let sequence = crate::chain::sequence(bytes)?;
+    let (_, rest) = str::from_utf8(bytes).ok()?.split_once(",\"hash\":\"")?;
+    let link = Link {
+        sequence,
+        hash: Hash::from_hex(rest.split('"').next()?.as_bytes())?,
+    };
+    (write(&link) == bytes).then_some(link)
+}

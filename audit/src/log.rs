@@ -1,0 +1,287 @@
+//! The writer: one for each folder.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::chain::{Link, seal};
+use crate::encode::body;
+use crate::head;
+use crate::record::{Origin, Record};
+use crate::segment::{Disk, Segment, Tape};
+
+/// How a log is written.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Who writes; stands in the `recovered` record.
+    pub origin: Arc<Origin>,
+    /// A segment that has reached this many bytes is followed by a new one; it can be longer by one commit.
+    pub segment_bytes_max: u64,
+    /// Most bytes that may be appended and not yet committed; memory is bounded by about this.
+    pub pending_bytes_max: usize,
+}
+
+impl Options {
+    /// Segments of 64 MiB, 16 MiB pending.
+    #[must_use]
+    pub fn new(origin: Arc<Origin>) -> Self {
+        Self {
+            origin,
+            segment_bytes_max: 64 * 1024 * 1024,
+            pending_bytes_max: 16 * 1024 * 1024,
+        }
+    }
+}
+
+/// The open end of a log. Holds the lock of its folder until it is dropped.
+///
+/// `append` puts a record into memory, `commit` puts all that was appended onto the disk. Dropping a log commits
+/// nothing; [`close`](Self::close) does.
+#[derive(Debug)]
+pub struct Log {
+    dir: PathBuf,
+    options: Options,
+    disk: Box<dyn Disk>,
+    tape: Box<dyn Tape>,
+    segment: Segment,
+    /// Bytes of the segment that are on the disk for good.
+    segment_bytes: u64,
+    /// The tape may hold more than `segment_bytes`.
+    is_untidy: bool,
+    committed: Link,
+    /// Lines after `committed`, and the link after the last of them.
+    pending: Vec<u8>,
+    appended: Link,
+    /// Bytes committed since the head was last written.
+    unheaded_bytes: u64,
+    /// Held, never read.
+    _lock: File,
+}
+
+/// A record could not be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum AppendError {
+    /// Too much is waiting for a commit.
+    #[error(
+        "the audit log has `{pending_bytes}` bytes waiting for the disk, its bound is `{pending_bytes_max}`; commit first"
+    )]
+    Full {
+        /// Bytes that wait.
+        pending_bytes: usize,
+        /// The bound.
+        pending_bytes_max: usize,
+    },
+}
+
+/// What was appended is not on the disk. It is still pending: call `commit` again, do not append it again.
+#[derive(Debug, Error)]
+#[error("{}: cannot {what}: {source}; the records wait in memory, free the disk or mend it", path.display())]
+pub struct CommitError {
+    /// The file.
+    pub path: PathBuf,
+    /// What failed.
+    pub what: &'static str,
+    /// Why.
+    #[source]
+    pub source: io::Error,
+}
+
+impl Log {
+    /// Puts a record after the last one, in memory; it is durable after the next [`commit`](Self::commit) that succeeds.
+    /// Gives its sequence number. Costs its serialisation and hash, and no allocation once the buffer has grown.
+    ///
+    /// # Errors
+    /// [`AppendError::Full`] when `pending_bytes_max` is reached; the record has not been taken then.
+    pub fn append(&mut self, record: &Record) -> Result<u64, AppendError> {
+        if self.pending.len() >= self.options.pending_bytes_max {
+            return Err(AppendError::Full {
+                pending_bytes: self.pending.len(),
+                pending_bytes_max: self.options.pending_bytes_max,
+            });
+        }
+        let (start, sequence) = (self.pending.len(), self.appended.sequence.saturating_add(1));
+        body(record, sequence, &mut self.pending);
+        let hash = seal(&mut self.pending, start, &self.appended.hash);
+        self.appended = Link { sequence, hash };
+        Ok(sequence)
+    }
+
+    /// Writes all that was appended and waits until the disk has it (`fdatasync`). Gives the last durable sequence
+    /// number. Starts a new segment first when this one is full; without pending records it does nothing.
+    ///
+    /// # Errors
+    /// Nothing of what is pending is durable then, and all of it stays pending: call `commit` again, as often as it takes,
+    /// and do not append the same records again. The file is cut back to its last committed record, so a full disk leaves
+    /// no torn line; if even that fails, the next call does it first. A retry writes the same bytes to the same place,
+    /// so that a sync that failed is never taken for one that succeeded, nor can a crash in between leave two versions.
+    pub fn commit(&mut self) -> Result<u64, CommitError> {
+        if self.pending.is_empty() {
+            return Ok(self.committed.sequence);
+        }
+        self.tidy()?;
+        if self.segment_bytes >= self.options.segment_bytes_max {
+            self.rotate()?;
+        }
+        self.is_untidy = true;
+        let written = self
+            .tape
+            .write(&self.pending, self.segment_bytes)
+            .map_err(|source| self.failed("write", source));
+        let synced = written.and_then(|()| {
+            self.tape
+                .sync()
+                .map_err(|source| self.failed("sync", source))
+        });
+        if let Err(error) = synced {
+            // Best effort: `is_untidy` stays set when it fails, and the first error is the one to tell.
+            let _later = self.tidy();
+            return Err(error);
+        }
+        self.is_untidy = false;
+        self.segment_bytes += self.pending.len() as u64;
+        self.unheaded_bytes += self.pending.len() as u64;
+        self.committed = self.appended;
+        self.pending.clear();
+        if self.pending.capacity() > PENDING_BYTES_KEPT {
+            self.pending.shrink_to(PENDING_BYTES_KEPT);
+        }
+        if self.unheaded_bytes >= HEAD_EVERY_BYTES {
+            // The records are durable, so a head that lags is no reason to fail; `close` and `rotate` do insist.
+            let _later = self.write_head();
+        }
+        Ok(self.committed.sequence)
+    }
+
+    /// The last record that is durable.
+    #[must_use]
+    pub const fn committed(&self) -> Link {
+        self.committed
+    }
+
+    /// Bytes that wait for a commit.
+    #[must_use]
+    pub fn pending_bytes(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Notes in `head.json` how far the log is, so that a tail cut off later is seen. Done by itself at each rotation,
+    /// every few MiB and on [`close`](Self::close); a caller with a clock does it each minute as well.
+    ///
+    /// # Errors
+    /// When the file cannot be replaced; the old one is still whole.
+    pub fn write_head(&mut self) -> Result<(), CommitError> {
+        let path = head::path(&self.dir);
+        match self.disk.replace(&path, &head::write(&self.committed)) {
+            Ok(()) => {
+                self.unheaded_bytes = 0;
+                Ok(())
+            }
+            Err(source) => Err(CommitError {
+                path,
+                what: "replace",
+                source,
+            }),
+        }
+    }
+
+    /// Commits what is pending, notes the head and gives up the lock.
+    ///
+    /// # Errors
+    /// With the log itself, so that the caller can try again.
+    pub fn close(mut self) -> Result<Link, (Box<Self>, CommitError)> {
+        match self.commit().and_then(|_| self.write_head()) {
+            Ok(()) => Ok(self.committed),
+            Err(error) => Err((Box::new(self), error)),
+        }
+    }
+
+    pub(crate) fn resume(from: Resumed, lock: File, options: Options) -> io::Result<Self> {
+        let Resumed {
+            dir,
+            disk,
+            segment,
+            segment_bytes,
+            last,
+        } = from;
+        let tape = disk.open(&segment)?;
+        Ok(Self {
+            dir,
+            options,
+            disk,
+            tape,
+            segment,
+            segment_bytes,
+            is_untidy: false,
+            committed: last,
+            pending: Vec::new(),
+            appended: last,
+            unheaded_bytes: 0,
+            _lock: lock,
+        })
+    }
+
+    /// Cuts off what a failed commit left behind.
+    fn tidy(&mut self) -> Result<(), CommitError> {
+        if self.is_untidy {
+            self.tape
+                .cut(self.segment_bytes)
+                .map_err(|source| self.failed("cut back", source))?;
+            self.is_untidy = false;
+        }
+        Ok(())
+    }
+
+    /// Goes on in a new segment; on an error everything is as before.
+    fn rotate(&mut self) -> Result<(), CommitError> {
+        self.write_head()?;
+        let segment = Segment::new(&self.dir, self.committed.sequence.saturating_add(1));
+        self.tape = self.disk.open(&segment).map_err(|source| CommitError {
+            path: segment.path.clone(),
+            what: "create",
+            source,
+        })?;
+        self.segment = segment;
+        self.segment_bytes = 0;
+        Ok(())
+    }
+
+    fn failed(&self, what: &'static str, source: io::Error) -> CommitError {
+        CommitError {
+            path: self.segment.path.clone(),
+            what,
+            source,
+        }
+    }
+}
+
+/// Where a log goes on, as found by `open`.
+#[derive(Debug)]
+pub(crate) struct Resumed {
+    pub(crate) dir: PathBuf,
+    pub(crate) disk: Box<dyn Disk>,
+    pub(crate) segment: Segment,
+    pub(crate) segment_bytes: u64,
+    pub(crate) last: Link,
+}
+
+impl Resumed {
+    /// A log that has no record yet.
+    pub(crate) fn fresh(dir: &Path, disk: Box<dyn Disk>) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            disk,
+            segment: Segment::new(dir, 1),
+            segment_bytes: 0,
+            last: Link::GENESIS,
+        }
+    }
+}
+
+/// At most so many bytes of records can be cut off unseen while the process runs.
+const HEAD_EVERY_BYTES: u64 = 4 * 1024 * 1024;
+
+/// After a burst the buffer is given back down to this.
+const PENDING_BYTES_KEPT: usize = 1024 * 1024;

@@ -1,0 +1,306 @@
+//! Opening a log: find its end, prove that it is ours, repair what a crash left, and say so.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::chain::{self, Link};
+use crate::encode::LINE_BYTES_MAX;
+use crate::fault::{Damage, Fault};
+use crate::head::{self, Head};
+use crate::log::{CommitError, Log, Options, Resumed};
+use crate::record::{Kind, Record};
+use crate::segment::{self, Disk, FILE_MODE, FileSystem, Segment};
+use crate::time::Timestamp;
+use crate::walk::{Rest, Walked, walk};
+
+/// Why a log cannot be written to.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// Another process writes it: on an upgrade, the old one that still drains. Try again until it has gone.
+    #[error("{}: another process writes this audit log; wait for it to end, or give this one another folder", dir.display())]
+    Locked {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// The chain is broken. Nothing has been changed.
+    #[error("{damage}; keep the folder as evidence and start a new log in another one")]
+    Damaged {
+        /// Where and what.
+        damage: Damage,
+    },
+    /// A file cannot be read or written.
+    #[error("{}: {source}; the audit folder must be writable by the gateway's user", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The `recovered` record cannot be written.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+impl Log {
+    /// Opens the log in `dir`, or begins one there. Reads the last segment whole; [`verify`](crate::verify) reads all.
+    ///
+    /// What a crash left after the last whole record is moved, never deleted, into a file beside the segment (its name
+    /// ends in `.torn`), and a `recovered` record says where and how many bytes, at time `now`.
+    ///
+    /// # Errors
+    /// [`OpenError::Locked`] while another process has it: nothing is wrong, try again. [`OpenError::Damaged`] when the chain
+    /// is broken or ends before `head.json`: nothing has been changed then. Otherwise the file that could not be used.
+    pub fn open(dir: &Path, options: Options, now: Timestamp) -> Result<Self, OpenError> {
+        Self::open_on(dir, options, now, Box::new(FileSystem))
+    }
+
+    pub(crate) fn open_on(
+        dir: &Path,
+        options: Options,
+        now: Timestamp,
+        disk: Box<dyn Disk>,
+    ) -> Result<Self, OpenError> {
+        segment::make_folder(dir).map_err(at(dir))?;
+        let lock = lock(dir)?;
+        let origin = options.origin.clone();
+        let (resumed, moved) = find_end(dir, disk)?;
+        let path = resumed.segment.path.clone();
+        let mut log = Self::resume(resumed, lock, options).map_err(at(&path))?;
+        if let Some(moved) = moved {
+            let mut record = Record::event(Kind::Recovered, now, origin, String::new());
+            record.detail = format!(
+                "{} bytes after record {} were no whole record; moved to {}",
+                moved.bytes,
+                log.committed().sequence,
+                moved.name
+            );
+            // A new buffer always has room for one record, whatever its bound.
+            let _sequence = log.append(&record);
+            log.commit()?;
+        }
+        log.write_head()?;
+        Ok(log)
+    }
+}
+
+/// Whether a process has the log open now. `false` also when it cannot be told.
+pub(crate) fn is_live(dir: &Path) -> bool {
+    let Ok(file) = File::open(dir.join(LOCK)) else {
+        return false;
+    };
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
+fn lock(dir: &Path) -> Result<File, OpenError> {
+    let path = dir.join(LOCK);
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(FILE_MODE)
+        .open(&path)
+        .map_err(at(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked {
+            dir: dir.to_owned(),
+        }),
+        Err(TryLockError::Error(source)) => Err(OpenError::Io { path, source }),
+    }
+}
+
+/// What was moved aside.
+struct Moved {
+    bytes: u64,
+    name: String,
+}
+
+/// Finds where the log goes on, after checking all that can be checked without reading every segment.
+fn find_end(dir: &Path, disk: Box<dyn Disk>) -> Result<(Resumed, Option<Moved>), OpenError> {
+    let segments = segment::list(dir).map_err(at(dir))?;
+    let head = read_head(dir, !segments.is_empty())?;
+    let Some((last, earlier)) = segments.split_last() else {
+        return begin(dir, disk, &head).map(|fresh| (fresh, None));
+    };
+    let before = match earlier.last() {
+        Some(segment) => last_link(segment)?,
+        None => Link::GENESIS,
+    };
+    let walked = check_last(dir, last, &before, &head)?;
+    let moved = match walked.rest {
+        Some(_) => Some(move_aside(&last.path, walked.good_bytes).map_err(at(&last.path))?),
+        None => None,
+    };
+    let resumed = Resumed {
+        dir: dir.to_owned(),
+        disk,
+        segment: last.clone(),
+        segment_bytes: walked.good_bytes,
+        last: walked.last,
+    };
+    Ok((resumed, moved))
+}
+
+/// A log without a segment: a new one, unless its head says that there were records.
+fn begin(dir: &Path, disk: Box<dyn Disk>, head: &Link) -> Result<Resumed, OpenError> {
+    let fresh = Resumed::fresh(dir, disk);
+    if head.sequence > 0 {
+        return Err(damaged(
+            &fresh.segment.path,
+            1,
+            Some(1),
+            Fault::Cut {
+                head: head.sequence,
+            },
+        ));
+    }
+    // The head comes first, so that no crash leaves a segment without one.
+    let path = head::path(dir);
+    fresh
+        .disk
+        .replace(&path, &head::write(&Link::GENESIS))
+        .map_err(at(&path))?;
+    Ok(fresh)
+}
+
+/// Walks the last segment; what it gives is whole, or torn and nothing worse.
+fn check_last(dir: &Path, last: &Segment, before: &Link, head: &Link) -> Result<Walked, OpenError> {
+    let expected = before.sequence.saturating_add(1);
+    if last.first != expected {
+        return Err(damaged(
+            &last.path,
+            1,
+            Some(expected),
+            Fault::Gap { first: last.first },
+        ));
+    }
+    let mut at_head = (head.sequence == before.sequence).then_some(*before);
+    let walked = walk(&last.path, *before, &mut |_, link| {
+        if link.sequence == head.sequence {
+            at_head = Some(*link);
+        }
+    })
+    .map_err(at(&last.path))?;
+    let (line, next) = (walked.lines + 1, walked.last.sequence.saturating_add(1));
+    if let Some(Rest::Damaged(fault)) = walked.rest {
+        return Err(damaged(&last.path, line, Some(next), Fault::Line(fault)));
+    }
+    if head.sequence > walked.last.sequence {
+        return Err(damaged(
+            &last.path,
+            line,
+            Some(next),
+            Fault::Cut {
+                head: head.sequence,
+            },
+        ));
+    }
+    if at_head.is_some_and(|link| link != *head) {
+        return Err(damaged(
+            &head::path(dir),
+            1,
+            Some(head.sequence),
+            Fault::OtherHead,
+        ));
+    }
+    Ok(walked)
+}
+
+/// The head; it must be there once there is a segment.
+fn read_head(dir: &Path, has_segments: bool) -> Result<Link, OpenError> {
+    let path = head::path(dir);
+    match head::read(dir).map_err(at(&path))? {
+        Head::Link(link) => Ok(link),
+        Head::Missing if !has_segments => Ok(Link::GENESIS),
+        Head::Missing => Err(damaged(&path, 1, None, Fault::NoHead)),
+        Head::Damaged => Err(damaged(&path, 1, None, Fault::BadHead)),
+    }
+}
+
+/// The last record of a finished segment, checked by itself.
+fn last_link(segment: &Segment) -> Result<Link, OpenError> {
+    let tail = read_tail(&segment.path).map_err(at(&segment.path))?;
+    let line = tail
+        .strip_suffix(b"\n")
+        .and_then(|lines| lines.rsplit(|byte| *byte == b'\n').next());
+    line.ok_or(chain::LineFault::Frame)
+        .and_then(chain::open)
+        .map(|(link, _)| link)
+        .map_err(|fault| damaged(&segment.path, 0, None, Fault::Line(fault)))
+}
+
+/// At most the last `LINE_BYTES_MAX` bytes of a file.
+fn read_tail(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(
+        length.saturating_sub(LINE_BYTES_MAX as u64),
+    ))?;
+    let mut tail = Vec::new();
+    file.take(LINE_BYTES_MAX as u64).read_to_end(&mut tail)?;
+    Ok(tail)
+}
+
+/// Copies what stands after `good_bytes` into a file of its own, and then cuts it off. A crash between the two leaves
+/// the copy and does it again under the next free name.
+fn move_aside(path: &Path, good_bytes: u64) -> io::Result<Moved> {
+    let mut segment = OpenOptions::new().read(true).write(true).open(path)?;
+    segment.seek(SeekFrom::Start(good_bytes))?;
+    let mut attempt = 1;
+    let (mut copy, copy_path) = loop {
+        let copy_path = path.with_extension(format!("{good_bytes}.{attempt}.torn"));
+        match OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(FILE_MODE)
+            .open(&copy_path)
+        {
+            Ok(copy) => break (copy, copy_path),
+            Err(error)
+                if error.kind() == io::ErrorKind::AlreadyExists && attempt < TORN_COPIES_MAX =>
+            {
+                attempt += 1
+            }
+            Err(error) => return Err(error),
+        }
+    };
+    let bytes = io::copy(&mut segment, &mut copy)?;
+    copy.flush()?;
+    copy.sync_all()?;
+    segment::sync_parent(&copy_path)?;
+    segment.set_len(good_bytes)?;
+    segment.sync_all()?;
+    let name = copy_path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    Ok(Moved { bytes, name })
+}
+
+fn damaged(file: &Path, line: u64, sequence: Option<u64>, what: Fault) -> OpenError {
+    OpenError::Damaged {
+        damage: Damage {
+            file: file.to_owned(),
+            line,
+            sequence,
+            what,
+        },
+    }
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    |source| OpenError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// The file whose lock is the right to write.
+const LOCK: &str = "lock";
+const TORN_COPIES_MAX: u32 = 1_000;

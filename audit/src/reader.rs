@@ -1,0 +1,190 @@
+//! Reading records while they are being written.
+//!
+//! The reader asks and never waits: `Ok(None)` means that there is nothing more *now*, and how long to sleep is the
+//! caller's business. It checks the frame and the numbering of what it gives; whether the chain holds is for
+//! [`verify`](crate::verify).
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::chain;
+use crate::encode::LINE_BYTES_MAX;
+use crate::segment::{self, Segment};
+
+/// Where to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// With this record; 1 is the first.
+    Sequence(u64),
+    /// With the last so many records that are there now; 0 gives only what comes after.
+    Last(u64),
+}
+
+/// One record as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Its sequence number.
+    pub sequence: u64,
+    /// The whole line without its newline: one JSON object.
+    pub json: String,
+}
+
+/// A log cannot be read on.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// The next record is not where it should be.
+    #[error("{}: record `{expected}` should follow; run `hangu audit verify` on the folder", path.display())]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// The record that was to come.
+        expected: u64,
+    },
+    /// A file cannot be read.
+    #[error("{}: {source}; run as a user who may read the audit folder", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The records of a folder in order, across segments, also of a log that is being written.
+#[derive(Debug)]
+pub struct Reader {
+    dir: PathBuf,
+    open: Option<(Segment, BufReader<File>)>,
+    /// The record to give next.
+    next: u64,
+    /// A line that has begun and not ended.
+    partial: Vec<u8>,
+}
+
+impl Reader {
+    /// Begins at `position`. A folder without a log is read as one that has no record yet.
+    ///
+    /// # Errors
+    /// When the folder or its last segment cannot be read.
+    pub fn open(dir: &Path, position: Position) -> Result<Self, ReadError> {
+        let next = match position {
+            Position::Sequence(sequence) => sequence.max(1),
+            Position::Last(count) => last_sequence(dir)?
+                .saturating_add(1)
+                .saturating_sub(count)
+                .max(1),
+        };
+        Ok(Self {
+            dir: dir.to_owned(),
+            open: None,
+            next,
+            partial: Vec::new(),
+        })
+    }
+
+    /// The next record, or `None` when it is not there yet.
+    ///
+    /// # Errors
+    /// When records are missing or not in order, or a file cannot be read. The reader can be asked again.
+    pub fn next_line(&mut self) -> Result<Option<Line>, ReadError> {
+        loop {
+            if self.open.is_none() && !self.find_segment()? {
+                return Ok(None);
+            }
+            let Some((segment, file)) = &mut self.open else {
+                return Ok(None);
+            };
+            let room = (LINE_BYTES_MAX - self.partial.len().min(LINE_BYTES_MAX)) as u64;
+            file.by_ref()
+                .take(room)
+                .read_until(b'\n', &mut self.partial)
+                .map_err(at(&segment.path))?;
+            if self.partial.last() == Some(&b'\n') {
+                self.partial.pop();
+                let bytes = std::mem::take(&mut self.partial);
+                let broken = ReadError::Broken {
+                    path: segment.path.clone(),
+                    expected: self.next,
+                };
+                let Some(sequence) = chain::sequence(&bytes) else {
+                    return Err(broken);
+                };
+                if sequence < self.next {
+                    continue;
+                }
+                let (true, Ok(json)) = (sequence == self.next, String::from_utf8(bytes)) else {
+                    return Err(broken);
+                };
+                self.next += 1;
+                return Ok(Some(Line { sequence, json }));
+            }
+            if self.partial.len() >= LINE_BYTES_MAX {
+                return Err(ReadError::Broken {
+                    path: segment.path.clone(),
+                    expected: self.next,
+                });
+            }
+            let following = Segment::new(&self.dir, self.next);
+            if !self.partial.is_empty() || following == *segment || !following.path.exists() {
+                return Ok(None);
+            }
+            self.open = None;
+        }
+    }
+
+    /// Opens the segment that holds the next record, or will; `false` when there is none.
+    fn find_segment(&mut self) -> Result<bool, ReadError> {
+        let segments = segment::list(&self.dir).map_err(at(&self.dir))?;
+        let Some(first) = segments.first() else {
+            return Ok(false);
+        };
+        let Some(segment) = segments
+            .iter()
+            .rev()
+            .find(|segment| segment.first <= self.next)
+        else {
+            return Err(ReadError::Broken {
+                path: first.path.clone(),
+                expected: self.next,
+            });
+        };
+        let file = File::open(&segment.path).map_err(at(&segment.path))?;
+        self.partial.clear();
+        self.open = Some((segment.clone(), BufReader::new(file)));
+        Ok(true)
+    }
+}
+
+/// The last record that is there, 0 for none.
+fn last_sequence(dir: &Path) -> Result<u64, ReadError> {
+    let segments = segment::list(dir).map_err(at(dir))?;
+    let Some(segment) = segments.last() else {
+        return Ok(0);
+    };
+    let mut reader = BufReader::new(File::open(&segment.path).map_err(at(&segment.path))?);
+    let (mut last, mut line) = (segment.first.saturating_sub(1), Vec::new());
+    while reader
+        .by_ref()
+        .take(LINE_BYTES_MAX as u64)
+        .read_until(b'\n', &mut line)
+        .map_err(at(&segment.path))?
+        > 0
+    {
+        if line.last() == Some(&b'\n') {
+            last = chain::sequence(&line).unwrap_or(last);
+        }
+        line.clear();
+    }
+    Ok(last)
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> ReadError {
+    |source| ReadError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}

@@ -1,0 +1,251 @@
+//! What one record says.
+//!
+//! Grouped by how long each part lives, so that a busy connection builds its part once and every request shares it:
+//! [`Origin`] a process, [`Basis`] a generation of configuration, [`Connection`] a connection, [`Target`] a route,
+//! [`Exchange`] and [`Judgement`] one request. In the written line all of it is one flat object (see the crate's doc).
+//!
+//! Strings come as they are; whatever they hold is escaped and bounded when the line is written.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::time::Timestamp;
+
+/// One thing that happened. Sequence number and chain are added by the log.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// When it happened (for a request: when it was over), by the clock on the wall.
+    pub time: Timestamp,
+    /// What sort of thing.
+    pub kind: Kind,
+    /// Which process says so.
+    pub origin: Arc<Origin>,
+    /// Which generation of configuration and policy it was judged by.
+    pub basis: Option<Arc<Basis>>,
+    /// Over which connection.
+    pub connection: Option<Arc<Connection>>,
+    /// To which application and route; `None` when no route was found.
+    pub target: Option<Arc<Target>>,
+    /// The request and its answer.
+    pub exchange: Option<Exchange>,
+    /// The decision.
+    pub judgement: Option<Judgement>,
+    /// Free text for people: what an event was about, the exact reason of a refused handshake. Empty = left out.
+    pub detail: String,
+}
+
+impl Record {
+    /// A record without connection, request and decision: a start, a stop, a reload.
+    #[must_use]
+    pub fn event(
+        kind: Kind,
+        time: Timestamp,
+        origin: Arc<Origin>,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self {
+            time,
+            kind,
+            origin,
+            basis: None,
+            connection: None,
+            target: None,
+            exchange: None,
+            judgement: None,
+            detail: detail.into(),
+        }
+    }
+}
+
+/// What sort of record: a closed list, so that a search over it is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A request was decided.
+    Request,
+    /// A TLS handshake was refused or aborted.
+    Handshake,
+    /// A connection was refused before any handshake: address list, connection budget, PROXY header.
+    Connection,
+    /// The process started.
+    Start,
+    /// The process stopped.
+    Stop,
+    /// A new configuration, policy or trust was taken into use, or refused.
+    Reload,
+    /// Somebody acted through the admin listener.
+    Admin,
+    /// The log found bytes after its last whole record when it was opened, and moved them aside.
+    Recovered,
+    /// Records were dropped; the detail says how many.
+    Dropped,
+}
+
+impl Kind {
+    /// The word in the log.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Handshake => "handshake",
+            Self::Connection => "connection",
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Reload => "reload",
+            Self::Admin => "admin",
+            Self::Recovered => "recovered",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
+/// The process that writes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The machine's name, as configured.
+    pub node: String,
+    /// A name drawn anew at each start of the process.
+    pub boot: String,
+}
+
+/// The generation of configuration that a decision was made by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Basis {
+    /// Number of the configuration's generation in this process; 1 is the one it started with.
+    pub config_generation: u64,
+    /// Number of the policy's generation.
+    pub policy_generation: u64,
+    /// Digest of the policy's files, as hexadecimal.
+    pub policy_digest: String,
+}
+
+/// The connection and who spoke over it. Empty strings are left out of the line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Connection {
+    /// Name of the listener.
+    pub listener: String,
+    /// Client address and port; behind a PROXY header the client it names.
+    pub client: String,
+    /// Zone of the client address.
+    pub zone: String,
+    /// TLS version and application protocol, such as `TLSv1.3/h2`.
+    pub channel: String,
+    /// Subject of the identity.
+    pub subject: String,
+    /// SHA-256 of the client certificate, as hexadecimal.
+    pub certificate: String,
+    /// Serial number of the client certificate, as hexadecimal.
+    pub serial: String,
+    /// Issuer of the client certificate.
+    pub issuer: String,
+}
+
+/// Where a request goes. Empty strings are left out of the line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// Application.
+    pub application: String,
+    /// Tenant that owns it.
+    pub tenant: String,
+    /// The route: its path prefix as configured.
+    pub route: String,
+    /// Label of the data behind the route.
+    pub label: String,
+}
+
+/// A request and its answer. Empty strings are left out of the line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exchange {
+    /// The request id that the client was told too.
+    pub request_id: String,
+    /// W3C trace id.
+    pub trace_id: String,
+    /// Method.
+    pub method: Cow<'static, str>,
+    /// Canonical path without the query. It can hold personal data; a later format keeps its template and hash instead.
+    pub path: String,
+    /// Names of the query's parameters, never their values.
+    pub query_keys: Vec<String>,
+    /// Status sent to the client; `None` when nothing was sent.
+    pub status: Option<u16>,
+    /// Bytes of the request's body.
+    pub bytes_in: u64,
+    /// Bytes of the response's body.
+    pub bytes_out: u64,
+    /// From the request's head to the end of the response, in microseconds.
+    pub duration_us: u64,
+    /// Upstream that answered.
+    pub upstream: Option<Arc<str>>,
+}
+
+/// A decision and how it came about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// What came of it.
+    pub decision: Decision,
+    /// Reason code such as `endpoint.revoked`; `None` when allowed.
+    pub reason: Option<Cow<'static, str>>,
+    /// The rule that decided, as file and line, such as `policy.csv:12`.
+    pub rule: Option<Arc<str>>,
+    /// Result of each layer, in the order of [`LAYERS`].
+    pub layers: [Step; 6],
+}
+
+/// What came of a request, handshake or connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Decision {
+    /// All six layers agreed, and it went to the upstream.
+    Allowed,
+    /// A layer refused the request.
+    Denied,
+    /// The connection or handshake was refused: there was no request yet.
+    Refused,
+    /// It ended before there was an outcome: the client left, or the process failed underneath it.
+    Aborted,
+}
+
+impl Decision {
+    /// The word in the log.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Denied => "denied",
+            Self::Refused => "refused",
+            Self::Aborted => "aborted",
+        }
+    }
+}
+
+/// Result of one layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// It agreed.
+    Pass,
+    /// It refused.
+    Refuse,
+    /// An earlier one had refused.
+    #[default]
+    NotReached,
+}
+
+impl Step {
+    /// The word in the log.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Refuse => "refuse",
+            Self::NotReached => "not_reached",
+        }
+    }
+}
+
+/// The six layers in order: 端边网云数用.
+pub const LAYERS: [&str; 6] = [
+    "endpoint",
+    "edge",
+    "network",
+    "cloud",
+    "data",
+    "application",
+];

@@ -1,0 +1,138 @@
+//! The files of a log, and the few things done to them.
+//!
+//! Writing goes through two small traits, so that a test can be a full disk: what happens when a write stops half-way is
+//! the part of a log that nobody sees until it matters.
+
+use std::fmt;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// A file of records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Segment {
+    /// Sequence number of its first record; also its name.
+    pub(crate) first: u64,
+    pub(crate) path: PathBuf,
+}
+
+impl Segment {
+    pub(crate) fn new(dir: &Path, first: u64) -> Self {
+        Self {
+            first,
+            path: dir.join(format!("{PREFIX}{first:012}{SUFFIX}")),
+        }
+    }
+}
+
+/// The segments of a folder in order. Files with other names are nobody's concern here.
+pub(crate) fn list(dir: &Path) -> io::Result<Vec<Segment>> {
+    let mut segments = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let first = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .and_then(|name| {
+                name.strip_prefix(PREFIX)?
+                    .strip_suffix(SUFFIX)?
+                    .parse()
+                    .ok()
+            });
+        if let Some(first) = first {
+            // One number has one spelling; `audit-1.jsonl` is not ours.
+            if Segment::new(dir, first).path == path {
+                segments.push(Segment { first, path });
+            }
+        }
+    }
+    segments.sort_by_key(|segment| segment.first);
+    Ok(segments)
+}
+
+/// Where segments are written.
+pub(crate) trait Disk: fmt::Debug + Send {
+    /// Opens a segment, making it when it is not there; a new one has its name safely on the disk afterwards.
+    fn open(&self, segment: &Segment) -> io::Result<Box<dyn Tape>>;
+    /// Replaces a small file as a whole: afterwards it holds the old bytes or the new ones, whatever happens.
+    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// A segment being written.
+pub(crate) trait Tape: fmt::Debug + Send {
+    /// Writes all of `bytes` at `offset`. After an error any part of them may be there.
+    fn write(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Makes what was written survive a loss of power.
+    fn sync(&mut self) -> io::Result<()>;
+    /// Cuts the file to `length`.
+    fn cut(&mut self, length: u64) -> io::Result<()>;
+}
+
+/// The file system.
+#[derive(Debug)]
+pub(crate) struct FileSystem;
+
+impl Disk for FileSystem {
+    fn open(&self, segment: &Segment) -> io::Result<Box<dyn Tape>> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(FILE_MODE)
+            .open(&segment.path)?;
+        sync_parent(&segment.path)?;
+        Ok(Box::new(FileTape(file)))
+    }
+
+    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let new = path.with_extension("new");
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(FILE_MODE)
+            .open(&new)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&new, path)?;
+        sync_parent(path)
+    }
+}
+
+#[derive(Debug)]
+struct FileTape(File);
+
+impl Tape for FileTape {
+    fn write(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)
+    }
+}
+
+/// Makes the folder of a log, and those above it, when it is missing.
+pub(crate) fn make_folder(dir: &Path) -> io::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(FOLDER_MODE)
+        .create(dir)
+}
+
+/// Makes the names in the folder of `path` survive a loss of power.
+pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
+    path.parent()
+        .map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+}
+
+/// Readable by the group, so that a SOC's agent needs no rights of the gateway; writable by the gateway only.
+pub(crate) const FILE_MODE: u32 = 0o640;
+const FOLDER_MODE: u32 = 0o750;
+const PREFIX: &str = "audit-";
+const SUFFIX: &str = ".jsonl";

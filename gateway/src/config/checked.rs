@@ -289,7 +289,7 @@ pub struct Policy {
 pub struct Limits {
     /// For each policy subject.
     pub identity: Option<Rate>,
-    /// For each client address (IPv6: each /64).
+    /// For each client address.
     pub source: Option<Rate>,
 }
 

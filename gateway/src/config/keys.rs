@@ -149,7 +149,7 @@ pub(super) const KEYS: &[Key] = &[
     key("listeners[].crls", Kind::Texts(FILE, bounds::CRLS), Need::Default("[]"), "Revocation lists of these authorities."),
     key("listeners[].tls_min", Kind::Choice(&["1.3", "1.2"]), Need::Default("\"1.3\""), "Oldest TLS version that is spoken."),
     time("listeners[].handshake_timeout", bounds::HANDSHAKE_TIMEOUT, "From accept to the end of the TLS handshake."),
-    count("listeners[].handshakes_max", bounds::HANDSHAKES_MAX, "Handshakes under way at once; more wait in the kernel."),
+    count("listeners[].handshakes_max", bounds::HANDSHAKES_MAX, "Handshakes under way at once."),
     time("listeners[].header_timeout", bounds::HEADER_TIMEOUT, "From the first byte of a request to the end of its head."),
     time("listeners[].idle_timeout", bounds::IDLE_TIMEOUT, "How long a kept-alive connection may be silent between requests."),
     count("listeners[].headers_max", bounds::HEADERS_MAX, "Header fields in one request."),

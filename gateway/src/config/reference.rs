@@ -33,7 +33,12 @@ fn section(out: &mut String, table: &Key) {
         | Kind::Count(_)
         | Kind::Flag => String::new(),
     };
-    let absent = absent(table);
+    let absent = match table.need {
+        Need::Required => "Required.".to_owned(),
+        Need::Bounds | Need::Default(_) | Need::Otherwise(_) => {
+            format!("Without it: {}.", absent(table))
+        }
+    };
     let rows: String = keys::inside(table.path)
         .filter(|key| !key.is_table())
         .map(row)
@@ -41,7 +46,7 @@ fn section(out: &mut String, table: &Key) {
     // Writing to a `String` cannot fail.
     let _written = write!(
         out,
-        "### `{heading}`\n\n{}{number} Absent: {absent}.\n",
+        "### `{heading}`\n\n{}{number} {absent}\n",
         table.meaning
     );
     if !rows.is_empty() {

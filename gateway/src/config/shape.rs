@@ -183,7 +183,7 @@ fn unknown(path: &str, name: &str) -> Fault {
     } else {
         format!("`{}`", keys::header(path))
     };
-    let what = format!("`{name}` is not a key of {place}");
+    let what = format!("`{name}` is not a known key of {place}");
     let near = keys::inside(path)
         .map(|key| (distance(name, key.name()), key.name()))
         .min();

@@ -1,7 +1,12 @@
-//! What an operator sees of a file that is good, and of files that are not.
+//! What an operator sees of a file that is good, and of files that are not. Here: what these tests share.
+
+mod documentation;
+mod hostile;
+mod meaning;
+mod problems;
+mod reading;
 
 use std::path::Path;
-use std::time::Duration;
 
 use super::check::Found;
 use super::*;
@@ -63,30 +68,23 @@ fn good(text: &str) -> Config {
     }
 }
 
-/// The problems of [`LEAST`] after each `(old, new)` was replaced.
-fn problems_with(changes: &[(&str, &str)]) -> String {
-    let mut text = LEAST.to_owned();
-    for (old, new) in changes {
-        assert!(text.contains(old), "the change {old} changes nothing");
-        text = text.replace(old, new);
-    }
-    match parsed(&text) {
+/// The problems of [`LEAST`] after every `old` became `new`, one a line.
+fn problems_with(old: &str, new: &str) -> String {
+    assert!(LEAST.contains(old), "`{old}` is not in the least file");
+    match parsed(&LEAST.replace(old, new)) {
         Ok(_) => String::new(),
         Err(problems) => ConfigErrors::new(problems).to_string(),
     }
 }
 
-#[test]
-fn the_least_file_gets_every_default() {
-    let config = good(LEAST);
-    let [listener] = &config.listeners[..] else {
-        panic!("one listener")
-    };
-    assert_eq!(
-        listener.client_authentication,
-        ClientAuthentication::Required
-    );
-    assert_eq!(listener.idle_timeout, Duration::from_secs(60));
-    assert_eq!(config.server.run_dir, Path::new("/etc/hangu/run"));
-    assert!(problems_with(&[("8443", "8444")]).is_empty());
+/// The complete example of the documentation.
+fn example() -> &'static str {
+    let fence = |text: &'static str, mark: &str| text.split_once(mark).map(|(_, rest)| rest);
+    let behind =
+        fence(DOCUMENTATION, "## A complete example").and_then(|text| fence(text, "```toml\n"));
+    behind
+        .and_then(|text| text.split("```").next())
+        .expect("the documentation has an example")
 }
+
+const DOCUMENTATION: &str = include_str!("../../../docs/configuration.md");

@@ -1,7 +1,7 @@
 //! Applications: hosts, headers, routes, upstreams.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use http::HeaderName;
@@ -16,7 +16,7 @@ use crate::config::checked::{
 use crate::config::file::{self, File, Named, Text, Texts};
 use crate::config::problem::Fault;
 use crate::config::values::{
-    Host, LabelId, Method, MethodSet, Name, RoutePrefix, Template, Tenant,
+    Host, HostPattern, LabelId, Method, MethodSet, Name, RoutePrefix, Template, Tenant,
 };
 
 /// In the order of the file; those that lack something are left out, after a report.
@@ -141,7 +141,7 @@ fn parse_header_name(text: &str) -> Result<HeaderName, Fault> {
         ));
     }
     if RESERVED_HEADERS.contains(&name.as_str()) {
-        let what = format!("header `{text}` belongs to the connection or the framing");
+        let what = format!("header `{text}` belongs to the connection or to the message itself");
         return Err(Fault::new(
             what,
             "choose another name, as in `X-Client-Identity`",
@@ -345,13 +345,11 @@ pub(super) fn each_host_has_a_certificate(
     written: &[file::Application],
     listeners: &[Listener],
 ) {
-    let patterns = || {
-        listeners
-            .iter()
-            .flat_map(|listener| &listener.certificates)
-            .flat_map(|certificate| &certificate.hosts)
-    };
-    if patterns().next().is_none() {
+    let certificates = listeners.iter().flat_map(|listener| &listener.certificates);
+    let patterns: BTreeSet<&HostPattern> = certificates
+        .flat_map(|certificate| &certificate.hosts)
+        .collect();
+    if patterns.is_empty() {
         return; // reported already: each listener must have a certificate, and each certificate a host
     }
     let hosts = written
@@ -361,15 +359,13 @@ pub(super) fn each_host_has_a_certificate(
         let Ok(host) = Host::parse(text.get_ref()) else {
             continue;
         };
-        if !patterns().any(|pattern| pattern.covers(&host)) {
+        if !HostPattern::all_covering(&host).any(|pattern| patterns.contains(&pattern)) {
             let what = format!(
                 "no certificate of a listener is for host `{}`",
                 host.as_str()
             );
-            reader.fault(
-                text,
-                Fault::new(what, "add it to `hosts` of a `[[listeners.certificates]]`"),
-            );
+            let fix = "add it to `hosts` of a `[[listeners.certificates]]`";
+            reader.fault(text, Fault::new(what, fix));
         }
     }
 }
@@ -379,7 +375,8 @@ const BALANCES: [(&str, Balance); 2] = [
     ("least_connections", Balance::LeastConnections),
 ];
 
-/// Hop-by-hop fields (RFC 9110 §7.6.1), framing, and the fields that say whom a request is for; in lower case.
+/// In lower case: hop-by-hop fields (RFC 9110 §7.6.1), and those that say how the body is to be read and whom the
+/// request is for, which were judged as the client sent them.
 const RESERVED_HEADERS: [&str; 14] = [
     "connection",
     "content-length",

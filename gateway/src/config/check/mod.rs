@@ -77,61 +77,45 @@ struct Names<'a> {
 
 impl Names<'_> {
     fn zone(self, reader: &mut Reader<'_, '_>, text: &Text) -> Option<ZoneId> {
-        let index = self
-            .zones
-            .iter()
-            .position(|zone| zone.name.as_str() == text.get_ref());
-        let id = index
-            .and_then(|index| u16::try_from(index).ok())
-            .map(ZoneId::new);
+        let same = |zone: &Zone| zone.name.as_str() == text.get_ref();
+        let index = self.zones.iter().position(same);
+        let id = index.and_then(|index| u16::try_from(index).ok());
         if id.is_none() {
             let what = format!("there is no zone `{}`", text.get_ref());
+            let others = others(self.zones.iter().map(|zone| &zone.name));
             reader.fault(
                 text,
-                Fault::new(
-                    what,
-                    format!("add it to `[zones]`, or use {}", self.known_zones()),
-                ),
+                Fault::new(what, format!("add it to `[zones]`{others}")),
             );
         }
-        id
+        id.map(ZoneId::new)
     }
 
     fn label(self, reader: &mut Reader<'_, '_>, text: &Text) -> Option<LabelId> {
-        let index = self
-            .labels
-            .iter()
-            .position(|label| label.as_str() == text.get_ref());
-        let id = index
-            .and_then(|index| u8::try_from(index).ok())
-            .map(LabelId::new);
-        if id.is_none() {
+        let same = |label: &Name| label.as_str() == text.get_ref();
+        let index = self.labels.iter().position(same);
+        let id = index.and_then(|index| u8::try_from(index).ok());
+        // Without any label, that has been reported, and every use of one would be reported again.
+        if id.is_none() && !self.labels.is_empty() {
             let what = format!("there is no label `{}`", text.get_ref());
-            let fix = format!(
-                "add it to `order` in `[labels]`, or use {}",
-                one_of(self.labels.iter())
-            );
+            let others = others(self.labels.iter());
+            let fix = format!("add it to `order` in `[labels]`{others}");
             reader.fault(text, Fault::new(what, fix));
         }
-        id
-    }
-
-    fn known_zones(self) -> String {
-        one_of(self.zones.iter().map(|zone| &zone.name))
+        id.map(LabelId::new)
     }
 }
 
-/// The first few names, for a remedy.
-fn one_of<'a>(names: impl Iterator<Item = &'a Name>) -> String {
+/// The first few names that could be meant, for a remedy.
+fn others<'a>(names: impl Iterator<Item = &'a Name>) -> String {
     let names: Vec<String> = names
         .take(NAMES_SHOWN_MAX)
         .map(|name| format!("`{}`", name.as_str()))
         .collect();
     if names.is_empty() {
-        "none: there is no other yet".to_owned()
-    } else {
-        names.join(", ")
+        return String::new();
     }
+    format!(", or use {}", names.join(", "))
 }
 
 /// Names that a remedy lists.

@@ -16,7 +16,7 @@ impl Host {
     /// # Errors
     /// Upper case, port, wildcard, address, empty or over-long label, another character.
     pub fn parse(text: &str) -> Result<Self, Fault> {
-        let what = || format!("`{}` is not a host name", text);
+        let what = || format!("`{text}` is not a host name");
         if text.parse::<IpAddr>().is_ok() || text.starts_with('[') {
             return Err(Fault::new(
                 what(),
@@ -108,11 +108,20 @@ impl HostPattern {
         };
         if !domain.contains('.') {
             return Err(Fault::new(
-                format!("`{}` covers a whole top-level domain", text),
+                format!("`{text}` covers a whole top-level domain"),
                 "write at least two labels after `*.`",
             ));
         }
         Host::parse(domain).map(Self::Below)
+    }
+
+    /// The patterns that serve this host: itself, and the wildcard one label up if there is one.
+    pub(in crate::config) fn all_covering(host: &Host) -> impl Iterator<Item = Self> {
+        let above = host
+            .0
+            .split_once('.')
+            .map(|(_, rest)| Self::Below(Host(rest.into())));
+        [Self::Exact(host.clone())].into_iter().chain(above)
     }
 
     /// Whether it serves this host.

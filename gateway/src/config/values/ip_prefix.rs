@@ -18,7 +18,7 @@ impl IpPrefix {
     /// # Errors
     /// No length, too long, host bits set, or IPv6 that maps IPv4.
     pub fn parse(text: &str) -> Result<Self, Fault> {
-        let what = || format!("`{}` is not an address prefix", text);
+        let what = || format!("`{text}` is not an address prefix");
         let Some((address, length)) = text.split_once('/') else {
             let fix = match text.parse() {
                 Ok(IpAddr::V4(_)) => format!("write the length too: `{text}/32` for one address"),
@@ -31,31 +31,23 @@ impl IpPrefix {
             return Err(Fault::new(what(), EXAMPLE_PREFIXES));
         };
         let bits: u8 = if address.is_ipv4() { 32 } else { 128 };
-        let plain = !length.is_empty()
-            && length.bytes().all(|byte| byte.is_ascii_digit())
-            && (length == "0" || !length.starts_with('0'));
-        let Some(length) = length
-            .parse::<u8>()
-            .ok()
-            .filter(|length| plain && *length <= bits)
-        else {
-            return Err(Fault::new(
-                what(),
-                format!("write a length from 0 to {bits}"),
-            ));
+        let Some(length) = parse_length(length).filter(|length| *length <= bits) else {
+            let fix = format!("write a length from 0 to {bits}");
+            return Err(Fault::new(what(), fix));
         };
         if let IpAddr::V6(six) = address
             && let Some(four) = six.to_ipv4_mapped()
         {
-            return Err(Fault::new(
-                what(),
-                format!("write the IPv4 prefix of `{four}`: clients are compared in that form"),
-            ));
+            let length = length.saturating_sub(MAPPED_BITS);
+            let fix = format!(
+                "write `{four}/{length}`: the addresses of clients are compared in that form"
+            );
+            return Err(Fault::new(what(), fix));
         }
         let network = network_of(address, length);
         if network != address {
             return Err(Fault::new(
-                format!("`{}` has bits set behind its length", text),
+                format!("`{text}` has bits set behind its length"),
                 format!("write `{network}/{length}`"),
             ));
         }
@@ -88,6 +80,13 @@ impl fmt::Display for IpPrefix {
     }
 }
 
+/// Digits only, without zeros in front, which other tools read as octal.
+fn parse_length(text: &str) -> Option<u8> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let plain = digits && (text == "0" || !text.starts_with('0'));
+    text.parse().ok().filter(|_| plain)
+}
+
 fn network_of(address: IpAddr, length: u8) -> IpAddr {
     let length = u32::from(length);
     match address {
@@ -107,3 +106,6 @@ fn network_of(address: IpAddr, length: u8) -> IpAddr {
 }
 
 const EXAMPLE_PREFIXES: &str = "write address and length, as in `10.1.0.0/16` or `2001:db8::/32`";
+
+/// Bits in front of the IPv4 address in an IPv4-mapped IPv6 address, RFC 4291 §2.5.5.2.
+const MAPPED_BITS: u8 = 96;

@@ -44,7 +44,7 @@ impl Tenant {
             |c: char| c.is_whitespace() || c.is_control() || matches!(c, ',' | '"' | '\'' | '#');
         if text.is_empty() || text.len() > TENANT_BYTES_MAX || text.chars().any(refused) {
             return Err(Fault::new(
-                format!("`{}` is not a tenant", text),
+                format!("`{text}` is not a tenant"),
                 format!("use 1 to {TENANT_BYTES_MAX} bytes without spaces, commas, quotes and #"),
             ));
         }

@@ -37,7 +37,7 @@ impl ByteSize {
             .map(Self)
             .ok_or_else(|| {
                 Fault::new(
-                    format!("`{}` is not a size", text),
+                    format!("`{text}` is not a size"),
                     "write a whole number and B, KiB, MiB or GiB, as in `64KiB`",
                 )
             })
@@ -67,7 +67,7 @@ pub(in crate::config) fn parse_duration(text: &str) -> Result<Duration, Fault> {
         .map(Duration::from_millis)
         .ok_or_else(|| {
             Fault::new(
-                format!("`{}` is not a duration", text),
+                format!("`{text}` is not a duration"),
                 "write a whole number and ms, s, m or h, as in `10s`",
             )
         })

@@ -13,7 +13,7 @@ impl RoutePrefix {
     /// No slash in front, one at the end, empty or dot segments, query, escape, or a byte that a canonical path
     /// never holds: such a route could not be reached.
     pub fn parse(text: &str) -> Result<Self, Fault> {
-        let what = || format!("`{}` is not a path prefix", text);
+        let what = || format!("`{text}` is not a path prefix");
         let Some(inside) = text.strip_prefix('/') else {
             return Err(Fault::new(what(), "begin it with `/`"));
         };
@@ -53,7 +53,7 @@ impl RoutePrefix {
         if !escapes_are_canonical(inside) {
             return Err(Fault::new(
                 what(),
-                "write escapes as `%` and two upper-case hex digits, and only for bytes that need one",
+                "write an escape as `%` and two upper-case hex digits, not for a letter, digit, -._~, slash or control character",
             ));
         }
         Ok(Self(text.into()))
@@ -76,13 +76,18 @@ impl RoutePrefix {
     }
 }
 
-/// Bytes of RFC 3986 `pchar`, with `%` of an escape.
+/// Bytes of RFC 3986 `pchar`, with the `%` of an escape.
 fn is_path_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@%".contains(&byte)
+    is_unreserved(byte) || b"!$&'()*+,;=:@%".contains(&byte)
 }
 
-/// Escapes are upper case (RFC 3986 §6.2.2.1) and stand only for bytes that are not `pchar` themselves, so not for
-/// letters, nor for a slash, which would be ambiguous.
+/// RFC 3986 §2.3.
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
+/// Escapes are in upper case (RFC 3986 §6.2.2.1) and do not stand for unreserved bytes (§6.2.2.2), nor for slashes
+/// and control characters, which the gateway refuses in a path.
 fn escapes_are_canonical(text: &str) -> bool {
     let mut pieces = text.split('%');
     pieces.next();
@@ -93,12 +98,10 @@ fn escapes_are_canonical(text: &str) -> bool {
         let upper = digits
             .bytes()
             .all(|byte| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte));
-        let byte = u8::from_str_radix(digits, 16);
-        upper
-            && byte.is_ok_and(|byte| {
-                byte >= 0x80
-                    || (!is_path_byte(byte) && !matches!(byte, b'/' | b'\\' | 0..=0x1f | 0x7f))
-            })
+        let refused = |byte: u8| {
+            is_unreserved(byte) || byte.is_ascii_control() || byte == b'/' || byte == b'\\'
+        };
+        upper && u8::from_str_radix(digits, 16).is_ok_and(|byte| !refused(byte))
     })
 }
 

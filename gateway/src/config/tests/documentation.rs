@@ -1,0 +1,93 @@
+//! `docs/configuration.md` says what the program does.
+
+use super::super::keys::{KEYS, header};
+use super::{DOCUMENTATION, LEAST, example, good, reference};
+
+#[test]
+fn every_key_is_documented_with_its_default() {
+    let expected = reference();
+    let written = DOCUMENTATION
+        .split_once("## Keys\n\n")
+        .and_then(|(_, keys)| keys.split_once("\n## "));
+    let written = written.map_or("", |(keys, _)| keys);
+    assert_eq!(
+        written.trim_end(),
+        expected.trim_end(),
+        "put the right-hand side under `## Keys`"
+    );
+}
+
+#[test]
+fn the_example_is_accepted_and_shows_every_key() {
+    good(example());
+    for key in KEYS.iter().filter(|key| key.name() != "*") {
+        let line = format!("{} = ", key.name());
+        let shown = example().contains(&line) || example().contains(&header(key.path));
+        assert!(shown, "the example does not show `{}`", key.path);
+    }
+}
+
+/// Every value that the documentation gives as a default, written out.
+#[test]
+fn writing_a_default_out_changes_nothing() {
+    let listener = r#"
+client_authentication = "required"
+crls = []
+tls_min = "1.3"
+handshake_timeout = "5s"
+handshakes_max = 256
+header_timeout = "10s"
+idle_timeout = "1m"
+headers_max = 100
+header_bytes_max = "32KiB"
+[[listeners.certificates]]"#;
+    let application = r#"
+request_body_max = "16MiB"
+balance = "round_robin"
+connect_timeout = "2s"
+read_timeout = "30s"
+write_timeout = "30s"
+health = { failures = 3, retry_after = "5s" }
+headers = {}
+[[applications.routes]]
+methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+label = "public""#;
+    let rest = r#"
+queue = 65536
+segment = "64MiB"
+flush = "10ms"
+[server]
+run_dir = "run"
+drain = "30s"
+[zones]
+[matrix]
+[identity]
+subject = "{san.uri}"
+[limits]
+"#;
+    let written = LEAST
+        .replace("\n[[listeners.certificates]]", listener)
+        .replace("\n[[applications.routes]]", application);
+    let written = written.trim_end().to_owned() + rest;
+    assert_eq!(
+        format!("{:?}", good(&written)),
+        format!("{:?}", good(LEAST))
+    );
+    for line in [listener, application, rest]
+        .iter()
+        .flat_map(|text| text.lines())
+    {
+        let Some((key, value)) = line.split_once(" = ") else {
+            continue;
+        };
+        let row = format!("| `{key}` |");
+        let documented = DOCUMENTATION
+            .lines()
+            .any(|line| line.starts_with(&row) && line.contains(&format!("| `{value}` |")));
+        let in_words = ["health", "headers", "methods", "label"].contains(&key);
+        assert!(
+            documented || in_words,
+            "`{key}` is not documented with its default `{value}`"
+        );
+    }
+}

@@ -19,7 +19,7 @@ use crate::config::values::{Template, Tenant, ZoneId};
 /// One whole configuration file, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The file that this was read from; absolute when it came from [`load`](super::load).
+    /// The file that this was read from; absolute, as are all paths here.
     pub file: PathBuf,
     /// Process-wide settings.
     pub server: Server,
@@ -114,7 +114,8 @@ pub enum ClientAuthentication {
     Optional,
 }
 
-/// Policy subject of a client without a certificate, where a listener lets it in.
+/// Policy subject of a client without a certificate, where a listener lets it in. Whoever turns certificates into
+/// subjects must refuse one that gives this name.
 pub const ANONYMOUS_SUBJECT: &str = "anonymous";
 
 /// A TLS protocol version.

@@ -44,25 +44,24 @@ pub use values::{
 /// The file cannot be read or is larger than 16 MiB, is not UTF-8 or not TOML, or does not make sense: every
 /// problem that was found, in the order of the file.
 pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
-    let alone = |problem| ConfigErrors::new(vec![problem]);
-    let text = read(path).map_err(alone)?;
-    let absolute = std::path::absolute(path).map_err(|error| alone(unreadable(path, &error)))?;
-    let folder = absolute.parent().unwrap_or(&absolute);
-    let config = parse_looking(path, folder, &text, look_on_disk).map_err(ConfigErrors::new)?;
-    Ok(Config {
-        file: absolute,
-        ..config
-    })
+    let text = read(path).map_err(|problem| ConfigErrors::new(vec![problem]))?;
+    parse(path, &text).map_err(ConfigErrors::new)
 }
 
 /// Checks the text of a configuration file. `name` stands in front of each problem, and relative paths start at
 /// its folder; the files that the text names are looked for on disk.
 ///
 /// # Errors
-/// Every problem that was found, in the order of the file.
+/// Every problem that was found, in the order of the file; never an empty list.
 pub fn parse(name: &Path, text: &str) -> Result<Config, Vec<Problem>> {
-    let folder = name.parent().unwrap_or(Path::new(""));
-    parse_looking(name, folder, text, look_on_disk)
+    // Without a working folder nothing relative can be found, and that is what will be reported.
+    let absolute = std::path::absolute(name).unwrap_or_else(|_| name.to_owned());
+    let folder = absolute.parent().unwrap_or(&absolute);
+    let config = parse_looking(name, folder, text, look_on_disk)?;
+    Ok(Config {
+        file: absolute,
+        ..config
+    })
 }
 
 fn parse_looking(

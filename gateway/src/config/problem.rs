@@ -66,7 +66,7 @@ pub struct Fault {
 
 impl Fault {
     /// A fault from its two halves. Control characters that came in with the file are escaped, so that a
-    /// problem stays one line and cannot command the operator's terminal.
+    /// problem stays one line and cannot command the operator's terminal; what is over-long is cut.
     pub(super) fn new(what: impl AsRef<str>, fix: impl AsRef<str>) -> Self {
         Self {
             what: printable(what.as_ref()),
@@ -76,8 +76,12 @@ impl Fault {
 }
 
 fn printable(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
+    let mut out = String::new();
     for c in text.chars() {
+        if out.len() >= HALF_BYTES_MAX {
+            out.push('…');
+            break;
+        }
         if c.is_control() {
             out.extend(c.escape_default());
         } else {
@@ -86,6 +90,9 @@ fn printable(text: &str) -> String {
     }
     out
 }
+
+/// Bytes of each half of a problem, more or less a character.
+const HALF_BYTES_MAX: usize = 600;
 
 /// Gathers problems while a file is read, and knows how a byte of the file becomes a line and a column.
 #[derive(Debug)]

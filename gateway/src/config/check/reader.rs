@@ -227,6 +227,13 @@ impl<'r, 'a> Reader<'r, 'a> {
     }
 
     fn path(&mut self, text: &Text) -> Option<PathBuf> {
+        // A key that was pasted into the file must not go on into the log.
+        if text.get_ref().contains("-----BEGIN") {
+            let what = "a PEM text stands here instead of a path";
+            let fix = "put it into a file that only the gateway can read, and name that file";
+            self.fault(text, Fault::new(what, fix));
+            return None;
+        }
         if text.get_ref().is_empty() || text.get_ref().contains('\0') {
             let what = format!("`{}` is not a path", text.get_ref());
             self.fault(text, Fault::new(what, "name a file or folder"));

@@ -151,6 +151,7 @@ client_authentication = "off""#, &["4:25: `off` is not known here; write `requir
     ("certs/server.pem", "certs", &["8:9: `/etc/hangu/certs` is a folder; name a file"]),
     ("certs/server.pem", "locked.pem", &["8:9: `/etc/hangu/locked.pem` cannot be looked at: permission denied; give the user that runs the gateway the right to enter each folder of the path"]),
     ("certs/server.pem", "", &["8:9: `` is not a path; name a file or folder"]),
+    ("certs/server.key", "-----BEGIN PRIVATE KEY-----", &["9:7: a PEM text stands here instead of a path; put it into a file that only the gateway can read, and name that file"]),
     ("certs/server.pem", r#"a\u0000b"#, &[r#"8:9: `a\u{0}b` is not a path; name a file or folder"#]),
     ("[labels]", r#"[access_log]
 to = "missing/missing.log"

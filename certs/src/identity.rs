@@ -1,0 +1,323 @@
+//! Layer: 端 endpoint. Who a verified chain speaks for.
+//!
+//! Parsed once a connection from bytes that a trusted CA has signed. A CA vouches for the key, and often lets the applicant write
+//! the name; so names are read strictly (`name.rs`), each field exists once or in a stated order, and a certificate whose
+//! name could be read in two ways names nobody.
+
+use std::net::IpAddr;
+
+use ring::digest::{SHA256, digest};
+use rustls_pki_types::CertificateDer;
+
+use crate::certificate::Certificate;
+use crate::der::Malformed;
+use crate::field::{Field, UnknownField};
+use crate::name;
+use crate::names::{AlternativeNames, Subject};
+use crate::serial::Serial;
+use crate::spiffe::{SpiffeError, SpiffeId};
+
+/// Who a verified chain speaks for, and until when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Identity {
+    /// SHA-256 of the leaf certificate's DER.
+    pub fingerprint: [u8; 32],
+    /// SHA-256 of the leaf's SubjectPublicKeyInfo: stays the same when a certificate is renewed with its key.
+    pub key_fingerprint: [u8; 32],
+    /// The issuer's name in RFC 4514 form, for people; never compare it.
+    pub issuer: String,
+    /// The leaf's serial number in lower-case hexadecimal.
+    pub serial: String,
+    /// subject CN.
+    pub common_name: Option<String>,
+    /// subject O.
+    pub organisation: Option<String>,
+    /// subject OU, in the order of the certificate, none twice.
+    pub organisational_units: Vec<String>,
+    /// subject C.
+    pub country: Option<String>,
+    /// subject L.
+    pub locality: Option<String>,
+    /// subject ST.
+    pub state: Option<String>,
+    /// subject title.
+    pub title: Option<String>,
+    /// subject UID.
+    pub user_id: Option<String>,
+    /// subject serialNumber: a device's or person's number, not the certificate's.
+    pub subject_serial_number: Option<String>,
+    /// subject organizationIdentifier (2.5.4.97), where a unified social credit code may stand.
+    pub organisation_identifier: Option<String>,
+    /// URI alternative names.
+    pub uris: Vec<String>,
+    /// DNS alternative names, lower case; may be wildcards.
+    pub dns: Vec<String>,
+    /// E-mail alternative names, as written.
+    pub emails: Vec<String>,
+    /// IP alternative names.
+    pub ips: Vec<IpAddr>,
+    /// User principal names (Microsoft's otherName 1.3.6.1.4.1.311.20.2.3).
+    pub upns: Vec<String>,
+    /// The SPIFFE id, when the one URI is one.
+    pub spiffe: Option<SpiffeId>,
+    /// Unix seconds from which every certificate of the chain is valid (inclusive).
+    pub not_before: i64,
+    /// Unix seconds until which every certificate of the chain is valid (inclusive): the earliest end.
+    pub not_after: i64,
+    /// What the revocation index is asked about: every certificate of the chain below its root, the leaf first.
+    pub links: Vec<Link>,
+    /// Lower-case hexadecimal of the fingerprints, and the IP addresses as text, so that fields can be lent.
+    texts: Texts,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Texts {
+    fingerprint: String,
+    key_fingerprint: String,
+    ips: Vec<String>,
+}
+
+/// What identifies a certificate to a revocation list: who issued it, and its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Link {
+    /// The issuer's name.
+    pub issuer: NameHash,
+    /// The certificate's serial number.
+    pub serial: Serial,
+    /// Whether the certificate is an end entity's or a CA's: some lists cover one kind only.
+    pub kind: LinkKind,
+}
+
+/// Which kind of certificate a link stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LinkKind {
+    /// The end entity's own.
+    Leaf,
+    /// A CA's.
+    Authority,
+}
+
+/// The first 16 bytes of the SHA-256 of a name's DER.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NameHash([u8; 16]);
+
+impl NameHash {
+    /// Of a name's whole DER element.
+    pub(crate) fn of(name: &[u8]) -> NameHash {
+        let mut short = [0; 16];
+        short
+            .iter_mut()
+            .zip(digest(&SHA256, name).as_ref())
+            .for_each(|(to, from)| *to = *from);
+        NameHash(short)
+    }
+
+    /// The hash's bytes.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+/// Why a chain names nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdentityError {
+    /// The chain is empty.
+    #[error("there is no certificate")]
+    NoCertificate,
+    /// A certificate of the chain cannot be parsed.
+    #[error("a certificate is malformed: {0}")]
+    Malformed(Malformed),
+    /// The subject cannot be read in one way only.
+    #[error("its subject is unusable: {0}")]
+    Subject(Malformed),
+    /// An attribute that must stand alone shares its place with another.
+    #[error("its subject has two attributes in one place (a multi-valued RDN)")]
+    MultiValued,
+    /// An attribute that can have one value only has two, or the same value twice.
+    #[error("its subject has `{0}` more than once")]
+    Repeated(&'static str),
+    /// An alternative name cannot be read in one way only.
+    #[error("an alternative name is unusable: {0}")]
+    AlternativeName(Malformed),
+    /// A `spiffe:` URI is no SPIFFE id.
+    #[error("its SPIFFE id is invalid: {0}")]
+    Spiffe(SpiffeError),
+    /// A SPIFFE id stands beside other URIs.
+    #[error("it has a SPIFFE id and another URI; a SPIFFE certificate has exactly one URI")]
+    SpiffeNotAlone,
+    /// A workload carries the id of a whole trust domain.
+    #[error("its SPIFFE id has no path, so it names a trust domain and no workload")]
+    SpiffeNoPath,
+}
+
+impl Identity {
+    /// Reads who a chain speaks for. `chain` is a verified path, the leaf first; the last certificate gets no revocation link if
+    /// it is self-issued, since a root is revoked by taking it out of the trust bundle.
+    ///
+    /// This verifies nothing: see [`crate::verify_client_chain`].
+    pub fn from_chain(chain: &[CertificateDer<'_>]) -> Result<Identity, IdentityError> {
+        let path: Vec<Certificate<'_>> = chain
+            .iter()
+            .map(|certificate| Certificate::parse(certificate))
+            .collect::<Result<_, _>>()
+            .map_err(IdentityError::Malformed)?;
+        let ends_in_root = path.last().is_some_and(Certificate::is_self_issued);
+        Identity::from_path(
+            &path,
+            if ends_in_root {
+                LastElement::Anchor
+            } else {
+                LastElement::Issued
+            },
+        )
+    }
+
+    pub(crate) fn from_path(
+        path: &[Certificate<'_>],
+        last: LastElement,
+    ) -> Result<Identity, IdentityError> {
+        let leaf = path.first().ok_or(IdentityError::NoCertificate)?;
+        let subject = Subject::read(leaf.subject)?;
+        let names = AlternativeNames::read(leaf.extensions.subject_alt_names)?;
+        let spiffe = spiffe_of(&names.uris)?;
+        let fingerprint = sha256(leaf.der);
+        let key_fingerprint = sha256(leaf.key.raw);
+        let linked = match last {
+            LastElement::Anchor => path.len().saturating_sub(1),
+            LastElement::Issued => path.len(),
+        };
+        let kinds = std::iter::once(LinkKind::Leaf).chain(std::iter::repeat(LinkKind::Authority));
+        let link = |(certificate, kind): (&Certificate<'_>, LinkKind)| Link {
+            issuer: NameHash::of(certificate.issuer),
+            serial: certificate.serial,
+            kind,
+        };
+        Ok(Identity {
+            fingerprint,
+            key_fingerprint,
+            issuer: name::display(leaf.issuer),
+            serial: leaf.serial.to_string(),
+            common_name: subject.common_name,
+            organisation: subject.organisation,
+            organisational_units: subject.organisational_units,
+            country: subject.country,
+            locality: subject.locality,
+            state: subject.state,
+            title: subject.title,
+            user_id: subject.user_id,
+            subject_serial_number: subject.serial_number,
+            organisation_identifier: subject.organisation_identifier,
+            texts: Texts {
+                fingerprint: name::hex(&fingerprint),
+                key_fingerprint: name::hex(&key_fingerprint),
+                ips: names.ips.iter().map(IpAddr::to_string).collect(),
+            },
+            uris: names.uris,
+            dns: names.dns,
+            emails: names.emails,
+            ips: names.ips,
+            upns: names.upns,
+            spiffe,
+            not_before: path
+                .iter()
+                .map(|certificate| certificate.not_before)
+                .max()
+                .unwrap_or(i64::MAX),
+            not_after: path
+                .iter()
+                .map(|certificate| certificate.not_after)
+                .min()
+                .unwrap_or(i64::MIN),
+            links: path.iter().zip(kinds).take(linked).map(link).collect(),
+        })
+    }
+
+    /// The names that [`Identity::field`] and templates know.
+    pub const FIELDS: &[&str] = Field::NAMES;
+
+    /// The first value of a field, or `None` when the certificate lacks it or there is no such field (to tell the two apart,
+    /// parse a [`crate::Template`] at load). Borrowed: costs one comparison a known name.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let field = Field::parse(name).ok()?;
+        self.value(field, 0)
+    }
+
+    /// Whether a field of this name exists.
+    pub fn check_field(name: &str) -> Result<(), UnknownField> {
+        Field::parse(name).map(|_known| ())
+    }
+
+    /// A field's value at an index; single-valued fields have index 0 only.
+    pub(crate) fn value(&self, field: Field, index: usize) -> Option<&str> {
+        match field {
+            Field::Fingerprint => single(Some(&self.texts.fingerprint), index),
+            Field::KeyFingerprint => single(Some(&self.texts.key_fingerprint), index),
+            Field::Issuer => single(Some(&self.issuer), index),
+            Field::Serial => single(Some(&self.serial), index),
+            Field::CommonName => single(self.common_name.as_deref(), index),
+            Field::Organisation => single(self.organisation.as_deref(), index),
+            Field::OrganisationalUnit => listed(&self.organisational_units, index),
+            Field::Country => single(self.country.as_deref(), index),
+            Field::Locality => single(self.locality.as_deref(), index),
+            Field::State => single(self.state.as_deref(), index),
+            Field::Title => single(self.title.as_deref(), index),
+            Field::UserId => single(self.user_id.as_deref(), index),
+            Field::SubjectSerialNumber => single(self.subject_serial_number.as_deref(), index),
+            Field::OrganisationIdentifier => single(self.organisation_identifier.as_deref(), index),
+            Field::Uri => listed(&self.uris, index),
+            Field::Dns => listed(&self.dns, index),
+            Field::Email => listed(&self.emails, index),
+            Field::Ip => listed(&self.texts.ips, index),
+            Field::Upn => listed(&self.upns, index),
+            Field::Spiffe => single(self.spiffe.as_ref().map(SpiffeId::as_str), index),
+            Field::SpiffeTrustDomain => {
+                single(self.spiffe.as_ref().map(SpiffeId::trust_domain), index)
+            }
+            Field::SpiffePath => single(self.spiffe.as_ref().map(SpiffeId::path), index),
+            Field::SpiffeSegment => self.spiffe.as_ref()?.segment(index),
+        }
+    }
+}
+
+/// Whether the last certificate of a path is the trust anchor, which no list is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LastElement {
+    Anchor,
+    Issued,
+}
+
+fn single(value: Option<&str>, index: usize) -> Option<&str> {
+    value.filter(|_value| index == 0)
+}
+
+fn listed(values: &[String], index: usize) -> Option<&str> {
+    values.get(index).map(String::as_str)
+}
+
+fn spiffe_of(uris: &[String]) -> Result<Option<SpiffeId>, IdentityError> {
+    let claims_spiffe = |uri: &&String| {
+        uri.get(..7)
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("spiffe:"))
+    };
+    let Some(uri) = uris.iter().find(claims_spiffe) else {
+        return Ok(None);
+    };
+    if uris.len() > 1 {
+        return Err(IdentityError::SpiffeNotAlone);
+    }
+    let id = SpiffeId::parse(uri).map_err(IdentityError::Spiffe)?;
+    if id.path().is_empty() {
+        Err(IdentityError::SpiffeNoPath)
+    } else {
+        Ok(Some(id))
+    }
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.iter_mut()
+        .zip(digest(&SHA256, bytes).as_ref())
+        .for_each(|(to, from)| *to = *from);
+    hash
+}

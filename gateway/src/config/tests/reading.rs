@@ -1,6 +1,7 @@
 //! Files on a real disk.
 
 use std::fs;
+use std::path::Path;
 
 use super::{LEAST, load, parse};
 
@@ -31,6 +32,21 @@ fn paths_start_at_the_folder_of_the_file() {
     assert_eq!(config.file, path);
     assert_eq!(config.policy.rules, folder.path().join("policy/policy.csv"));
     assert!(parse(&path, LEAST).is_ok());
+}
+
+#[test]
+fn the_paths_of_a_bare_file_name_start_at_the_working_folder() {
+    let problems = parse(Path::new("hangu.toml"), LEAST).unwrap_err();
+    let here = std::env::current_dir().unwrap();
+    let expected = format!(
+        "there is no file `{}`",
+        here.join("certs/clients-ca.pem").display()
+    );
+    assert_eq!(problems[0].what, expected);
+    assert!(
+        problems.iter().all(|problem| !problem.what.contains("``")),
+        "{problems:?}"
+    );
 }
 
 #[test]

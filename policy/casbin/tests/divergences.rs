@@ -1,0 +1,179 @@
+//! Where we knowingly answer otherwise than Rust casbin 2.20: each with the right answer, and why.
+
+use hangu_policy::{Decision, Policy, RBAC_WITH_DOMAINS, Source, Value};
+use hangu_policy_casbin::{Oracle, OracleError};
+
+fn ours(model: &str, rules: &str) -> Result<Policy, String> {
+    let model = Source {
+        name: "m",
+        text: model,
+    };
+    let rules = Source {
+        name: "p",
+        text: rules,
+    };
+    Policy::compile_positional(model, rules).map_err(|problems| problems[0].to_string())
+}
+
+fn permits(policy: &Policy, arguments: &[&str]) -> bool {
+    let values: Vec<_> = arguments
+        .iter()
+        .map(|a| Value::Text((*a).to_owned()))
+        .collect();
+    matches!(policy.decide_arguments(1, &values), Decision::Permit(_))
+}
+
+fn model(effect: &str, matcher: &str) -> String {
+    format!(
+        "[request_definition]\nr = sub, obj, act\n[policy_definition]\np = sub, obj, act, eft\n\
+         [role_definition]\ng = _, _\n[policy_effect]\ne = {effect}\n[matchers]\nm = {matcher}\n"
+    )
+}
+
+const ALLOW: &str = "some(where (p.eft == allow))";
+const NOT_DENY: &str = "!some(where (p.eft == deny))";
+const EXACT: &str = "r.sub == p.sub && r.obj == p.obj && r.act == p.act";
+
+#[test]
+fn ten_role_links_are_followed() {
+    let mut rules = String::from("p, r10, tax, /x, GET, allow\n");
+    for n in 0..10 {
+        rules.push_str(&format!("g, r{n}, r{}, tax\n", n + 1));
+    }
+    let request = ["r0", "tax", "/x", "GET"];
+    // Go follows ten links, Rust nine: where they differ we follow Go.
+    assert!(permits(&ours(RBAC_WITH_DOMAINS, &rules).unwrap(), &request));
+    assert!(
+        !Oracle::new(RBAC_WITH_DOMAINS, &rules)
+            .unwrap()
+            .decide(&request)
+            .unwrap()
+    );
+}
+
+#[test]
+fn an_empty_policy_permits_nothing_even_without_denials() {
+    // Both casbins permit everything when the policy is gone; zero rules must never open the gate.
+    let model = model(NOT_DENY, EXACT);
+    assert!(!permits(&ours(&model, "").unwrap(), &["a", "/x", "GET"]));
+    assert!(
+        Oracle::new(&model, "")
+            .unwrap()
+            .decide(&["a", "/x", "GET"])
+            .unwrap()
+    );
+}
+
+#[test]
+fn an_empty_policy_matches_no_empty_request() {
+    // Casbin compares with empty fields where there are no rows; a field of no row equals nothing.
+    let model = model(ALLOW, EXACT);
+    assert!(!permits(&ours(&model, "").unwrap(), &["", "", ""]));
+    assert!(
+        Oracle::new(&model, "")
+            .unwrap()
+            .decide(&["", "", ""])
+            .unwrap()
+    );
+    let matching = self::model(ALLOW, "regexMatch(r.obj, p.obj)");
+    assert!(!permits(&ours(&matching, "").unwrap(), &["a", "/x", "GET"]));
+    assert!(
+        Oracle::new(&matching, "")
+            .unwrap()
+            .decide(&["a", "/x", "GET"])
+            .unwrap()
+    );
+}
+
+#[test]
+fn rows_that_rust_drops_silently_are_refused() {
+    let model = model(NOT_DENY, EXACT);
+    for row in [
+        "P, a, /x, GET, deny",
+        "p2, a, /x, GET, deny",
+        "p, a, /x, GET, Deny",
+        "p, a, /x, GET, deny # note",
+    ] {
+        let rules = format!("p, a, /y, GET, allow\n{row}\n");
+        assert!(ours(&model, &rules).is_err(), "{row}");
+        let oracle = Oracle::new(&model, &rules).unwrap();
+        assert!(oracle.decide(&["a", "/x", "GET"]).unwrap(), "{row}");
+    }
+}
+
+#[test]
+fn a_repeated_deny_keeps_its_place_under_priority() {
+    // Rust moves a repeated row to the end; Go keeps the first, and so do we.
+    let model = model("priority(p.eft) || deny", EXACT);
+    let rules = "p, a, /x, GET, deny\np, a, /x, GET, allow\np, a, /x, GET, deny\n";
+    assert!(!permits(&ours(&model, rules).unwrap(), &["a", "/x", "GET"]));
+    assert!(
+        Oracle::new(&model, rules)
+            .unwrap()
+            .decide(&["a", "/x", "GET"])
+            .unwrap()
+    );
+}
+
+#[test]
+fn key_match_on_a_multi_byte_path_is_answered() {
+    // Rust cuts the path inside a character and panics; Go compares bytes.
+    let model = model(ALLOW, "keyMatch(r.obj, p.obj)");
+    let rules = "p, a, /x/yz/*, GET, allow\n";
+    let request = ["a", "/x/y中中中", "GET"];
+    assert!(!permits(&ours(&model, rules).unwrap(), &request));
+    let oracle = Oracle::new(&model, rules).unwrap();
+    assert!(matches!(oracle.decide(&request), Err(OracleError::Panic)));
+}
+
+#[test]
+fn what_rust_panics_on_is_refused_at_load() {
+    for (effect, matcher, rules) in [
+        (ALLOW, "regexMatch(r.obj, p.obj)", "p, a, [, GET, allow\n"),
+        (ALLOW, "keyMatch2(r.obj, p.obj)", "p, a, /x/(, GET, allow\n"),
+        (
+            "some(where (p.eft==allow))",
+            EXACT,
+            "p, a, /x, GET, allow\n",
+        ),
+    ] {
+        let model = model(effect, matcher);
+        assert!(ours(&model, rules).is_err(), "{rules}");
+        let oracle = Oracle::new(&model, rules).unwrap();
+        assert!(
+            matches!(oracle.decide(&["a", "/x", "GET"]), Err(OracleError::Panic)),
+            "{rules}"
+        );
+    }
+}
+
+#[test]
+fn a_bare_colon_in_a_key_match2_pattern_is_a_colon() {
+    // Rust takes `:` with nothing after it for a parameter; Go wants a name.
+    let model = model(ALLOW, "keyMatch2(r.obj, p.obj)");
+    let rules = "p, a, /x/:, GET, allow\n";
+    let policy = ours(&model, rules).unwrap();
+    let oracle = Oracle::new(&model, rules).unwrap();
+    assert!(permits(&policy, &["a", "/x/:", "GET"]));
+    assert!(!permits(&policy, &["a", "/x/y", "GET"]));
+    assert!(oracle.decide(&["a", "/x/y", "GET"]).unwrap());
+}
+
+#[test]
+fn two_relations_do_not_share_a_graph() {
+    // Rust keeps `g` and `g2` in one graph, so that a resource's group can make a subject an administrator.
+    let model = "[request_definition]\nr = sub, obj, act\n[policy_definition]\np = sub, obj, act\n\
+                 [role_definition]\ng = _, _\ng2 = _, _\n[policy_effect]\ne = some(where (p.eft == allow))\n\
+                 [matchers]\nm = g(r.sub, p.sub) && g2(r.obj, p.obj) && r.act == p.act\n";
+    let rules = "p, admin, vault, open\ng2, alice, admin\ng2, door, vault\n";
+    assert!(!permits(
+        &ours(model, rules).unwrap(),
+        &["alice", "door", "open"]
+    ));
+    assert!(
+        Oracle::new(model, rules)
+            .unwrap()
+            .decide(&["alice", "door", "open"])
+            .unwrap()
+    );
+}

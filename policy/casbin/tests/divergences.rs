@@ -12,7 +12,7 @@ fn ours(model: &str, rules: &str) -> Result<Policy, String> {
         name: "p",
         text: rules,
     };
-    Policy::compile_positional(model, rules).map_err(|problems| problems[0].to_string())
+    Policy::compile_positional(model, rules).map_err(|problems| format!("{problems:?}"))
 }
 
 fn permits(policy: &Policy, arguments: &[&str]) -> bool {

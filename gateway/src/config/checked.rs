@@ -9,12 +9,13 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hangu_certs::Template;
 use http::HeaderName;
 
 use crate::config::values::{
-    ByteSize, Host, HostPattern, IpPrefix, LabelId, LabelSet, MethodSet, Name, RoutePrefix,
+    ByteSize, Host, HostPattern, IpPrefix, LabelId, LabelSet, MethodSet, Name, RoutePrefix, Tenant,
+    ZoneId,
 };
-use crate::config::values::{Template, Tenant, ZoneId};
 
 /// One whole configuration file, checked.
 #[derive(Clone, Debug)]

@@ -26,6 +26,8 @@ use toml::de::{DeTable, Deserializer};
 use check::{Look, look_on_disk};
 use problem::Report;
 
+pub use hangu_certs::Template;
+
 pub use checked::{
     ANONYMOUS_SUBJECT, AccessLog, Admin, Application, Audit, Balance, ClientAuthentication,
     ClientCertificate, Config, HeaderRule, Health, Identity, Limits, Listener, Matrix, Policy,
@@ -35,7 +37,7 @@ pub use problem::{ConfigErrors, Fault, Problem};
 pub use reference::reference;
 pub use values::{
     ByteSize, Host, HostPattern, IpPrefix, LabelId, LabelSet, Method, MethodSet, Name, RoutePrefix,
-    Template, Tenant, ZoneId,
+    Tenant, ZoneId,
 };
 
 /// Reads and checks a configuration file. Relative paths in it start at its own folder.

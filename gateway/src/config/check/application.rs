@@ -16,7 +16,7 @@ use crate::config::checked::{
 use crate::config::file::{self, File, Named, Text, Texts};
 use crate::config::problem::Fault;
 use crate::config::values::{
-    Host, HostPattern, LabelId, Method, MethodSet, Name, RoutePrefix, Template, Tenant,
+    Host, HostPattern, LabelId, Method, MethodSet, Name, RoutePrefix, Tenant, parse_template,
 };
 
 /// In the order of the file; those that lack something are left out, after a report.
@@ -109,7 +109,7 @@ fn headers(reader: &mut Reader<'_, '_>, written: &Named<Text>) -> Vec<HeaderRule
     for (name, value) in written {
         let place = name;
         let name = reader.read(Some(name), parse_header_name);
-        let value = reader.read(Some(value), Template::parse);
+        let value = reader.read(Some(value), parse_template);
         if let (Some(name), Some(value)) = (name, value) {
             places.push((place, name.as_str().to_owned()));
             rules.push(HeaderRule { name, value });

@@ -2,12 +2,14 @@
 
 use std::num::NonZeroUsize;
 
+use hangu_certs::Template;
+
 use super::reader::{Reader, parse_address};
 use crate::config::bounds;
 use crate::config::checked::{AccessLog, Admin, Audit, Limits, Policy, Rate, Server};
 use crate::config::file::{self, Text};
 use crate::config::problem::Fault;
-use crate::config::values::Template;
+use crate::config::values::parse_template;
 
 pub(super) fn server(reader: &mut Reader<'_, '_>, written: &file::Server) -> Option<Server> {
     let threads = match &written.threads {
@@ -38,7 +40,7 @@ pub(super) fn subject(reader: &mut Reader<'_, '_>, written: &file::Identity) -> 
     let default = Text::new(0..0, DEFAULT_SUBJECT.to_owned());
     reader.read(
         Some(written.subject.as_ref().unwrap_or(&default)),
-        Template::parse,
+        parse_template,
     )
 }
 

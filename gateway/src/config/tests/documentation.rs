@@ -27,6 +27,16 @@ fn the_example_is_accepted_and_shows_every_key() {
     }
 }
 
+#[test]
+fn every_field_of_a_template_is_documented() {
+    for field in hangu_certs::Identity::FIELDS {
+        assert!(
+            DOCUMENTATION.contains(&format!("`{field}`")),
+            "`{field}` is not documented"
+        );
+    }
+}
+
 /// Every value that the documentation gives as a default, written out.
 #[test]
 fn writing_a_default_out_changes_nothing() {

@@ -172,7 +172,7 @@ X_Id = "{san.uri}"
 x-id = "{san.uri}"
 "a b" = "{san.uri}"
 [policy]"#, &[
-        "25:8: `none` is not a template; write fields in braces, as in `{san.uri}`",
+        "25:8: `none` is not a template; the template names no field; write one such as `{subject.cn}`",
         "26:1: header `Host` belongs to the connection or to the message itself; choose another name, as in `X-Client-Identity`",
         "27:1: header `X_Id` holds an underscore, which some applications read as `-`; write `X-Id`",
         "29:1: `a b` is not a header name; use letters, digits and -, as in `X-Client-Identity`",
@@ -182,8 +182,11 @@ X-Id = "{san.uri}"
 x-id = "{san.uri}"
 [policy]"#, &["26:1: header `x-id` is set above; keep it once; case makes no difference"]),
     ("[labels]", r#"[identity]
-subject = "{nonsense"
-[labels]"#, &["12:11: `{nonsense` is not a template; write fields in braces, as in `{san.uri}`"]),
+subject = "{subject.nonsense}"
+[labels]"#, &["12:11: `{subject.nonsense}` is not a template; there is no field `subject.nonsense`; the fields are subject.cn, subject.o, subject.ou, subject.c, subject.l, subject.st, subject.title, subject.uid, subject.serial_number, subject.organization_identifier, san.uri, san.dns, san.email, san.ip, san.upn, spiffe, spiffe.trust_domain, spiffe.path, issuer, serial, fingerprint, key_fingerprint"]),
+    ("[labels]", r#"[identity]
+subject = "{san.uri"
+[labels]"#, &["12:11: `{san.uri` is not a template; the `{` at byte 0 has no partner; write `{{` for a brace itself"]),
     ("[labels]", r#"[admin]
 address = "0.0.0.0:9180"
 [labels]"#, &["12:11: `0.0.0.0:9180` is not a loopback address, and the admin endpoint has no authentication; write `127.0.0.1:…`, or add `expose = true` if the network in front is closed"]),

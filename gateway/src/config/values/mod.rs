@@ -16,7 +16,7 @@ pub use ip_prefix::IpPrefix;
 pub use name::{Name, Tenant};
 pub use quantity::ByteSize;
 pub use route::{Method, MethodSet, RoutePrefix};
-pub use template::Template;
 
 pub(super) use id::LABELS_MAX;
 pub(super) use quantity::{Written, parse_duration};
+pub(super) use template::parse_template;

@@ -202,7 +202,8 @@ pub struct Application {
     pub write_timeout: Duration,
     /// Set on every request towards the application, in the order of the names.
     pub headers: Vec<HeaderRule>,
-    /// At least one, longest prefix first; of two with one prefix, no method is in both.
+    /// At least one, longest prefix first, those of one prefix together; of two such, no method is in both. The
+    /// longest prefix that covers a path decides alone.
     pub routes: Vec<Route>,
     /// At least one, no address twice.
     pub upstreams: Vec<Upstream>,
@@ -224,7 +225,7 @@ pub enum Balance {
 /// One header that we set towards the application.
 #[derive(Clone, Debug)]
 pub struct HeaderRule {
-    /// Never a hop-by-hop or framing field, nor Host.
+    /// Never a hop-by-hop or framing field, nor Host, nor one that the gateway sets of itself.
     pub name: HeaderName,
     /// Its value, from the fields of the identity.
     pub value: Template,

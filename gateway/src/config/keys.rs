@@ -182,7 +182,7 @@ pub(super) const KEYS: &[Key] = &[
     time("applications[].read_timeout", bounds::READ_TIMEOUT, "Longest wait for the next bytes of the upstream."),
     time("applications[].write_timeout", bounds::WRITE_TIMEOUT, "Longest wait for the upstream to take the next bytes."),
     key("applications[].headers", Kind::Named(bounds::HEADERS), Need::Otherwise("none is added"), "Header fields that are set on requests to the application."),
-    key("applications[].headers.*", Kind::Text(TEMPLATE), Need::Otherwise("not added"), "Value of the field of that name; never a hop-by-hop or framing field, nor Host."),
+    key("applications[].headers.*", Kind::Text(TEMPLATE), Need::Otherwise("not added"), "Value of the field of that name; never a hop-by-hop or framing field, nor Host, nor one that the gateway sets itself."),
     required("applications[].routes[]", Kind::Tables(bounds::ROUTES), "Which paths exist; the longest prefix decides alone, a path under none is no such route."),
     text("applications[].routes[].prefix", "a path prefix", "Matches whole segments: `/a` is `/a` and `/a/…`, `/` is all."),
     key("applications[].routes[].methods", Kind::Texts("GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS", bounds::METHODS), Need::Otherwise("all seven methods"), "Methods of the route; each once for one prefix."),

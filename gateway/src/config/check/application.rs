@@ -140,8 +140,15 @@ fn parse_header_name(text: &str) -> Result<HeaderName, Fault> {
             format!("write `{}`", text.replace('_', "-")),
         ));
     }
-    if RESERVED_HEADERS.contains(&name.as_str()) {
+    if MESSAGE_HEADERS.contains(&name.as_str()) {
         let what = format!("header `{text}` belongs to the connection or to the message itself");
+        return Err(Fault::new(
+            what,
+            "choose another name, as in `X-Client-Identity`",
+        ));
+    }
+    if name.as_str().starts_with(OWN_PREFIX) || OWN_HEADERS.contains(&name.as_str()) {
+        let what = format!("header `{text}` is set by the gateway itself");
         return Err(Fault::new(
             what,
             "choose another name, as in `X-Client-Identity`",
@@ -150,7 +157,8 @@ fn parse_header_name(text: &str) -> Result<HeaderName, Fault> {
     Ok(name)
 }
 
-/// Longest prefix first. Of two routes with one prefix no method may be in both: the second could not be reached.
+/// Longest prefix first, routes of one prefix together. Of two such no method may be in both: the second could not be
+/// reached.
 fn routes(
     reader: &mut Reader<'_, '_>,
     names: Names<'_>,
@@ -198,7 +206,7 @@ fn routes(
             });
         }
     }
-    routes.sort_by_key(|route| Reverse(route.prefix.as_str().len()));
+    routes.sort_by_cached_key(|route| (Reverse(route.prefix.as_str().len()), route.prefix.clone()));
     routes
 }
 
@@ -377,7 +385,7 @@ const BALANCES: [(&str, Balance); 2] = [
 
 /// In lower case: hop-by-hop fields (RFC 9110 §7.6.1), and those that say how the body is to be read and whom the
 /// request is for, which were judged as the client sent them.
-const RESERVED_HEADERS: [&str; 14] = [
+const MESSAGE_HEADERS: [&str; 14] = [
     "connection",
     "content-length",
     "content-type",
@@ -393,3 +401,14 @@ const RESERVED_HEADERS: [&str; 14] = [
     "transfer-encoding",
     "upgrade",
 ];
+
+/// In lower case: what every application is told of a request without any configuration.
+const OWN_HEADERS: [&str; 5] = [
+    "forwarded",
+    "traceparent",
+    "tracestate",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+];
+/// Of every other header that the gateway speaks in.
+const OWN_PREFIX: &str = "x-hangu-";

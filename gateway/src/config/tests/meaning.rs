@@ -226,6 +226,8 @@ fn a_route_prefix_matches_whole_segments() {
         ("/residents", "/resident", false),
         ("/residents", "/Residents", false),
         ("/%E5%86%85", "/%E5%86%85/a", true),
+        ("/内", "/%E5%86%85/a", true),
+        ("/a b", "/a%20b", true),
     ] {
         assert_eq!(
             RoutePrefix::parse(prefix).unwrap().covers(path),
@@ -234,11 +236,35 @@ fn a_route_prefix_matches_whole_segments() {
         );
     }
     for text in [
-        "", "a", "//", "/a/", "/a//b", "/.", "/a/..", "/a b", "/a?", "/a#b", "/%e5", "/%41",
-        "/%2F", "/%5C", "/%00", "/%4", "/内",
+        "", "a", "//", "/a/", "/a//b", "/.", "/a/..", "/a.", "/a%20", "/a?", "/a#b", "/a;b",
+        "/a\\b", "/%", "/%e5", "/%41", "/%2B", "/%2F", "/%5C", "/%00", "/%25", "/%4", "/%E5",
+        "/\u{7}",
     ] {
         assert!(RoutePrefix::parse(text).is_err(), "{text}");
     }
+}
+
+#[test]
+fn routes_of_one_prefix_stand_together_behind_longer_ones() {
+    let routes = r#"[[applications.routes]]
+prefix = "/bb"
+methods = ["GET"]
+[[applications.routes]]
+prefix = "/aa"
+[[applications.routes]]
+prefix = "/bb"
+methods = ["PUT"]
+[[applications.routes]]
+prefix = "/aa/c"
+[[applications.routes]]
+prefix = "/""#;
+    let config = good(&LEAST.replace("[[applications.routes]]\nprefix = \"/\"", routes));
+    let prefixes: Vec<&str> = config.applications[0]
+        .routes
+        .iter()
+        .map(|route| route.prefix.as_str())
+        .collect();
+    assert_eq!(prefixes, ["/aa/c", "/aa", "/bb", "/bb", "/"]);
 }
 
 #[test]

@@ -168,14 +168,18 @@ to = "logs"
     ("[policy]", r#"[applications.headers]
 X-Id = "none"
 Host = "{san.uri}"
+X-Hangu-Subject = "{san.uri}"
+Forwarded = "{san.uri}"
 X_Id = "{san.uri}"
 x-id = "{san.uri}"
 "a b" = "{san.uri}"
 [policy]"#, &[
         "25:8: `none` is not a template; the template names no field; write one such as `{subject.cn}`",
         "26:1: header `Host` belongs to the connection or to the message itself; choose another name, as in `X-Client-Identity`",
-        "27:1: header `X_Id` holds an underscore, which some applications read as `-`; write `X-Id`",
-        "29:1: `a b` is not a header name; use letters, digits and -, as in `X-Client-Identity`",
+        "27:1: header `X-Hangu-Subject` is set by the gateway itself; choose another name, as in `X-Client-Identity`",
+        "28:1: header `Forwarded` is set by the gateway itself; choose another name, as in `X-Client-Identity`",
+        "29:1: header `X_Id` holds an underscore, which some applications read as `-`; write `X-Id`",
+        "31:1: `a b` is not a header name; use letters, digits and -, as in `X-Client-Identity`",
     ]),
     ("[policy]", r#"[applications.headers]
 X-Id = "{san.uri}"
@@ -194,10 +198,16 @@ address = "0.0.0.0:9180"
     ("127.0.0.1:9001", "0.0.0.0:9001", &["22:11: `0.0.0.0:9001` is not an address that can be connected to; write the address and port of one instance"]),
     (r#"prefix = "/""#, r#"prefix = "residents""#, &["20:10: `residents` is not a path prefix; begin it with `/`"]),
     (r#"prefix = "/""#, r#"prefix = "/residents/""#, &["20:10: `/residents/` is not a path prefix; leave the slash at the end away: `/residents`"]),
-    (r#"prefix = "/""#, r#"prefix = "/a/../b""#, &["20:10: `/a/../b` is not a path prefix; remove empty, `.` and `..` segments: no canonical path holds them"]),
-    (r#"prefix = "/""#, r#"prefix = "/a?b""#, &["20:10: `/a?b` is not a path prefix; write a-z, A-Z, 0-9 and -._~!$&'()*+,;=:@ only, other bytes as upper-case escapes such as `%E5`"]),
-    (r#"prefix = "/""#, r#"prefix = "/%2f""#, &["20:10: `/%2f` is not a path prefix; write an escape as `%` and two upper-case hex digits, not for a letter, digit, -._~, slash or control character"]),
-    (r#"prefix = "/""#, r#"prefix = "/%41""#, &["20:10: `/%41` is not a path prefix; write an escape as `%` and two upper-case hex digits, not for a letter, digit, -._~, slash or control character"]),
+    (r#"prefix = "/""#, r#"prefix = "/a/../b""#, &["20:10: `/a/../b` is not a path prefix; remove segments that are empty or end in a dot or a space: the gateway refuses such paths"]),
+    (r#"prefix = "/""#, r#"prefix = "/a?b""#, &["20:10: `/a?b` is not a path prefix; remove control characters, backslashes and %;?#: the gateway refuses them in a path"]),
+    (r#"prefix = "/""#, r#"prefix = "/%2f""#, &["20:10: `/%2f` is not a path prefix; write an escape as `%` and two upper-case hex digits"]),
+    (r#"prefix = "/""#, r#"prefix = "/%41""#, &["20:10: `/%41` is not a path prefix; write letters, digits and -._~!$&'()*+,=:@ without escape"]),
+    (r#"prefix = "/""#, r#"prefix = "/a;b""#, &["20:10: `/a;b` is not a path prefix; remove control characters, backslashes and %;?#: the gateway refuses them in a path"]),
+    (r#"prefix = "/""#, r#"prefix = "/%E5""#, &["20:10: `/%E5` is not a path prefix; write escapes that are UTF-8: the gateway refuses others"]),
+    (r#"prefix = "/""#, r#"prefix = "/内"
+[[applications.routes]]
+prefix = "/%E5%86%85"
+methods = ["GET"]"#, &["22:10: an earlier route takes GET of `/%E5%86%85`; remove one of the two, or give them different `methods`"]),
     (r#"prefix = "/""#, r#"prefix = "/"
 methods = ["get", "TRACE"]"#, &[
         "21:12: method `get` is never let through; use GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",

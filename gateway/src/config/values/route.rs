@@ -3,69 +3,53 @@
 use crate::config::problem::Fault;
 
 /// The beginning of a canonical path, made of whole segments: `/` or `/a/b`, never with a slash at the end.
+///
+/// It is held in the spelling in which the gateway judges and sends a path (RFC 3986 §6.2.2: escapes in upper case,
+/// and only where a path cannot hold the character itself), so that matching compares bytes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoutePrefix(Box<str>);
 
 impl RoutePrefix {
-    /// Takes a prefix that a canonical path can begin with.
+    /// Takes a prefix that a canonical path can begin with; other characters than those of a path may be written as
+    /// they are (`/内`) or as escapes (`/%E5%86%85`).
     ///
     /// # Errors
-    /// No slash in front, one at the end, empty or dot segments, query, escape, or a byte that a canonical path
-    /// never holds: such a route could not be reached.
+    /// No slash in front, one at the end, empty or dot segments, query, a needless or lower-case escape, or a
+    /// character that the gateway refuses in a path: such a route could not be reached.
     pub fn parse(text: &str) -> Result<Self, Fault> {
-        let what = || format!("`{text}` is not a path prefix");
+        let refused = |fix: &str| Fault::new(format!("`{text}` is not a path prefix"), fix);
         let Some(inside) = text.strip_prefix('/') else {
-            return Err(Fault::new(what(), "begin it with `/`"));
+            return Err(refused("begin it with `/`"));
         };
         if text.len() > ROUTE_PREFIX_BYTES_MAX {
-            return Err(Fault::new(
-                what(),
-                format!("shorten it to {ROUTE_PREFIX_BYTES_MAX} bytes"),
-            ));
+            let fix = format!("shorten it to {ROUTE_PREFIX_BYTES_MAX} bytes");
+            return Err(Fault::new("a path prefix is over-long", fix));
         }
         if inside.is_empty() {
             return Ok(Self(text.into()));
         }
         if let Some(shorter) = text.strip_suffix('/') {
-            return Err(Fault::new(
-                what(),
-                format!("leave the slash at the end away: `{shorter}`"),
+            return Err(refused(&format!(
+                "leave the slash at the end away: `{shorter}`"
+            )));
+        }
+        let (sent, decoded) = spell(inside).map_err(refused)?;
+        let ambiguous = |segment: &str| segment.is_empty() || segment.ends_with(['.', ' ']);
+        if decoded.split('/').any(ambiguous) {
+            return Err(refused(
+                "remove segments that are empty or end in a dot or a space: the gateway refuses such paths",
             ));
         }
-        if inside
-            .split('/')
-            .any(|segment| matches!(segment, "" | "." | ".."))
-        {
-            return Err(Fault::new(
-                what(),
-                "remove empty, `.` and `..` segments: no canonical path holds them",
-            ));
-        }
-        if !inside
-            .bytes()
-            .all(|byte| byte == b'/' || is_path_byte(byte))
-        {
-            return Err(Fault::new(
-                what(),
-                "write a-z, A-Z, 0-9 and -._~!$&'()*+,;=:@ only, other bytes as upper-case escapes such as `%E5`",
-            ));
-        }
-        if !escapes_are_canonical(inside) {
-            return Err(Fault::new(
-                what(),
-                "write an escape as `%` and two upper-case hex digits, not for a letter, digit, -._~, slash or control character",
-            ));
-        }
-        Ok(Self(text.into()))
+        Ok(Self(format!("/{sent}").into()))
     }
 
-    /// The prefix as written.
+    /// The prefix in its canonical spelling.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether a canonical path lies under it: the same path, or one that goes on with a `/`.
+    /// Whether a path, spelled as it is sent, lies under it: the same path, or one that goes on with a `/`.
     #[must_use]
     pub fn covers(&self, path: &str) -> bool {
         if &*self.0 == "/" {
@@ -76,33 +60,52 @@ impl RoutePrefix {
     }
 }
 
-/// Bytes of RFC 3986 `pchar`, with the `%` of an escape.
-fn is_path_byte(byte: u8) -> bool {
-    is_unreserved(byte) || b"!$&'()*+,;=:@%".contains(&byte)
+/// The canonical spelling, and the characters that it stands for; or the remedy.
+fn spell(text: &str) -> Result<(String, String), &'static str> {
+    let mut sent = String::with_capacity(text.len());
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        let byte = if byte == b'%' {
+            let value = escaped(rest.next(), rest.next())
+                .ok_or("write an escape as `%` and two upper-case hex digits")?;
+            if is_plain(value) {
+                return Err("write letters, digits and -._~!$&'()*+,=:@ without escape");
+            }
+            value
+        } else {
+            byte
+        };
+        if byte.is_ascii_control() || b"\\%;?#".contains(&byte) {
+            return Err(
+                "remove control characters, backslashes and %;?#: the gateway refuses them in a path",
+            );
+        }
+        if is_plain(byte) {
+            sent.push(char::from(byte));
+        } else {
+            sent.push_str(&format!("%{byte:02X}"));
+        }
+        decoded.push(byte);
+    }
+    let decoded = String::from_utf8(decoded)
+        .map_err(|_| "write escapes that are UTF-8: the gateway refuses others")?;
+    Ok((sent, decoded))
 }
 
-/// RFC 3986 §2.3.
-fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+fn escaped(high: Option<u8>, low: Option<u8>) -> Option<u8> {
+    let digit = |byte: Option<u8>| {
+        let byte = byte?;
+        let upper = byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte);
+        char::from(byte).to_digit(16).filter(|_| upper)
+    };
+    let value = digit(high)?.checked_mul(16)?.checked_add(digit(low)?)?;
+    u8::try_from(value).ok()
 }
 
-/// Escapes are in upper case (RFC 3986 §6.2.2.1) and do not stand for unreserved bytes (§6.2.2.2), nor for slashes
-/// and control characters, which the gateway refuses in a path.
-fn escapes_are_canonical(text: &str) -> bool {
-    let mut pieces = text.split('%');
-    pieces.next();
-    pieces.all(|piece| {
-        let Some(digits) = piece.get(..2) else {
-            return false;
-        };
-        let upper = digits
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte));
-        let refused = |byte: u8| {
-            is_unreserved(byte) || byte.is_ascii_control() || byte == b'/' || byte == b'\\'
-        };
-        upper && u8::from_str_radix(digits, 16).is_ok_and(|byte| !refused(byte))
-    })
+/// RFC 3986 §3.3 `pchar` and `/`, less `;`.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,=:@".contains(&byte)
 }
 
 /// The methods that a route can name. TRACE, CONNECT and unknown methods are never let through.

@@ -200,7 +200,8 @@ fn check_last(dir: &Path, last: &Segment, before: &Link, head: &Link) -> Result<
             },
         ));
     }
-    if at_head.is_some_and(|link| link != *head) {
+    // The head is noted before a segment is begun, so it is never older than the end of the segment before this one.
+    if at_head != Some(*head) {
         return Err(damaged(
             &head::path(dir),
             1,

@@ -128,12 +128,32 @@ impl Reader {
                     expected: self.next,
                 });
             }
-            let following = Segment::new(&self.dir, self.next);
-            if !self.partial.is_empty() || following == *segment || !following.path.exists() {
+            if !self.has_following()? {
                 return Ok(None);
             }
             self.open = None;
         }
+    }
+
+    /// At the end of the open segment: whether the next record has a segment of its own.
+    fn has_following(&self) -> Result<bool, ReadError> {
+        let segments = segment::list(&self.dir).map_err(at(&self.dir))?;
+        let Some(later) = segments.iter().find(|segment| segment.first >= self.next) else {
+            return Ok(false);
+        };
+        let current = self.open.as_ref().map(|(segment, _)| segment);
+        let following = Segment::new(&self.dir, self.next);
+        if Some(&following) == current {
+            return Ok(false);
+        }
+        if self.partial.is_empty() && (*later == following || following.path.exists()) {
+            return Ok(true);
+        }
+        // A later segment is begun only after this one was finished.
+        Err(ReadError::Broken {
+            path: later.path.clone(),
+            expected: self.next,
+        })
     }
 
     /// Opens the segment that holds the next record, or will; `false` when there is none.

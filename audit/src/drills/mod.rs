@@ -1,5 +1,11 @@
 //! The log as a whole: written, closed, crashed, opened, read, verified.
 
+mod disk;
+mod follow;
+mod full_disk;
+mod lines;
+mod tamper;
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;

@@ -1,0 +1,115 @@
+//! A file system with switches for what fails. With none thrown it is a quick one: it never waits for the real disk, which
+//! a crash of the process, as all our drills are, does not need.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use super::{at, options};
+use crate::segment::{Disk, Segment, Tape};
+use crate::{Log, Options};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Failing(pub(crate) Arc<Switches>);
+
+#[derive(Debug)]
+pub(crate) struct Switches {
+    /// Bytes that can still be written.
+    pub(crate) room: AtomicU64,
+    pub(crate) sync_fails: AtomicBool,
+    pub(crate) cut_fails: AtomicBool,
+    pub(crate) open_fails: AtomicBool,
+    pub(crate) replace_fails: AtomicBool,
+}
+
+impl Failing {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Switches {
+            room: AtomicU64::new(u64::MAX),
+            sync_fails: AtomicBool::new(false),
+            cut_fails: AtomicBool::new(false),
+            open_fails: AtomicBool::new(false),
+            replace_fails: AtomicBool::new(false),
+        }))
+    }
+
+    pub(crate) fn mend(&self) {
+        self.0.room.store(u64::MAX, Relaxed);
+        for switch in [
+            &self.0.sync_fails,
+            &self.0.cut_fails,
+            &self.0.open_fails,
+            &self.0.replace_fails,
+        ] {
+            switch.store(false, Relaxed);
+        }
+    }
+
+    pub(crate) fn log(&self, dir: &Path, segment_bytes_max: u64) -> Log {
+        let options = Options {
+            segment_bytes_max,
+            ..options()
+        };
+        Log::open_on(dir, options, at(0), Box::new(self.clone())).unwrap()
+    }
+
+    fn check(switch: &AtomicBool) -> io::Result<()> {
+        if switch.load(Relaxed) {
+            Err(io::Error::other("switched off"))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Disk for Failing {
+    fn open(&self, segment: &Segment) -> io::Result<Box<dyn Tape>> {
+        Self::check(&self.0.open_fails)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&segment.path)?;
+        Ok(Box::new(FailingTape {
+            file,
+            disk: self.clone(),
+        }))
+    }
+
+    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        Self::check(&self.0.replace_fails)?;
+        fs::write(path, bytes)
+    }
+}
+
+#[derive(Debug)]
+struct FailingTape {
+    file: File,
+    disk: Failing,
+}
+
+impl Tape for FailingTape {
+    fn write(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let room = self.disk.0.room.load(Relaxed);
+        let fits = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
+        self.file.write_all_at(&bytes[..fits], offset)?;
+        self.disk.0.room.store(room - fits as u64, Relaxed);
+        if fits < bytes.len() {
+            Err(io::ErrorKind::StorageFull.into())
+        } else {
+            Ok(())
+        }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Failing::check(&self.disk.0.sync_fails)
+    }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        Failing::check(&self.disk.0.cut_fails)?;
+        self.file.set_len(length)
+    }
+}

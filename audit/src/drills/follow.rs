@@ -1,0 +1,101 @@
+//! Reading on while the log is written, rotated and torn.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::disk::Failing;
+use super::{closed_log, event};
+use crate::*;
+
+fn drain(reader: &mut Reader) -> Vec<u64> {
+    std::iter::from_fn(|| reader.next_line().unwrap())
+        .map(|line| line.sequence)
+        .collect()
+}
+
+#[test]
+fn a_reader_begins_where_it_is_told() {
+    let dir = TempDir::new().unwrap();
+    closed_log(dir.path(), 10, 3);
+    for (position, first) in [
+        (Position::Sequence(0), 1),
+        (Position::Sequence(1), 1),
+        (Position::Sequence(4), 4),
+        (Position::Sequence(9), 9),
+        (Position::Last(0), 11),
+        (Position::Last(1), 10),
+        (Position::Last(5), 6),
+        (Position::Last(99), 1),
+        (Position::Sequence(12), 11),
+    ] {
+        let mut reader = Reader::open(dir.path(), position).unwrap();
+        assert_eq!(
+            drain(&mut reader),
+            (first..11).collect::<Vec<_>>(),
+            "{position:?}"
+        );
+    }
+}
+
+#[test]
+fn a_reader_follows_the_writer_across_segments() {
+    let dir = TempDir::new().unwrap();
+    let mut reader = Reader::open(dir.path(), Position::Last(0)).unwrap();
+    assert!(drain(&mut reader).is_empty());
+    let mut log = Failing::new().log(dir.path(), 500);
+    assert!(drain(&mut reader).is_empty());
+    for number in 1..=30 {
+        log.append(&event("x")).unwrap();
+        assert!(drain(&mut reader).is_empty(), "appended is not committed");
+        log.commit().unwrap();
+        assert_eq!(drain(&mut reader), [number]);
+    }
+}
+
+#[test]
+fn half_a_line_is_not_given_until_it_is_whole() {
+    let dir = TempDir::new().unwrap();
+    closed_log(dir.path(), 3, 10);
+    let path = dir.path().join("audit-000000000001.jsonl");
+    let good = fs::read(&path).unwrap();
+    for length in 0..good.len() {
+        fs::write(&path, &good[..length]).unwrap();
+        let mut reader = Reader::open(dir.path(), Position::Sequence(1)).unwrap();
+        let before = drain(&mut reader);
+        let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+        std::io::Write::write_all(&mut file, &good[length..]).unwrap();
+        assert_eq!(
+            [before, drain(&mut reader)].concat(),
+            [1, 2, 3],
+            "cut at {length}"
+        );
+    }
+}
+
+#[test]
+fn a_gap_is_told_and_not_skipped() {
+    let dir = TempDir::new().unwrap();
+    closed_log(dir.path(), 9, 3);
+    fs::remove_file(dir.path().join("audit-000000000004.jsonl")).unwrap();
+    let mut reader = Reader::open(dir.path(), Position::Sequence(1)).unwrap();
+    for sequence in 1..=3 {
+        assert_eq!(reader.next_line().unwrap().unwrap().sequence, sequence);
+    }
+    let error = reader.next_line().unwrap_err().to_string();
+    assert!(
+        error.contains("000007.jsonl: record `4` should follow"),
+        "{error}"
+    );
+
+    let path = dir.path().join("audit-000000000001.jsonl");
+    let lines = fs::read_to_string(&path).unwrap();
+    fs::write(
+        &path,
+        lines.split_inclusive('\n').skip(1).collect::<String>(),
+    )
+    .unwrap();
+    let mut reader = Reader::open(dir.path(), Position::Sequence(1)).unwrap();
+    let error = reader.next_line().unwrap_err().to_string();
+    assert!(error.contains("record `1` should follow"), "{error}");
+}

@@ -1,0 +1,182 @@
+//! A disk that is full, or fails, at every possible byte: nothing acknowledged is lost, nothing is written twice.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
+
+use tempfile::TempDir;
+
+use super::disk::Failing;
+use super::{at, event, options};
+use crate::segment;
+use crate::*;
+
+fn append(log: &mut Log, numbers: std::ops::RangeInclusive<u64>) {
+    for number in numbers {
+        assert_eq!(log.append(&event(&format!("n{number}"))).unwrap(), number);
+    }
+}
+
+/// All details in order; the log must be sound.
+fn details(dir: &Path) -> Vec<String> {
+    let records = verify(dir, |_| {}).unwrap().records;
+    let details: Vec<_> = super::lines(dir)
+        .iter()
+        .map(|line| Entry::parse(line).unwrap().detail)
+        .collect();
+    assert_eq!(details.len() as u64, records);
+    details
+}
+
+fn numbered(to: u64) -> Vec<String> {
+    (1..=to).map(|number| format!("n{number}")).collect()
+}
+
+fn bytes_on_disk(dir: &Path) -> u64 {
+    segment::list(dir)
+        .unwrap()
+        .iter()
+        .map(|segment| fs::metadata(&segment.path).unwrap().len())
+        .sum()
+}
+
+#[test]
+fn a_disk_full_at_any_byte_loses_nothing_and_leaves_no_torn_line() {
+    for room in (0..700).step_by(7) {
+        let (dir, disk) = (TempDir::new().unwrap(), Failing::new());
+        let mut log = disk.log(dir.path(), u64::MAX);
+        append(&mut log, 1..=2);
+        log.commit().unwrap();
+        let before = bytes_on_disk(dir.path());
+
+        disk.0.room.store(room, Relaxed);
+        append(&mut log, 3..=5);
+        assert_eq!(
+            log.commit().unwrap_err().source.kind(),
+            io::ErrorKind::StorageFull
+        );
+        assert_eq!(
+            bytes_on_disk(dir.path()),
+            before,
+            "cut back to what is committed"
+        );
+        assert_eq!(log.committed().sequence, 2);
+        append(&mut log, 6..=6);
+        assert!(log.commit().is_err(), "still full");
+
+        disk.mend();
+        assert_eq!(log.commit().unwrap(), 6);
+        log.close().unwrap();
+        assert_eq!(details(dir.path()), numbered(6));
+    }
+}
+
+#[test]
+fn a_full_disk_that_cannot_even_be_cut_back_is_tidied_later_or_at_the_next_start() {
+    for room in (1..700).step_by(7) {
+        for crash in [false, true] {
+            let (dir, disk) = (TempDir::new().unwrap(), Failing::new());
+            let mut log = disk.log(dir.path(), u64::MAX);
+            append(&mut log, 1..=2);
+            log.commit().unwrap();
+            disk.0.room.store(room, Relaxed);
+            disk.0.cut_fails.store(true, Relaxed);
+            append(&mut log, 3..=5);
+            assert!(log.commit().is_err());
+            assert!(log.commit().is_err());
+            disk.mend();
+            if crash {
+                drop(log);
+                let log = disk.log(dir.path(), u64::MAX);
+                let last = log.committed().sequence;
+                drop(log);
+                let details = details(dir.path());
+                assert!(
+                    details.len() as u64 == last && last >= 2,
+                    "what was acknowledged is there"
+                );
+                assert_eq!(details[..2], numbered(2));
+            } else {
+                assert_eq!(log.commit().unwrap(), 5);
+                assert_eq!(details(dir.path()), numbered(5));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_failed_sync_acknowledges_nothing_and_a_retry_writes_everything_again() {
+    let (dir, disk) = (TempDir::new().unwrap(), Failing::new());
+    let mut log = disk.log(dir.path(), u64::MAX);
+    disk.0.sync_fails.store(true, Relaxed);
+    append(&mut log, 1..=3);
+    let error = log.commit().unwrap_err().to_string();
+    assert!(
+        error.contains("cannot sync") && error.contains("wait in memory"),
+        "{error}"
+    );
+    assert_eq!(bytes_on_disk(dir.path()), 0);
+    disk.mend();
+    assert_eq!(log.commit().unwrap(), 3);
+    assert_eq!(details(dir.path()), numbered(3));
+}
+
+#[test]
+fn a_rotation_that_fails_changes_nothing_and_is_tried_again() {
+    for break_disk in [
+        (|disk: &Failing| disk.0.open_fails.store(true, Relaxed)) as fn(&Failing),
+        |disk| disk.0.replace_fails.store(true, Relaxed),
+    ] {
+        let (dir, disk) = (TempDir::new().unwrap(), Failing::new());
+        let mut log = disk.log(dir.path(), 1);
+        append(&mut log, 1..=2);
+        log.commit().unwrap();
+        break_disk(&disk);
+        append(&mut log, 3..=3);
+        for _ in 0..3 {
+            assert!(log.commit().is_err());
+        }
+        disk.mend();
+        assert_eq!(log.commit().unwrap(), 3);
+        log.close().unwrap();
+        assert_eq!(details(dir.path()), numbered(3));
+        assert_eq!(segment::list(dir.path()).unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn memory_is_bounded_while_the_disk_is_full() {
+    let (dir, disk) = (TempDir::new().unwrap(), Failing::new());
+    let options = Options {
+        pending_bytes_max: 1_000,
+        ..options()
+    };
+    let mut log = Log::open_on(dir.path(), options, at(0), Box::new(disk.clone())).unwrap();
+    disk.0.room.store(0, Relaxed);
+    let mut taken = 0;
+    while log.append(&event("x")).is_ok() {
+        taken += 1;
+        assert!(log.commit().is_err());
+    }
+    assert!(log.pending_bytes() < 1_000 + LINE_BYTES_MAX);
+    disk.mend();
+    assert_eq!(log.commit().unwrap(), taken);
+    assert_eq!(
+        log.append(&event("y")).unwrap(),
+        taken + 1,
+        "a refused record has no number"
+    );
+}
+
+#[test]
+fn a_close_that_fails_gives_the_log_back() {
+    let (dir, disk) = (TempDir::new().unwrap(), Failing::new());
+    let mut log = disk.log(dir.path(), u64::MAX);
+    disk.0.room.store(0, Relaxed);
+    append(&mut log, 1..=1);
+    let (log, _error) = log.close().unwrap_err();
+    disk.mend();
+    assert_eq!(log.close().unwrap().sequence, 1);
+    assert_eq!(details(dir.path()), numbered(1));
+}

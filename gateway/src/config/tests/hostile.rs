@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{example, parsed};
+use super::{RoutePrefix, example, parsed};
 
 /// Pieces that a mistake could leave behind.
 const PIECES: [&str; 16] = [
@@ -67,6 +67,15 @@ proptest! {
         let lines = example().lines().zip(kept.into_iter().chain(std::iter::repeat(true)));
         let text: Vec<&str> = lines.filter(|(_, kept)| *kept).map(|(line, _)| line).collect();
         problems_lie_in(&text.join("\n"));
+    }
+
+    #[test]
+    fn the_spelling_of_a_route_prefix_is_final(text in "(/[a-z.%;~ 内0-9A-F\\PC]{0,6}){1,4}") {
+        if let Ok(prefix) = RoutePrefix::parse(&text) {
+            prop_assert!(prefix.covers(prefix.as_str()));
+            prop_assert!(prefix.as_str().is_ascii());
+            prop_assert_eq!(RoutePrefix::parse(prefix.as_str()), Ok(prefix));
+        }
     }
 
     #[test]

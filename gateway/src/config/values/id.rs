@@ -9,7 +9,7 @@ impl ZoneId {
         Self(index)
     }
 
-    /// Its place in [`Config::zones`](super::Config::zones).
+    /// Its place in [`Config::zones`](crate::config::Config::zones).
     #[must_use]
     pub fn index(self) -> u16 {
         self.0
@@ -29,7 +29,7 @@ impl LabelId {
         Self(index)
     }
 
-    /// Its place in [`Config::labels`](super::Config::labels), 0 to 63.
+    /// Its place in [`Config::labels`](crate::config::Config::labels), 0 to 63.
     #[must_use]
     pub fn index(self) -> u8 {
         self.0

@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::chain::{Hash, Link};
 use crate::fault::{Damage, Fault};
 use crate::head::{self, Head};
-use crate::open::is_live;
+use crate::open;
 use crate::segment::{self, Segment};
 use crate::walk::{Rest, Walked, walk};
 
@@ -70,7 +70,7 @@ pub enum VerifyError {
 pub fn verify(dir: &Path, progress: impl FnMut(Progress)) -> Result<Verified, VerifyError> {
     // The order matters when the log is in use: a head read first can only be behind the segments read later.
     let head = head::read(dir).map_err(at(dir))?;
-    let is_live = is_live(dir);
+    let is_live = open::is_live(dir);
     let segments = segment::list(dir).map_err(at(dir))?;
     let head = match head {
         Head::Link(link) => link,

@@ -81,7 +81,9 @@ impl Disk for Failing {
 
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         Self::check(&self.0.replace_fails)?;
-        fs::write(path, bytes)
+        let new = path.with_extension("new");
+        fs::write(&new, bytes)?;
+        fs::rename(new, path)
     }
 }
 

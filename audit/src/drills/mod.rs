@@ -1,5 +1,6 @@
 //! The log as a whole: written, closed, crashed, opened, read, verified.
 
+mod crash;
 mod disk;
 mod follow;
 mod full_disk;

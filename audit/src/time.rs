@@ -1,5 +1,6 @@
 //! A moment, as the log writes it.
 
+use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since 1970-01-01T00:00:00Z, without leap seconds; at most the end of the year 9999.
@@ -39,6 +40,15 @@ impl Timestamp {
             }
             out.push(after);
         }
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// As in the log: RFC 3339 in UTC with milliseconds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = Vec::with_capacity(24);
+        self.write(&mut text);
+        f.write_str(&String::from_utf8_lossy(&text))
     }
 }
 

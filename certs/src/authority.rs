@@ -19,31 +19,11 @@ use time::OffsetDateTime;
 
 use crate::certificate::{Certificate, KEY_CERT_SIGN};
 use crate::der::{self, Malformed};
+use crate::issue::{AuthorityError, ClientRequest, Issued, UnixSeconds, Validity};
 use crate::name;
+use crate::pem;
 use crate::serial::Serial;
-use crate::spiffe::{SpiffeError, SpiffeId};
-
-/// Seconds since 1970-01-01 UTC.
-pub type UnixSeconds = i64;
-
-/// From when until when a certificate is valid, both inclusive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Validity {
-    /// Unix seconds.
-    pub not_before: UnixSeconds,
-    /// Unix seconds.
-    pub not_after: UnixSeconds,
-}
-
-impl Validity {
-    /// So many days from a moment on.
-    pub fn days(from: UnixSeconds, days: u32) -> Validity {
-        Validity {
-            not_before: from,
-            not_after: from.saturating_add(i64::from(days) * 86_400),
-        }
-    }
-}
+use crate::spiffe::SpiffeId;
 
 /// A certificate authority: its certificate, those above it, and its key.
 pub struct Authority {
@@ -62,103 +42,6 @@ enum Depth {
     Root,
     /// It issues end entities only.
     Intermediate,
-}
-
-/// A certificate with its key.
-#[derive(Clone)]
-pub struct Issued {
-    /// PEM: the leaf, then the intermediates, without the root.
-    pub certificate_pem: String,
-    /// PEM (PKCS #8), unencrypted: keep the file's mode at 0600.
-    pub key_pem: String,
-    /// What to remember for revoking it.
-    pub serial: Serial,
-}
-
-/// What a client certificate shall say.
-#[derive(Clone, Debug, Default)]
-pub struct ClientRequest {
-    /// subject CN.
-    pub common_name: Option<String>,
-    /// subject O.
-    pub organisation: Option<String>,
-    /// subject OU.
-    pub organisational_unit: Option<String>,
-    /// subject C, two letters.
-    pub country: Option<String>,
-    /// URI alternative names; a SPIFFE id must be the only one.
-    pub uris: Vec<String>,
-    /// DNS alternative names.
-    pub dns: Vec<String>,
-    /// E-mail alternative names.
-    pub emails: Vec<String>,
-    /// `None` for a random one.
-    pub serial: Option<Serial>,
-    /// From when until when; the default is the empty span at 1970.
-    pub validity: Option<Validity>,
-}
-
-impl ClientRequest {
-    /// A request for a common name.
-    pub fn named(common_name: &str, validity: Validity) -> ClientRequest {
-        ClientRequest {
-            common_name: Some(common_name.to_owned()),
-            validity: Some(validity),
-            ..ClientRequest::default()
-        }
-    }
-
-    /// A request for a SPIFFE workload.
-    pub fn spiffe(id: &SpiffeId, validity: Validity) -> ClientRequest {
-        ClientRequest {
-            uris: vec![id.to_string()],
-            validity: Some(validity),
-            ..ClientRequest::default()
-        }
-    }
-}
-
-/// Why the authority does not do something.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthorityError {
-    /// A name cannot be written into a certificate.
-    #[error("the name `{name}` cannot be used: {why}")]
-    Name {
-        /// As given.
-        name: String,
-        /// What is wrong with it.
-        why: Malformed,
-    },
-    /// A SPIFFE id is invalid.
-    #[error("the SPIFFE id `{id}` cannot be used: {why}")]
-    Spiffe {
-        /// As given.
-        id: String,
-        /// What is wrong with it.
-        why: SpiffeError,
-    },
-    /// Nothing says who the certificate is for.
-    #[error("the certificate would name nobody; give a common name or an alternative name")]
-    Nobody,
-    /// Dates that are not in order or not in the calendar.
-    #[error(
-        "the validity ends before it begins, or lies outside the years 1950 to 9999; give a later end"
-    )]
-    Validity,
-    /// An intermediate asked to issue an intermediate.
-    #[error(
-        "an intermediate issues certificates for servers and clients only; use the root to make another intermediate"
-    )]
-    NotARoot,
-    /// The CA files cannot be used.
-    #[error("the CA cannot be loaded: {0}")]
-    Load(&'static str),
-    /// The generator refuses.
-    #[error("the certificate cannot be made")]
-    Generate(#[from] rcgen::Error),
-    /// The system has no randomness.
-    #[error("the system gives no random numbers")]
-    Random,
 }
 
 impl Authority {
@@ -254,11 +137,11 @@ impl Authority {
         } else {
             Depth::Root
         };
-        let own_pem = pem_block("CERTIFICATE", first);
+        let own_pem = pem::encode("CERTIFICATE", first);
         let above = chain
             .iter()
             .filter(|der| Certificate::parse(der).is_ok_and(|parsed| !parsed.is_self_issued()));
-        let intermediates_pem = above.map(|der| pem_block("CERTIFICATE", der)).collect();
+        let intermediates_pem = above.map(|der| pem::encode("CERTIFICATE", der)).collect();
         Ok(Authority::assemble(
             params,
             key,
@@ -412,14 +295,6 @@ impl fmt::Debug for Authority {
     }
 }
 
-impl fmt::Debug for Issued {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Issued")
-            .field("serial", &self.serial)
-            .finish_non_exhaustive()
-    }
-}
-
 fn ca_params(
     common_name: &str,
     validity: Validity,
@@ -532,32 +407,6 @@ fn dn_type(oid: &[u8]) -> DnType {
         .filter_map(|arc| arc.parse().ok())
         .collect();
     DnType::from_oid(&arcs)
-}
-
-fn pem_block(label: &str, der: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut digits = String::new();
-    for (index, group) in der.chunks(3).enumerate() {
-        if index > 0 && index % 16 == 0 {
-            digits.push('\n');
-        }
-        let bits = group
-            .iter()
-            .fold(0_u32, |sum, &byte| (sum << 8) | u32::from(byte))
-            << (8 * (3 - group.len()));
-        for position in 0..4 {
-            let digit = ALPHABET
-                .get(((bits >> (18 - 6 * position)) & 63) as usize)
-                .copied()
-                .unwrap_or(b'=');
-            digits.push(if position > group.len() {
-                '='
-            } else {
-                char::from(digit)
-            });
-        }
-    }
-    format!("-----BEGIN {label}-----\n{digits}\n-----END {label}-----\n")
 }
 
 /// Characters of a common name (X.520 ub-common-name).

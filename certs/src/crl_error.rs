@@ -35,7 +35,7 @@ pub enum CrlProblem {
     TooLarge,
     /// Broken PEM.
     #[error("it is not readable as PEM ({0}); fetch it again")]
-    Pem(String),
+    Pem(&'static str),
     /// Broken DER.
     #[error("it is malformed: {0}; fetch it again")]
     Malformed(Malformed),

@@ -17,9 +17,11 @@ mod crl_error;
 mod der;
 mod field;
 mod identity;
+mod issue;
 mod name;
 mod names;
 mod path;
+mod pem;
 mod revocation;
 mod serial;
 mod server_certificate;
@@ -27,16 +29,19 @@ mod signature;
 mod spiffe;
 mod table;
 mod template;
+#[cfg(test)]
+mod tests;
 mod trust;
 mod verifier;
 
-pub use authority::{Authority, AuthorityError, ClientRequest, Issued, UnixSeconds, Validity};
+pub use authority::Authority;
 pub use chain_error::{ChainError, ChainReason};
 pub use crl::CrlNumber;
 pub use crl_error::{CrlError, CrlProblem};
 pub use der::Malformed;
 pub use field::UnknownField;
 pub use identity::{Identity, IdentityError, Link, LinkKind, NameHash};
+pub use issue::{AuthorityError, ClientRequest, Issued, UnixSeconds, Validity};
 pub use path::{
     PATH_MAX, PRESENTED_BYTES_MAX, PRESENTED_MAX, Purpose, SIGNATURES_MAX, VerifiedChain,
     verify_chain, verify_client_chain,

@@ -99,37 +99,44 @@ pub fn verify_chain(
         .map_err(ChainReason::BadUsage)
         .and_then(|()| check_any(&leaf, now))
         .map_err(|reason| blame(reason, 0, Some(&leaf)))?;
-    let known = trust.intermediates().iter().map(|authority| &authority.der);
     // What a client sends beside its path, such as a root of the last century, need not be well formed; it is then not used.
-    let pool: Vec<Certificate<'_>> = intermediates
-        .iter()
-        .chain(known)
-        .filter_map(|der| Certificate::parse(der).ok())
-        .collect();
+    let mut presented = Vec::new();
+    let mut malformed = None;
+    for (index, der) in intermediates.iter().enumerate() {
+        match Certificate::parse(der) {
+            Ok(certificate) => presented.push(certificate),
+            Err(why) => {
+                malformed = malformed.or(Some(blame(ChainReason::Malformed(why), index + 1, None)))
+            }
+        }
+    }
     let mut search = Search {
         trust,
         revocation,
-        pool: &pool,
+        presented,
         purpose,
         now,
         signatures_left: SIGNATURES_MAX,
         worst: None,
     };
-    match search.extend(&mut vec![&leaf]) {
-        Some(chain) => Ok(chain),
-        None => Err(search.worst.map_or_else(
-            || blame(ChainReason::UnknownIssuer, 0, Some(&leaf)),
-            |(_, error)| error,
-        )),
+    if let Some(chain) = search.extend(&mut vec![leaf.clone()]) {
+        return Ok(chain);
     }
+    let worst = search
+        .worst
+        .map(|(_progress, error)| error)
+        .filter(|error| error.reason != ChainReason::UnknownIssuer);
+    Err(worst
+        .or(malformed)
+        .unwrap_or_else(|| blame(ChainReason::UnknownIssuer, 0, Some(&leaf))))
 }
 
 /// A depth-first search for a path that stands.
 struct Search<'a> {
     trust: &'a TrustBundle,
     revocation: &'a RevocationIndex,
-    /// Certificates that may be between.
-    pool: &'a [Certificate<'a>],
+    /// What the client sent beside its own certificate.
+    presented: Vec<Certificate<'a>>,
     purpose: Purpose,
     now: i64,
     signatures_left: usize,
@@ -149,9 +156,9 @@ enum Progress {
 
 impl<'a> Search<'a> {
     /// Looks for issuers of the path's last certificate, anchors first.
-    fn extend(&mut self, path: &mut Vec<&'a Certificate<'a>>) -> Option<VerifiedChain> {
-        let head = *path.last()?;
-        if let Some(chain) = self.try_anchors(path, head) {
+    fn extend(&mut self, path: &mut Vec<Certificate<'a>>) -> Option<VerifiedChain> {
+        let head = path.last()?.clone();
+        if let Some(chain) = self.try_anchors(path, &head) {
             return Some(chain);
         }
         if path.len() >= PATH_MAX - 1 {
@@ -159,23 +166,22 @@ impl<'a> Search<'a> {
                 Progress::IssuerFound,
                 ChainReason::TooLong,
                 path.len() - 1,
-                head,
+                &head,
             );
             return None;
         }
-        let pool = self.pool;
-        for issuer in likely_first(head, pool) {
+        for issuer in self.candidates(&head) {
             // The same name with the same key twice in a path is a circle.
             let is_circle = path
                 .iter()
                 .any(|used| used.subject == issuer.subject && used.key.raw == issuer.key.raw);
-            if is_circle || !self.issued(issuer, head, path.len()) {
+            if is_circle || !self.issued(&issuer, &head, path.len()) {
                 continue;
             }
             if let Err(reason) =
-                check_issuer(issuer, self.purpose).and_then(|()| check_any(issuer, self.now))
+                check_issuer(&issuer, self.purpose).and_then(|()| check_any(&issuer, self.now))
             {
-                self.note(Progress::IssuerSigned, reason, path.len(), issuer);
+                self.note(Progress::IssuerSigned, reason, path.len(), &issuer);
                 continue;
             }
             path.push(issuer);
@@ -189,14 +195,35 @@ impl<'a> Search<'a> {
             Progress::NoIssuer,
             ChainReason::UnknownIssuer,
             path.len() - 1,
-            head,
+            &head,
         );
         None
     }
 
+    /// Certificates that bear the issuer's name, presented or known, those whose key identifier fits first.
+    fn candidates(&self, head: &Certificate<'_>) -> Vec<Certificate<'a>> {
+        let name = NameHash::of(head.issuer);
+        let trust = self.trust;
+        let known = trust
+            .intermediates()
+            .iter()
+            .filter(|authority| authority.subject == name);
+        let known = known.filter_map(|authority| Certificate::parse(&authority.der).ok());
+        let presented = self
+            .presented
+            .iter()
+            .filter(|presented| presented.subject == head.issuer)
+            .cloned();
+        let mut candidates: Vec<Certificate<'_>> = presented.chain(known).collect();
+        let wanted = head.extensions.authority_key_id;
+        candidates
+            .sort_by_key(|issuer| wanted.is_some() && issuer.extensions.subject_key_id != wanted);
+        candidates
+    }
+
     fn try_anchors(
         &mut self,
-        path: &[&'a Certificate<'a>],
+        path: &[Certificate<'a>],
         head: &Certificate<'a>,
     ) -> Option<VerifiedChain> {
         let issuer = NameHash::of(head.issuer);
@@ -212,10 +239,7 @@ impl<'a> Search<'a> {
             if !self.issued(&anchor, head, path.len()) {
                 continue;
             }
-            let mut whole: Vec<Certificate<'_>> = path
-                .iter()
-                .map(|certificate| (*certificate).clone())
-                .collect();
+            let mut whole = path.to_vec();
             whole.push(anchor);
             match judge(&whole, self.revocation, self.purpose, self.now) {
                 Ok(chain) => return Some(chain),
@@ -277,20 +301,6 @@ impl<'a> Search<'a> {
             self.worst = Some((progress, error));
         }
     }
-}
-
-/// Certificates that bear the issuer's name, those whose key identifier fits first.
-fn likely_first<'a>(
-    head: &Certificate<'_>,
-    pool: &'a [Certificate<'a>],
-) -> Vec<&'a Certificate<'a>> {
-    let mut issuers: Vec<&Certificate<'_>> = pool
-        .iter()
-        .filter(|candidate| candidate.subject == head.issuer)
-        .collect();
-    let wanted = head.extensions.authority_key_id;
-    issuers.sort_by_key(|issuer| wanted.is_some() && issuer.extensions.subject_key_id != wanted);
-    issuers
 }
 
 /// Judges a whole path, the anchor last, whose signatures have been checked.

@@ -9,6 +9,7 @@ use crate::crl::{CrlNumber, ListProblem, RevocationList, Scope};
 use crate::crl_error::{CrlError, CrlProblem};
 use crate::identity::{Link, LinkKind, NameHash, sha256};
 use crate::name;
+use crate::pem;
 use crate::serial::Serial;
 use crate::signature::{self, SignatureProblem};
 use crate::table::{ENTRIES_MAX, Entry, Table};
@@ -236,7 +237,7 @@ fn split(bytes: &[u8]) -> Result<Vec<CertificateRevocationListDer<'_>>, CrlProbl
     }
     let lists: Vec<_> = CertificateRevocationListDer::pem_slice_iter(bytes)
         .collect::<Result<_, _>>()
-        .map_err(|why| CrlProblem::Pem(why.to_string()))?;
+        .map_err(|why| CrlProblem::Pem(pem::problem(&why)))?;
     if lists.is_empty() {
         Err(CrlProblem::Empty)
     } else {

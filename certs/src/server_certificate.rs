@@ -10,6 +10,7 @@ use rustls::sign::CertifiedKey;
 use crate::certificate::Certificate;
 use crate::der::Malformed;
 use crate::name;
+use crate::pem;
 use crate::trust::Expiry;
 
 /// A certificate chain with its key, ready for rustls.
@@ -60,7 +61,7 @@ pub enum ServerCertificateProblem {
     EncryptedKey,
     /// Broken PEM.
     #[error("not readable as PEM ({0}); export it again")]
-    Pem(String),
+    Pem(&'static str),
     /// A certificate of the chain is malformed.
     #[error("certificate {number} of the chain is malformed: {why}")]
     Malformed {
@@ -146,7 +147,7 @@ fn load(
 ) -> Result<ServerCertificate, ServerCertificateProblem> {
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(chain_pem)
         .collect::<Result<_, _>>()
-        .map_err(|why| ServerCertificateProblem::Pem(why.to_string()))?;
+        .map_err(|why| ServerCertificateProblem::Pem(pem::problem(&why)))?;
     let parsed = parse_chain(&chain)?;
     let (Some(leaf), Some(leaf_der)) = (parsed.first(), chain.first()) else {
         return Err(ServerCertificateProblem::NoCertificate);
@@ -251,7 +252,8 @@ fn read_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, ServerCertificateProbl
     }
     let mut found = None;
     for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(pem) {
-        let (kind, der) = section.map_err(|why| ServerCertificateProblem::Pem(why.to_string()))?;
+        let (kind, der) =
+            section.map_err(|why| ServerCertificateProblem::Pem(pem::problem(&why)))?;
         let Some(key) = PrivateKeyDer::from_pem(kind, der) else {
             continue;
         };

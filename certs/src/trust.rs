@@ -11,6 +11,7 @@ use crate::certificate::{Certificate, KEY_CERT_SIGN};
 use crate::der::Malformed;
 use crate::identity::NameHash;
 use crate::name;
+use crate::pem;
 use crate::signature::{self, KeyStrength, SignatureProblem};
 
 /// The CAs that one listener trusts: anchors, and intermediates that it knows beforehand. Immutable.
@@ -63,8 +64,8 @@ pub enum TrustError {
     Pem {
         /// The bundle's name.
         bundle: String,
-        /// What the PEM reader says.
-        why: String,
+        /// What is wrong with it.
+        why: &'static str,
     },
     /// Something else than certificates.
     #[error("trust bundle `{bundle}` holds a {what}; keep only `CERTIFICATE` blocks in it")]
@@ -263,7 +264,7 @@ fn read_pem(bundle: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Ve
         let (kind, der) = section.map_err(|why| {
             vec![TrustError::Pem {
                 bundle: bundle(),
-                why: why.to_string(),
+                why: pem::problem(&why),
             }]
         })?;
         if kind != SectionKind::Certificate {

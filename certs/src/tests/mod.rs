@@ -1,0 +1,24 @@
+//! Behaviour of the crate as a whole, with certificates made here: clean ones by the crate's own authority, odd ones byte by byte.
+
+mod authority;
+mod chains;
+mod craft;
+mod handshake;
+mod identity;
+mod lists;
+mod server_certificate;
+mod template;
+mod trust;
+
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+
+/// 2026-09-21, when every test takes place.
+const NOW: i64 = 1_790_000_000;
+const DAY: i64 = 86_400;
+
+fn ders(pem: &str) -> Vec<CertificateDer<'static>> {
+    CertificateDer::pem_slice_iter(pem.as_bytes())
+        .map(Result::unwrap)
+        .collect()
+}

@@ -1,0 +1,112 @@
+//! Text made from identities.
+
+use super::craft::{CN, Draft, O, OU, UTF8, name, tlv};
+use crate::identity::Identity;
+use crate::template::{Template, TemplateError};
+
+fn person(common: &str, organisation: &str) -> Identity {
+    let attributes = [
+        (O, UTF8, organisation.as_bytes()),
+        (OU, UTF8, &b"Audit"[..]),
+        (OU, UTF8, b"Team 2"),
+        (CN, UTF8, common.as_bytes()),
+    ];
+    let draft = Draft::leaf("x").edit(|draft| draft.subject = name(&attributes));
+    let made = draft
+        .names(&[tlv(0x86, b"spiffe://gov.example/tax/api")])
+        .self_signed();
+    Identity::from_chain(&[made.der.into()]).unwrap()
+}
+
+#[test]
+fn fields_are_put_in_their_places() {
+    let alice = person("alice", "Tax Office");
+    for (template, text) in [
+        ("{subject.cn}", Some("alice")),
+        ("{san.uri}", Some("spiffe://gov.example/tax/api")),
+        ("{subject.ou[1]}", Some("Team 2")),
+        ("{spiffe.path}", Some("/tax/api")),
+        ("{spiffe.path[1]}", Some("api")),
+        (
+            "cn={subject.cn};o={subject.o}",
+            Some("cn=alice;o=Tax Office"),
+        ),
+        ("{{{subject.cn}}}", Some("{alice}")),
+        ("{subject.ou[2]}", None),
+        ("{san.email}", None),
+        ("{subject.cn}/{san.dns}", None),
+    ] {
+        assert_eq!(
+            Template::parse(template).unwrap().render(&alice).as_deref(),
+            text,
+            "{template}"
+        );
+    }
+}
+
+#[test]
+fn a_name_cannot_imitate_the_templates_punctuation() {
+    let template = Template::parse("cn={subject.cn};o={subject.o}").unwrap();
+    let mallory = person("x;o=Treasury", "Tax");
+    assert_eq!(
+        template.render(&mallory).unwrap(),
+        "cn=x%3bo%3dTreasury;o=Tax"
+    );
+    let percent = person("x%3bo", "Tax");
+    assert_eq!(template.render(&percent).unwrap(), "cn=x%253bo;o=Tax");
+    // A single field is handed on as it is.
+    assert_eq!(
+        Template::parse("{subject.cn}")
+            .unwrap()
+            .render(&mallory)
+            .unwrap(),
+        "x;o=Treasury"
+    );
+}
+
+#[test]
+fn templates_that_say_nothing_clear_are_refused() {
+    for (template, expected) in [
+        ("", TemplateError::Empty),
+        ("everybody", TemplateError::NoField),
+        (
+            "{subject.cn",
+            TemplateError::Unbalanced { brace: '{', at: 0 },
+        ),
+        ("a}", TemplateError::Unbalanced { brace: '}', at: 1 }),
+        (
+            "{subject.cn}{subject.o}",
+            TemplateError::Touching { at: 12 },
+        ),
+        (
+            "{subject.cn}x{subject.o}",
+            TemplateError::Touching { at: 13 },
+        ),
+        ("a\n{serial}", TemplateError::Invisible { at: 1 }),
+    ] {
+        assert_eq!(Template::parse(template), Err(expected), "{template}");
+    }
+    for template in [
+        "{subject.cn[0]}",
+        "{san.uri[x]}",
+        "{san.uri[-1]}",
+        "{san.uri[01]}",
+        "{san.uri[200]}",
+        "{san.uri[1}",
+        "{san.uri[]}",
+    ] {
+        assert!(
+            matches!(Template::parse(template), Err(TemplateError::Index { .. })),
+            "{template}"
+        );
+    }
+    let unknown = Template::parse("{subject.name}").unwrap_err().to_string();
+    assert!(
+        unknown.starts_with("there is no field `subject.name`; the fields are subject.cn, "),
+        "{unknown}"
+    );
+    assert!(matches!(
+        Template::parse(&format!("{{serial}}{}", "x".repeat(1024))),
+        Err(TemplateError::TooLong)
+    ));
+}

@@ -18,8 +18,15 @@ impl Hash {
     pub const ZERO: Self = Self([0; 32]);
 
     fn of(bytes: &[u8]) -> Self {
+        Self::from_digest(digest(&SHA256, bytes).as_ref())
+    }
+
+    /// From the output of SHA-256. Bytes beyond 32 are cut off and missing ones are zero, neither of which it gives.
+    pub(crate) fn from_digest(digest: &[u8]) -> Self {
         let mut hash = [0; 32];
-        hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
+        for (to, from) in hash.iter_mut().zip(digest) {
+            *to = *from;
+        }
         Self(hash)
     }
 

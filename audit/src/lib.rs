@@ -44,10 +44,12 @@ mod fault;
 mod head;
 mod log;
 mod open;
+pub mod proof;
 mod reader;
 mod record;
 mod segment;
 mod time;
+pub mod tree;
 mod verify;
 mod walk;
 

@@ -1,1 +1,22 @@
-//! Being built.
+//! Hangu's gateway: the process that stands in front of every application and lets nothing through that six layers of protection
+//! have not each agreed to. Alone in the house it knows Pingora, tokio, sockets, files and the clock.
+
+pub mod access_log;
+pub mod admin;
+pub mod audit_trail;
+pub mod cli;
+pub mod config;
+pub mod connection;
+pub mod context;
+pub mod denial;
+pub mod events;
+pub mod layers;
+pub mod observe;
+pub mod pipeline;
+pub mod refusal;
+pub mod reload;
+pub mod request_id;
+pub mod server;
+pub mod shared;
+pub mod snapshot;
+pub mod stage;

@@ -1,1 +1,10 @@
-fn main() {}
+//! The `hangu` binary.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    hangu_gateway::cli::main()
+}

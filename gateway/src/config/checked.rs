@@ -55,6 +55,11 @@ impl Config {
         self.zones.get(usize::from(id.index()))
     }
 
+    /// Every zone with its number.
+    pub fn numbered_zones(&self) -> impl Iterator<Item = (ZoneId, &Zone)> {
+        (0..).map(ZoneId::new).zip(&self.zones)
+    }
+
     /// The name of a label of this configuration; `None` only for an id of another configuration.
     #[must_use]
     pub fn label(&self, id: LabelId) -> Option<&Name> {
@@ -308,7 +313,7 @@ pub struct Rate {
 }
 
 /// `[audit]`: the tamper-evident log.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audit {
     /// Folder of the segments; it may not exist yet (create it with mode 0700).
     pub folder: PathBuf,

@@ -28,6 +28,8 @@ impl fmt::Display for Problem {
     }
 }
 
+impl std::error::Error for Problem {}
+
 /// Every problem that was found in one file, in the order of the file; never empty.
 /// Displayed as one line each, without a line break at the end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,0 +1,71 @@
+//! The command line: one file a subcommand.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod audit;
+mod check;
+mod run;
+
+/// Prints what a command has to say to a person or a pipe.
+#[expect(
+    clippy::print_stdout,
+    reason = "the one place where the command line speaks"
+)]
+pub(crate) fn say(line: impl std::fmt::Display) {
+    println!("{line}");
+}
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "hangu",
+    version,
+    about = "A zero-trust gateway: six layers of protection in front of every application"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve a configuration until told to stop
+    Run {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Take the listening sockets over from a running gateway, which is then sent SIGQUIT
+        #[arg(long)]
+        upgrade: bool,
+    },
+    /// Check a configuration and everything it names, without opening a socket
+    Check {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Verify or follow an audit log
+    #[command(subcommand)]
+    Audit(audit::Command),
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Run { config, upgrade } => run::run(&config, upgrade),
+        Command::Check { config } => check::check(&config),
+        Command::Audit(command) => audit::audit(&command),
+    }
+}
+
+/// Tells a person why a command failed.
+#[expect(
+    clippy::print_stderr,
+    reason = "the one place where the command line complains"
+)]
+pub(crate) fn complain(error: impl std::fmt::Display) {
+    eprintln!("{error}");
+}

@@ -1,0 +1,345 @@
+//! The state of one request while it walks through Pingora's phases.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use hangu_audit::{Decision, Exchange, Judgement, Kind, Origin, Record, Step, Timestamp};
+use pingora::http::RequestHeader;
+use pingora::prelude::HttpPeer;
+use pingora::proxy::Session;
+
+use crate::audit_trail::Place;
+use crate::config;
+use crate::connection::Connection;
+use crate::denial::Denial;
+use crate::layers::Layer;
+use crate::layers::cloud::upstreams::Chosen;
+use crate::observe::metrics::{Metrics, NO_APPLICATION};
+use crate::refusal::Refusal;
+use crate::request_id::{RequestId, is_traceparent};
+use crate::snapshot::{ApplicationState, Snapshot};
+use crate::stage::{Canonical, Permitted, Routed};
+
+/// One request.
+#[derive(Debug)]
+pub struct Context {
+    /// Its name.
+    pub id: RequestId,
+    /// When its head was whole.
+    pub started: Instant,
+    /// The generation that judges it, from beginning to end.
+    pub snapshot: Arc<Snapshot>,
+    /// Over which connection it came.
+    pub connection: Option<Arc<Connection>>,
+    /// Its place in the audit log.
+    pub place: Option<Place>,
+    /// The proof that it may be forwarded.
+    pub permitted: Option<Permitted>,
+    /// Index of its application, once known.
+    pub application: Option<usize>,
+    /// What went wrong on the way through, where a phase knows better than Pingora's error.
+    pub failure: Option<Denial>,
+    /// Body bytes taken from the client.
+    pub bytes_in: u64,
+    clock: SystemTime,
+    steps: [Step; 6],
+    refusal: Option<Refusal>,
+    chosen: Option<Chosen>,
+    tried: Vec<SocketAddr>,
+}
+
+impl Context {
+    /// A request that has just been read.
+    #[must_use]
+    pub fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self {
+            id: RequestId::next(),
+            started: Instant::now(),
+            clock: SystemTime::now(),
+            snapshot,
+            connection: None,
+            place: None,
+            permitted: None,
+            application: None,
+            failure: None,
+            bytes_in: 0,
+            steps: [Step::NotReached; 6],
+            refusal: None,
+            chosen: None,
+            tried: Vec::new(),
+        }
+    }
+
+    /// The wall clock when the request came, in seconds since 1970.
+    #[must_use]
+    pub fn unix_seconds(&self) -> i64 {
+        let since = self.clock.duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    }
+
+    /// Its application, once known.
+    #[must_use]
+    pub fn application(&self) -> Option<(&config::Application, &ApplicationState)> {
+        let index = self.application?;
+        Some((
+            self.snapshot.config.applications.get(index)?,
+            self.snapshot.applications.get(index)?,
+        ))
+    }
+
+    /// The record as it stands when the request comes in: should nothing else ever be known, this is written as aborted.
+    #[must_use]
+    pub fn draft(
+        &self,
+        header: &RequestHeader,
+        connection: &Connection,
+        origin: &Arc<Origin>,
+    ) -> Box<Record> {
+        let mut record = Box::new(Record::event(
+            Kind::Request,
+            Timestamp::from(self.clock),
+            Arc::clone(origin),
+            String::new(),
+        ));
+        record.basis = Some(Arc::clone(&self.snapshot.basis));
+        record.connection = Some(Arc::clone(&connection.audited));
+        record.exchange = Some(Exchange {
+            request_id: self.id.to_string(),
+            trace_id: trace_id(header, self.id),
+            method: method_name(&header.method),
+            path: String::from_utf8_lossy(without_query(header.raw_path())).into_owned(),
+            ..Exchange::default()
+        });
+        record.judgement = Some(Judgement {
+            decision: Decision::Aborted,
+            reason: None,
+            rule: None,
+            layers: self.steps,
+        });
+        record
+    }
+
+    /// A layer agreed.
+    pub fn pass(&mut self, layer: Layer) {
+        self.set(layer, Step::Pass);
+    }
+
+    /// The request is refused. A later refusal (the client left while it was told) does not replace the first.
+    pub fn refuse(&mut self, refusal: Refusal) {
+        if self.refusal.is_some() {
+            return;
+        }
+        if let Some(layer) = refusal.denial.layer() {
+            self.set(layer, Step::Refuse);
+        }
+        self.refusal = Some(refusal);
+    }
+
+    /// The one reading of the request goes into the record.
+    pub fn note_canonical(&mut self, canonical: &Canonical<'_>) {
+        if let Some(exchange) = self.exchange() {
+            canonical.path().as_sent().clone_into(&mut exchange.path);
+            exchange.query_keys = canonical.query().map(query_keys).unwrap_or_default();
+        }
+    }
+
+    /// Where it goes goes into the record.
+    pub fn note_route(&mut self, routed: &Routed<'_, '_>) {
+        let (application, route) = routed.indexes();
+        self.application = Some(application);
+        let target = routed.state().targets.get(route).cloned();
+        if let Some(record) = self.place.as_mut().and_then(Place::draft) {
+            record.target = target;
+        }
+    }
+
+    /// Chooses an upstream for a permitted request.
+    ///
+    /// # Errors
+    /// [`Denial::NoHealthyUpstream`]; [`Denial::Internal`] for a request that nobody permitted.
+    pub fn choose_upstream(&mut self) -> Result<HttpPeer, Denial> {
+        let permitted = self.permitted.as_ref().ok_or(Denial::Internal)?;
+        let state = self
+            .snapshot
+            .applications
+            .get(permitted.application())
+            .ok_or(Denial::Internal)?;
+        let chosen = state
+            .upstreams
+            .choose(self.started, &self.tried)
+            .ok_or(Denial::NoHealthyUpstream)?;
+        let peer = state.peer_settings.peer(chosen.address(), permitted);
+        self.tried.push(chosen.address());
+        self.chosen = Some(chosen);
+        Ok(peer)
+    }
+
+    /// Whether another upstream may be asked.
+    #[must_use]
+    pub fn has_untried_upstream(&self) -> bool {
+        self.application()
+            .is_some_and(|(_, state)| self.tried.len() < state.upstreams.len())
+    }
+
+    /// The chosen upstream failed; should no other answer, this is why.
+    pub fn upstream_failed(&mut self, denial: Denial, metrics: &Metrics) {
+        self.failure = Some(denial);
+        let now = Instant::now();
+        let Some((config, state)) = self.application() else {
+            return;
+        };
+        metrics.upstream_failed(config.name.as_str(), denial);
+        if let Some(chosen) = &self.chosen {
+            if state.upstreams.failed(chosen, now) {
+                tracing::warn!(
+                    "upstream {} of {} is out after failures",
+                    chosen.address(),
+                    config.name.as_str()
+                );
+            }
+            state
+                .metrics
+                .upstreams_out
+                .set(i64::try_from(state.upstreams.out_count(now)).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// The chosen upstream answered.
+    pub fn upstream_answered(&mut self) {
+        self.failure = None;
+        let Some((_, state)) = self.application() else {
+            return;
+        };
+        state.metrics.upstream_ok.inc();
+        if let Some(chosen) = &self.chosen {
+            state.upstreams.succeeded(chosen);
+            if state.metrics.upstreams_out.get() != 0 {
+                let out = state.upstreams.out_count(Instant::now());
+                state
+                    .metrics
+                    .upstreams_out
+                    .set(i64::try_from(out).unwrap_or(i64::MAX));
+            }
+        }
+    }
+
+    /// The end of the walk: metrics and the audit record.
+    pub fn finish(&mut self, session: &Session, metrics: &Metrics) {
+        let elapsed = self.started.elapsed();
+        self.count(metrics, elapsed.as_secs_f64());
+        let judgement = self.judgement();
+        let upstream = self.chosen.as_ref().map(|chosen| Arc::clone(chosen.name()));
+        let Some(mut place) = self.place.take() else {
+            return;
+        };
+        if let Some(record) = place.draft() {
+            record.time = Timestamp::from(SystemTime::now());
+            record.judgement = Some(judgement);
+            if let Some(exchange) = &mut record.exchange {
+                exchange.status = session
+                    .response_written()
+                    .map(|response| response.status.as_u16());
+                exchange.bytes_in = self.bytes_in;
+                exchange.bytes_out = u64::try_from(session.body_bytes_sent()).unwrap_or(u64::MAX);
+                exchange.duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+                exchange.upstream = upstream;
+            }
+        }
+        place.hand_in();
+    }
+
+    fn judgement(&self) -> Judgement {
+        let (decision, reason, denying_rule) = match self.refusal {
+            None => (Decision::Allowed, None, None),
+            Some(Refusal {
+                denial: Denial::ClientGone,
+                ..
+            }) => (Decision::Aborted, Some(Denial::ClientGone.code()), None),
+            Some(refusal) => (Decision::Denied, Some(refusal.denial.code()), refusal.rule),
+        };
+        let rule = self
+            .permitted
+            .as_ref()
+            .map(|permitted| permitted.permit().rule())
+            .or(denying_rule);
+        Judgement {
+            decision,
+            reason: reason.map(Cow::Borrowed),
+            rule: rule.map(|rule| self.snapshot.rule_name(rule)),
+            layers: self.steps,
+        }
+    }
+
+    fn count(&self, metrics: &Metrics, seconds: f64) {
+        let found = self.application();
+        for layer in Layer::ALL {
+            if self.steps.get(layer.index()) == Some(&Step::Pass) {
+                match found {
+                    Some((_, state)) => state.metrics.passed(layer),
+                    None => metrics.passed_without_application(layer),
+                }
+            }
+        }
+        if let Some(refusal) = self.refusal {
+            metrics.refused(
+                refusal.denial,
+                found.map_or(NO_APPLICATION, |(config, _)| config.name.as_str()),
+            );
+        }
+        if let Some((_, state)) = found {
+            state.metrics.request_seconds.observe(seconds);
+        }
+    }
+
+    fn set(&mut self, layer: Layer, step: Step) {
+        if let Some(slot) = self.steps.get_mut(layer.index()) {
+            *slot = step;
+        }
+    }
+
+    fn exchange(&mut self) -> Option<&mut Exchange> {
+        self.place.as_mut()?.draft()?.exchange.as_mut()
+    }
+}
+
+fn without_query(target: &[u8]) -> &[u8] {
+    target
+        .split(|byte| *byte == b'?')
+        .next()
+        .unwrap_or_default()
+}
+
+/// Names of the query's parameters, never their values; bounded, the rest is not named.
+fn query_keys(query: &[u8]) -> Vec<String> {
+    query
+        .split(|byte| *byte == b'&')
+        .filter_map(|pair| pair.split(|byte| *byte == b'=').next())
+        .filter(|key| !key.is_empty())
+        .take(QUERY_KEYS_MAX)
+        .map(|key| String::from_utf8_lossy(key).into_owned())
+        .collect()
+}
+
+/// The standard methods cost no allocation.
+fn method_name(method: &http::Method) -> Cow<'static, str> {
+    match config::Method::from_wire(method.as_str()) {
+        Some(known) => Cow::Borrowed(known.as_str()),
+        None => Cow::Owned(method.as_str().to_owned()),
+    }
+}
+
+/// The trace id of a well-formed `traceparent`, or the request's own.
+fn trace_id(header: &RequestHeader, id: RequestId) -> String {
+    header
+        .headers
+        .get("traceparent")
+        .filter(|value| is_traceparent(value.as_bytes()))
+        .and_then(|value| value.to_str().ok()?.get(TRACE_ID).map(str::to_owned))
+        .unwrap_or_else(|| id.to_string())
+}
+
+/// Where the trace id stands in a `traceparent` of version 00.
+const TRACE_ID: std::ops::Range<usize> = 3..35;
+const QUERY_KEYS_MAX: usize = 32;

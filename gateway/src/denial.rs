@@ -1,0 +1,267 @@
+//! Every refusal once: its reason code, its HTTP status, its layer.
+//!
+//! The client learns the status and a request id (RFC 9457), never the code; the audit record and the metrics carry the code.
+//! The list is closed: a code that is not here cannot be counted or written.
+
+use crate::layers::Layer;
+
+/// Why the gateway refused a connection or a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Denial {
+    /// The listener requires a client certificate and none was sent.
+    CertificateRequired,
+    /// The certificate or its chain is not well-formed DER.
+    CertificateMalformed,
+    /// No path leads to a trust anchor of the listener.
+    CertificateUntrusted,
+    /// A certificate of the chain is past its notAfter.
+    CertificateExpired,
+    /// A certificate of the chain is before its notBefore.
+    CertificateNotYetValid,
+    /// Wrong usage, weak key or algorithm, or a constraint is broken.
+    CertificateUnfit,
+    /// A certificate of the chain is on the issuer's revocation list.
+    Revoked,
+    /// The issuer's revocation list is missing or past its nextUpdate.
+    RevocationUnknown,
+    /// The certificate carries no name that the subject template can use.
+    NoName,
+    /// The TLS handshake did not end within its deadline.
+    HandshakeTimeout,
+    /// Too many handshakes are under way on the listener.
+    HandshakeSlots,
+    /// The TLS handshake failed for a reason of protocol: version, cipher, SNI, alert.
+    TlsFailed,
+    /// The request head breaks RFC 9112 or RFC 9113.
+    HeadMalformed,
+    /// The request head has too many fields or too many bytes.
+    HeadTooLarge,
+    /// The whole request head did not arrive within its deadline.
+    HeadTimeout,
+    /// Content-Length and Transfer-Encoding do not give one message length (RFC 9112 section 6.3).
+    FramingAmbiguous,
+    /// Neither HTTP/1.0, HTTP/1.1 nor HTTP/2.
+    VersionUnsupported,
+    /// A method that the gateway forwards to nobody, such as TRACE or CONNECT.
+    MethodUnknown,
+    /// No Host field, or an empty one (RFC 9112 section 3.2).
+    HostMissing,
+    /// More than one Host field (RFC 9112 section 3.2).
+    HostDuplicate,
+    /// The Host field or :authority is not a host with an optional port.
+    HostMalformed,
+    /// Host or :authority is not the name that TLS was opened for (RFC 9110 section 15.5.20).
+    HostMismatch,
+    /// Two parsers could read the path differently.
+    PathAmbiguous,
+    /// The path or the query is longer than the gateway takes.
+    PathTooLong,
+    /// The request body is larger than the application takes.
+    BodyTooLarge,
+    /// The client's address is in no zone.
+    NoZone,
+    /// The matrix does not let this zone reach this label.
+    ZoneLabel,
+    /// The identity is over its rate.
+    RateIdentity,
+    /// The source address is over its rate.
+    RateSource,
+    /// The table of rate-limited callers is full of live ones.
+    RateKeysFull,
+    /// No application has this host.
+    NoApplication,
+    /// The application has no route for this path.
+    NoRoute,
+    /// The route does not take this method.
+    MethodNotAllowed,
+    /// Every upstream of the application is out after failures.
+    NoHealthyUpstream,
+    /// No connection to an upstream could be made.
+    UpstreamConnect,
+    /// The upstream could not prove that it is the workload.
+    UpstreamIdentity,
+    /// The upstream did not answer within its deadline.
+    UpstreamTimeout,
+    /// The upstream closed early or answered what is not HTTP.
+    UpstreamBroken,
+    /// The policy gives the subject no clearance for the label.
+    Label,
+    /// No rule of the policy permits the request.
+    NoRule,
+    /// A deny rule of the policy matches the request.
+    ExplicitDeny,
+    /// The policy could not be evaluated for the request.
+    EvaluationError,
+    /// The audit log cannot take the record of this request.
+    AuditUnavailable,
+    /// The client went away before the answer was complete.
+    ClientGone,
+    /// A fault of the gateway itself; the request was refused.
+    Internal,
+}
+
+impl Denial {
+    /// Every denial.
+    pub const ALL: &'static [Denial] = &[
+        Denial::CertificateRequired,
+        Denial::CertificateMalformed,
+        Denial::CertificateUntrusted,
+        Denial::CertificateExpired,
+        Denial::CertificateNotYetValid,
+        Denial::CertificateUnfit,
+        Denial::Revoked,
+        Denial::RevocationUnknown,
+        Denial::NoName,
+        Denial::HandshakeTimeout,
+        Denial::HandshakeSlots,
+        Denial::TlsFailed,
+        Denial::HeadMalformed,
+        Denial::HeadTooLarge,
+        Denial::HeadTimeout,
+        Denial::FramingAmbiguous,
+        Denial::VersionUnsupported,
+        Denial::MethodUnknown,
+        Denial::HostMissing,
+        Denial::HostDuplicate,
+        Denial::HostMalformed,
+        Denial::HostMismatch,
+        Denial::PathAmbiguous,
+        Denial::PathTooLong,
+        Denial::BodyTooLarge,
+        Denial::NoZone,
+        Denial::ZoneLabel,
+        Denial::RateIdentity,
+        Denial::RateSource,
+        Denial::RateKeysFull,
+        Denial::NoApplication,
+        Denial::NoRoute,
+        Denial::MethodNotAllowed,
+        Denial::NoHealthyUpstream,
+        Denial::UpstreamConnect,
+        Denial::UpstreamIdentity,
+        Denial::UpstreamTimeout,
+        Denial::UpstreamBroken,
+        Denial::Label,
+        Denial::NoRule,
+        Denial::ExplicitDeny,
+        Denial::EvaluationError,
+        Denial::AuditUnavailable,
+        Denial::ClientGone,
+        Denial::Internal,
+    ];
+
+    /// The reason code: `layer.reason` in records and metrics.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        self.facts().0
+    }
+
+    /// The HTTP status that a client gets. Refused handshakes never send one; there it only sorts reports.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        self.facts().1
+    }
+
+    /// The layer that refused; `None` for the gateway itself (audit log full, client gone, internal fault).
+    #[must_use]
+    pub fn layer(self) -> Option<Layer> {
+        let (prefix, _) = self.code().split_once('.')?;
+        Layer::ALL.into_iter().find(|layer| layer.name() == prefix)
+    }
+
+    fn facts(self) -> (&'static str, u16) {
+        match self {
+            Denial::CertificateRequired => ("endpoint.certificate_required", 403),
+            Denial::CertificateMalformed => ("endpoint.certificate_malformed", 403),
+            Denial::CertificateUntrusted => ("endpoint.certificate_untrusted", 403),
+            Denial::CertificateExpired => ("endpoint.certificate_expired", 403),
+            Denial::CertificateNotYetValid => ("endpoint.certificate_not_yet_valid", 403),
+            Denial::CertificateUnfit => ("endpoint.certificate_unfit", 403),
+            Denial::Revoked => ("endpoint.revoked", 403),
+            Denial::RevocationUnknown => ("endpoint.revocation_unknown", 403),
+            Denial::NoName => ("endpoint.no_name", 403),
+            Denial::HandshakeTimeout => ("edge.handshake_timeout", 408),
+            Denial::HandshakeSlots => ("edge.handshake_slots", 503),
+            Denial::TlsFailed => ("edge.tls_failed", 400),
+            Denial::HeadMalformed => ("edge.head_malformed", 400),
+            Denial::HeadTooLarge => ("edge.head_too_large", 431),
+            Denial::HeadTimeout => ("edge.head_timeout", 408),
+            Denial::FramingAmbiguous => ("edge.framing_ambiguous", 400),
+            Denial::VersionUnsupported => ("edge.version_unsupported", 505),
+            Denial::MethodUnknown => ("edge.method_unknown", 501),
+            Denial::HostMissing => ("edge.host_missing", 400),
+            Denial::HostDuplicate => ("edge.host_duplicate", 400),
+            Denial::HostMalformed => ("edge.host_malformed", 400),
+            Denial::HostMismatch => ("edge.host_mismatch", 421),
+            Denial::PathAmbiguous => ("edge.path_ambiguous", 400),
+            Denial::PathTooLong => ("edge.path_too_long", 414),
+            Denial::BodyTooLarge => ("edge.body_too_large", 413),
+            Denial::NoZone => ("network.no_zone", 403),
+            Denial::ZoneLabel => ("network.zone_label", 403),
+            Denial::RateIdentity => ("network.rate_identity", 429),
+            Denial::RateSource => ("network.rate_source", 429),
+            Denial::RateKeysFull => ("network.rate_keys_full", 503),
+            Denial::NoApplication => ("cloud.no_application", 404),
+            Denial::NoRoute => ("cloud.no_route", 404),
+            Denial::MethodNotAllowed => ("cloud.method_not_allowed", 405),
+            Denial::NoHealthyUpstream => ("cloud.no_healthy_upstream", 503),
+            Denial::UpstreamConnect => ("cloud.upstream_connect", 502),
+            Denial::UpstreamIdentity => ("cloud.upstream_identity", 502),
+            Denial::UpstreamTimeout => ("cloud.upstream_timeout", 504),
+            Denial::UpstreamBroken => ("cloud.upstream_broken", 502),
+            Denial::Label => ("data.label", 403),
+            Denial::NoRule => ("application.no_rule", 403),
+            Denial::ExplicitDeny => ("application.explicit_deny", 403),
+            Denial::EvaluationError => ("application.evaluation_error", 403),
+            Denial::AuditUnavailable => ("audit.unavailable", 503),
+            Denial::ClientGone => ("client.gone", 499),
+            Denial::Internal => ("internal.error", 500),
+        }
+    }
+}
+
+/// The title of a problem body for a status (RFC 9110 section 15), and nothing that helps an attacker.
+#[must_use]
+pub fn public_title(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        421 => "Misdirected Request",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        _ => "Internal Server Error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_code_is_unique_and_every_status_is_an_error() {
+        let codes: HashSet<_> = Denial::ALL.iter().map(|denial| denial.code()).collect();
+        assert_eq!(codes.len(), Denial::ALL.len());
+        for denial in Denial::ALL {
+            assert!((400..600).contains(&denial.status()), "{denial:?}");
+        }
+    }
+
+    #[test]
+    fn a_code_names_its_layer() {
+        assert_eq!(Denial::Revoked.layer(), Some(Layer::Endpoint));
+        assert_eq!(Denial::NoRule.layer(), Some(Layer::Application));
+        assert_eq!(Denial::AuditUnavailable.layer(), None);
+    }
+}

@@ -1,0 +1,95 @@
+//! Refusals that happen before there is a request: counted, and written to the audit log with their exact reason.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use hangu_audit::{Decision, Exchange, Judgement, Kind, Record, Step, Timestamp};
+
+use crate::config::Listener;
+use crate::connection::Connection;
+use crate::denial::Denial;
+use crate::layers::Layer;
+use crate::observe::metrics::NO_APPLICATION;
+use crate::request_id::RequestId;
+use crate::shared::Shared;
+use crate::snapshot::Snapshot;
+
+/// Why a connection was refused: the code for the metrics, the exact words for the audit log. The wire gets neither.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The code.
+    pub denial: Denial,
+    /// The words.
+    pub detail: String,
+}
+
+impl From<Denial> for Refused {
+    fn from(denial: Denial) -> Self {
+        Self {
+            denial,
+            detail: String::new(),
+        }
+    }
+}
+
+/// A handshake was refused.
+pub fn refused_handshake(
+    shared: &Shared,
+    snapshot: &Snapshot,
+    config: &Listener,
+    client: SocketAddr,
+    refused: &Refused,
+) {
+    shared
+        .metrics
+        .handshake(config.name.as_str(), Some(refused.denial));
+    shared.metrics.refused(refused.denial, NO_APPLICATION);
+    let mut record = event(shared, snapshot, Kind::Handshake, refused.denial);
+    record.connection = Some(Arc::new(hangu_audit::Connection {
+        listener: config.name.as_str().to_owned(),
+        client: client.to_string(),
+        ..Default::default()
+    }));
+    record.detail.clone_from(&refused.detail);
+    shared.trail.note(record);
+}
+
+/// A request head was refused before it was parsed.
+pub fn refused_head(shared: &Shared, connection: &Connection, denial: Denial, id: RequestId) {
+    shared.metrics.refused(denial, NO_APPLICATION);
+    let snapshot = shared.snapshot.load();
+    let mut record = event(shared, &snapshot, Kind::Request, denial);
+    record.connection = Some(Arc::clone(&connection.audited));
+    record.exchange = Some(Exchange {
+        request_id: id.to_string(),
+        status: Some(denial.status()),
+        ..Exchange::default()
+    });
+    if let Some(judgement) = &mut record.judgement {
+        judgement.decision = Decision::Denied;
+    }
+    shared.trail.note(record);
+}
+
+fn event(shared: &Shared, snapshot: &Snapshot, kind: Kind, denial: Denial) -> Record {
+    let now = Timestamp::from(SystemTime::now());
+    let mut record = Record::event(kind, now, Arc::clone(shared.trail.origin()), String::new());
+    record.basis = Some(Arc::clone(&snapshot.basis));
+    let mut layers = [Step::NotReached; 6];
+    if let Some(step) = denial
+        .layer()
+        .map(Layer::index)
+        .and_then(|index| layers.get_mut(index))
+    {
+        *step = Step::Refuse;
+    }
+    record.judgement = Some(Judgement {
+        decision: Decision::Refused,
+        reason: Some(Cow::Borrowed(denial.code())),
+        rule: None,
+        layers,
+    });
+    record
+}

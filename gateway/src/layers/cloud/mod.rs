@@ -1,0 +1,5 @@
+//! Layer: 云 cloud. Which tenant's workload serves this, is it really that workload, is it healthy.
+
+pub mod peer;
+pub mod routes;
+pub mod upstreams;

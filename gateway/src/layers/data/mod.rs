@@ -1,0 +1,25 @@
+//! Layer: 数 data. What class of data may leave to whom.
+//!
+//! The route's label says what the answer holds; the policy's clearance relation says which labels a subject, or a role it
+//! holds with the tenant, may receive. No clearance, no data, whatever the rules permit.
+
+use hangu_policy::Policy;
+
+use crate::denial::Denial;
+
+/// Whether the subject may receive data of this label from this tenant.
+///
+/// # Errors
+/// [`Denial::Label`].
+pub fn check_clearance(
+    policy: &Policy,
+    subject: &str,
+    tenant: &str,
+    label: &str,
+) -> Result<(), Denial> {
+    if policy.clears(subject, tenant, label) {
+        Ok(())
+    } else {
+        Err(Denial::Label)
+    }
+}

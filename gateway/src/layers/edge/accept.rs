@@ -1,0 +1,320 @@
+//! From an accepted socket to requests: handshake slots, the handshake's own deadline, the identity, then HTTP.
+//!
+//! Pingora's TLS listener cannot do this (one configuration for every name, sixty seconds for a handshake, no way to carry an
+//! identity), so a plain TCP listener hands its sockets here. What comes out is Pingora's HTTP proxy over a stream that is
+//! ours; see docs/adr/0002-own-tls-accept.md.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use pingora::apps::{HttpServerApp, ServerApp};
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::l4::stream::Stream as TcpStream;
+use pingora::protocols::{GetSocketDigest, Stream};
+use pingora::proxy::HttpProxy;
+use pingora::server::ShutdownWatch;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::config::Listener;
+use crate::connection::Connection;
+use crate::denial::Denial;
+use crate::events::{Refused, refused_handshake, refused_head};
+use crate::layers::edge::head::HeadLimits;
+use crate::layers::edge::stream::{ClientStream, HeadDeadlines, HeadRead};
+use crate::layers::edge::tls_error::{denial_of, refused_chain};
+use crate::pipeline::Gateway;
+use crate::refusal::raw_answer;
+use crate::request_id::RequestId;
+use crate::shared::Shared;
+use crate::snapshot::Snapshot;
+
+/// One listener's connections.
+pub struct Accept {
+    shared: Arc<Shared>,
+    /// Index of the listener in the configuration.
+    listener: usize,
+    proxy: Arc<HttpProxy<Gateway>>,
+}
+
+impl Accept {
+    /// Serves the listener at `index` of the configuration.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, index: usize, proxy: Arc<HttpProxy<Gateway>>) -> Self {
+        Self {
+            shared,
+            listener: index,
+            proxy,
+        }
+    }
+
+    async fn serve(&self, tcp: TcpStream, shutdown: &ShutdownWatch) {
+        let snapshot = self.shared.snapshot.load_full();
+        let Some(config) = snapshot.config.listeners.get(self.listener) else {
+            return;
+        };
+        let client = client_address(&tcp);
+        let open = self
+            .shared
+            .metrics
+            .connections
+            .with_label_values(&[config.name.as_str()]);
+        let _open = Open::new(open);
+        match self.handshake(tcp, &snapshot, config, client).await {
+            Ok(stream) => {
+                self.shared.metrics.handshake(config.name.as_str(), None);
+                self.serve_http(stream, shutdown).await;
+            }
+            Err(refused) => refused_handshake(&self.shared, &snapshot, config, client, &refused),
+        }
+    }
+
+    async fn handshake(
+        &self,
+        tcp: TcpStream,
+        snapshot: &Snapshot,
+        config: &Listener,
+        client: SocketAddr,
+    ) -> Result<(ClientStream, Arc<Connection>), Refused> {
+        let state = snapshot
+            .listeners
+            .get(self.listener)
+            .ok_or(Refused::from(Denial::Internal))?;
+        let accepted = timeout(config.handshake_timeout, async {
+            let _slot = state
+                .handshakes
+                .acquire()
+                .await
+                .map_err(|_| Refused::from(Denial::HandshakeSlots))?;
+            TlsAcceptor::from(Arc::clone(&state.tls))
+                .accept(tcp)
+                .await
+                .map_err(|error| denial_of(&error))
+        });
+        let tls = accepted
+            .await
+            .map_err(|_| Refused::from(Denial::HandshakeTimeout))??;
+        let connection = Arc::new(self.connection(&tls, snapshot, config, client)?);
+        let digest = Arc::clone(&connection)
+            .into_digest()
+            .map_err(|_| Refused::from(Denial::Internal))?;
+        Ok((ClientStream::new(tls, digest), connection))
+    }
+
+    /// Parses the identity, once for all requests of the connection.
+    fn connection(
+        &self,
+        tls: &TlsStream<TcpStream>,
+        snapshot: &Snapshot,
+        config: &Listener,
+        client: SocketAddr,
+    ) -> Result<Connection, Refused> {
+        let session = tls.get_ref().1;
+        let verifier = snapshot
+            .listeners
+            .get(self.listener)
+            .map(|state| &state.verifier);
+        let identity = match (session.peer_certificates(), verifier) {
+            (Some(presented), Some(verifier)) => {
+                let chain = verifier
+                    .chain(presented, unix_seconds())
+                    .map_err(|error| refused_chain(&error))?;
+                Some(Arc::new(chain.identity.clone()))
+            }
+            (None, _) => None,
+            (Some(_), None) => return Err(Denial::Internal.into()),
+        };
+        let subject = self
+            .shared
+            .subject(snapshot, identity.as_deref(), client.ip());
+        let channel = channel(session.protocol_version(), session.alpn_protocol());
+        let audited = hangu_audit::Connection {
+            listener: config.name.as_str().to_owned(),
+            client: client.to_string(),
+            zone: snapshot.zone_name(self.listener, client.ip()).to_owned(),
+            channel: channel.to_owned(),
+            subject: subject
+                .as_ref()
+                .map_or_else(String::new, |subject| subject.name.to_string()),
+            certificate: identity.as_ref().map_or_else(String::new, |identity| {
+                identity.field("fingerprint").unwrap_or_default().to_owned()
+            }),
+            serial: identity
+                .as_ref()
+                .map_or_else(String::new, |identity| identity.serial.clone()),
+            issuer: identity
+                .as_ref()
+                .map_or_else(String::new, |identity| identity.issuer.clone()),
+        };
+        Ok(Connection {
+            listener: self.listener,
+            client,
+            sni: session
+                .server_name()
+                .map(|name| name.to_ascii_lowercase().into()),
+            identity,
+            subject,
+            named_by: Arc::clone(&snapshot.subject_template),
+            audited: Arc::new(audited),
+        })
+    }
+
+    async fn serve_http(
+        &self,
+        (stream, connection): (ClientStream, Arc<Connection>),
+        shutdown: &ShutdownWatch,
+    ) {
+        let stream = Box::new(stream);
+        if stream.is_http2() {
+            // Never reusable: an HTTP/2 connection ends where it is served.
+            drop(self.proxy.process_new(stream, shutdown).await);
+        } else {
+            self.serve_http1(stream, &connection, shutdown.clone())
+                .await;
+        }
+    }
+
+    async fn serve_http1(
+        &self,
+        mut stream: Box<ClientStream>,
+        connection: &Connection,
+        mut shutdown: ShutdownWatch,
+    ) {
+        let mut settings = None;
+        loop {
+            let Some((limits, deadlines)) = self.head_bounds() else {
+                return;
+            };
+            let waited = tokio::select! {
+                biased;
+                read = stream.read_head(limits, deadlines) => read,
+                () = shut_down(&mut shutdown) => HeadRead::Gone,
+            };
+            match waited {
+                HeadRead::Ready => {}
+                HeadRead::Gone => return,
+                HeadRead::Refused(denial) => {
+                    let id = RequestId::next();
+                    refused_head(&self.shared, connection, denial, id);
+                    stream
+                        .answer_and_close(raw_answer(denial, id).as_bytes())
+                        .await;
+                    return;
+                }
+            }
+            let mut session = ServerSession::new_http1(stream);
+            session.set_keepalive((!*shutdown.borrow()).then_some(KEEPALIVE_SECONDS));
+            if let Some(settings) = settings.take() {
+                pingora::apps::HttpPersistentSettings::apply_to_session(settings, &mut session);
+            }
+            let Some(reused) = self.proxy.process_new_http(session, &shutdown).await else {
+                return;
+            };
+            let (next, next_settings) = reused.consume();
+            let Some(next) = client_of(next) else { return };
+            stream = next;
+            settings = next_settings;
+        }
+    }
+
+    fn head_bounds(&self) -> Option<(HeadLimits, HeadDeadlines)> {
+        let snapshot = self.shared.snapshot.load();
+        let config = snapshot.config.listeners.get(self.listener)?;
+        let limits = HeadLimits {
+            bytes_max: config.header_bytes_max.as_usize(),
+            fields_max: usize::try_from(config.headers_max.get()).unwrap_or(usize::MAX),
+        };
+        Some((
+            limits,
+            HeadDeadlines {
+                idle: config.idle_timeout,
+                head: config.header_timeout,
+            },
+        ))
+    }
+}
+
+impl std::fmt::Debug for Accept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Accept")
+            .field("listener", &self.listener)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl ServerApp for Accept {
+    async fn process_new(
+        self: &Arc<Self>,
+        stream: Stream,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Stream> {
+        self.serve(tcp_of(stream)?, shutdown).await;
+        None
+    }
+
+    async fn cleanup(&self) {
+        self.proxy.http_cleanup().await;
+    }
+}
+
+/// Resolves once the process is asked to stop.
+async fn shut_down(shutdown: &mut ShutdownWatch) {
+    // An error means that the sender is gone: the server has ended.
+    drop(shutdown.wait_for(|stopping| *stopping).await);
+}
+
+/// What a plain TCP listener hands over.
+fn tcp_of(stream: Stream) -> Option<TcpStream> {
+    stream.into_any().downcast().ok().map(|tcp| *tcp)
+}
+
+/// What Pingora hands back between two requests.
+fn client_of(stream: Stream) -> Option<Box<ClientStream>> {
+    stream.into_any().downcast().ok()
+}
+
+fn unix_seconds() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn client_address(tcp: &TcpStream) -> SocketAddr {
+    tcp.get_socket_digest()
+        .and_then(|digest| digest.peer_addr().and_then(|peer| peer.as_inet().copied()))
+        .unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0))
+}
+
+fn channel(version: Option<rustls::ProtocolVersion>, alpn: Option<&[u8]>) -> &'static str {
+    let http2 = alpn == Some(b"h2");
+    match (version, http2) {
+        (Some(rustls::ProtocolVersion::TLSv1_2), false) => "TLSv1.2/http/1.1",
+        (Some(rustls::ProtocolVersion::TLSv1_2), true) => "TLSv1.2/h2",
+        (_, false) => "TLSv1.3/http/1.1",
+        (_, true) => "TLSv1.3/h2",
+    }
+}
+
+/// Counts a connection as open for as long as it lives.
+struct Open(prometheus::IntGauge);
+
+impl Open {
+    fn new(gauge: prometheus::IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Pingora's own wait between requests is never used: the head is read ahead, under the listener's deadlines.
+const KEEPALIVE_SECONDS: u64 = 60;

@@ -1,0 +1,312 @@
+//! The one canonical form of a request path, computed once.
+//!
+//! Authorisation is worth as much as the agreement between what was judged and what the upstream sees. A path that two
+//! parsers could read differently (dot segments, an encoded slash, a backslash, `;` parameters, empty segments, NUL,
+//! bad UTF-8, double encoding) is refused, not repaired. What is left has one spelling (RFC 3986 section 6.2.2:
+//! upper-case escapes, and only where a path cannot hold the character itself): that spelling is judged and forwarded,
+//! byte for byte.
+
+use std::borrow::Cow;
+
+use crate::denial::Denial;
+
+/// Longest path, and longest query, that is taken, in bytes.
+pub const PATH_BYTES_MAX: usize = 8 * 1024;
+
+/// A path with one reading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CanonicalPath<'a> {
+    encoded: Cow<'a, str>,
+    decoded: Option<String>,
+}
+
+impl CanonicalPath<'_> {
+    /// The spelling that goes to the upstream.
+    #[must_use]
+    pub fn as_sent(&self) -> &str {
+        &self.encoded
+    }
+
+    /// The characters that the policy and the routes see: the same path with its escapes undone.
+    #[must_use]
+    pub fn as_judged(&self) -> &str {
+        self.decoded.as_deref().unwrap_or(&self.encoded)
+    }
+}
+
+/// Gives the canonical form of `path` (origin-form without the query), or refuses it. Allocates only where an escape stands.
+///
+/// # Errors
+/// [`Denial::PathAmbiguous`] or [`Denial::PathTooLong`].
+pub fn canonical_path(path: &[u8]) -> Result<CanonicalPath<'_>, Denial> {
+    if path.len() > PATH_BYTES_MAX {
+        return Err(Denial::PathTooLong);
+    }
+    if path.first() != Some(&b'/') {
+        return Err(Denial::PathAmbiguous);
+    }
+    let canonical = if path.contains(&b'%') {
+        without_needless_escapes(path)?
+    } else {
+        plain(path)?
+    };
+    check_segments(canonical.as_judged())?;
+    Ok(canonical)
+}
+
+/// Checks a query: bounded, visible ASCII, no fragment. It is forwarded untouched.
+///
+/// # Errors
+/// [`Denial::PathAmbiguous`] or [`Denial::PathTooLong`].
+pub fn check_query(query: &[u8]) -> Result<(), Denial> {
+    if query.len() > PATH_BYTES_MAX {
+        return Err(Denial::PathTooLong);
+    }
+    let clean = query
+        .iter()
+        .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'#' | b'\\'));
+    if clean {
+        Ok(())
+    } else {
+        Err(Denial::PathAmbiguous)
+    }
+}
+
+fn plain(path: &[u8]) -> Result<CanonicalPath<'_>, Denial> {
+    if !path.iter().all(|byte| is_plain(*byte)) {
+        return Err(Denial::PathAmbiguous);
+    }
+    let encoded = std::str::from_utf8(path).map_err(|_| Denial::PathAmbiguous)?;
+    Ok(CanonicalPath {
+        encoded: Cow::Borrowed(encoded),
+        decoded: None,
+    })
+}
+
+fn without_needless_escapes(path: &[u8]) -> Result<CanonicalPath<'_>, Denial> {
+    let mut encoded = String::with_capacity(path.len());
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut rest = path.iter();
+    while let Some(byte) = rest.next() {
+        if *byte != b'%' {
+            if !is_plain(*byte) {
+                return Err(Denial::PathAmbiguous);
+            }
+            encoded.push(char::from(*byte));
+            decoded.push(*byte);
+            continue;
+        }
+        let value = escape_value(rest.next(), rest.next()).ok_or(Denial::PathAmbiguous)?;
+        if is_unsafe_when_escaped(value) {
+            return Err(Denial::PathAmbiguous);
+        }
+        if is_plain(value) {
+            encoded.push(char::from(value));
+        } else {
+            push_escape(&mut encoded, value);
+        }
+        decoded.push(value);
+    }
+    let decoded = String::from_utf8(decoded).map_err(|_| Denial::PathAmbiguous)?;
+    if decoded.chars().any(is_lookalike) {
+        return Err(Denial::PathAmbiguous);
+    }
+    Ok(CanonicalPath {
+        encoded: Cow::Owned(encoded),
+        decoded: Some(decoded),
+    })
+}
+
+/// No empty segment but the last, no dot segment, no segment that some systems read as one (`...`, `a.`).
+fn check_segments(path: &str) -> Result<(), Denial> {
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let last = segments.peek().is_none();
+        let empty_inside = segment.is_empty() && !last;
+        if empty_inside || segment.ends_with('.') || segment.ends_with(' ') {
+            return Err(Denial::PathAmbiguous);
+        }
+    }
+    Ok(())
+}
+
+/// RFC 3986 section 3.3 `pchar` and `/`, less `;` (path parameters are read by some servers and not by others).
+fn is_plain(byte: u8) -> bool {
+    is_unreserved(byte)
+        || matches!(
+            byte,
+            b'/' | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b','
+                | b'='
+                | b':'
+                | b'@'
+        )
+}
+
+/// RFC 3986 section 2.3.
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// Escapes that change a path's structure once somebody undoes them: control characters, `/`, `\`, `%`, `;`, `?`, `#`.
+fn is_unsafe_when_escaped(value: u8) -> bool {
+    value.is_ascii_control() || matches!(value, b'/' | b'\\' | b'%' | b';' | b'?' | b'#')
+}
+
+/// Characters that compatibility normalisation turns into a separator, a dot, a percent sign or an ASCII letter, combining
+/// marks (a decomposed spelling of another path), and invisible ones.
+fn is_lookalike(c: char) -> bool {
+    matches!(c,
+        '\u{0080}'..='\u{009F}'
+        | '\u{00A0}' | '\u{00AD}'
+        | '\u{0300}'..='\u{036F}'
+        | '\u{2000}'..='\u{200F}'
+        | '\u{2024}'..='\u{202F}'
+        | '\u{2044}'
+        | '\u{205F}'..='\u{206F}'
+        | '\u{20D0}'..='\u{20FF}'
+        | '\u{2215}' | '\u{2216}' | '\u{29F5}' | '\u{29F8}' | '\u{29F9}'
+        | '\u{3000}' | '\u{3099}' | '\u{309A}'
+        | '\u{FE00}'..='\u{FE0F}'
+        | '\u{FE20}'..='\u{FE2F}'
+        | '\u{FE50}'..='\u{FE6F}'
+        | '\u{FEFF}'
+        | '\u{FF00}'..='\u{FF5E}'
+        | '\u{FFF0}'..='\u{FFFF}'
+        | '\u{E0000}'..='\u{E0FFF}')
+}
+
+fn escape_value(high: Option<&u8>, low: Option<&u8>) -> Option<u8> {
+    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+    let value = digit(high)? * 16 + digit(low)?;
+    u8::try_from(value).ok()
+}
+
+fn push_escape(out: &mut String, value: u8) {
+    const DIGITS: [char; 16] = [
+        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
+    ];
+    out.push('%');
+    for nibble in [value >> 4, value & 15] {
+        if let Some(digit) = DIGITS.get(usize::from(nibble)) {
+            out.push(*digit);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn paths_that_two_parsers_read_differently_are_refused() {
+        for (path, why) in [
+            ("", "empty"),
+            ("a", "no leading slash"),
+            ("*", "asterisk-form"),
+            ("/a/../b", "dot segment"),
+            ("/a/./b", "dot segment"),
+            ("/..", "dot segment at the end"),
+            ("/a/%2e%2e/b", "encoded dot segment"),
+            ("/a/.%2E/b", "half-encoded dot segment"),
+            ("/a/..;/b", "dot segment with a parameter"),
+            ("/a%2fb", "encoded slash"),
+            ("/a%2Fb", "encoded slash"),
+            ("/a\\b", "backslash"),
+            ("/a%5cb", "encoded backslash"),
+            ("/a;v=1/b", "parameter"),
+            ("/a%3bv/b", "encoded parameter"),
+            ("//a", "empty segment"),
+            ("/a//b", "empty segment"),
+            ("/a%00", "NUL"),
+            ("/a\0", "raw NUL"),
+            ("/a%0d%0aX: y", "encoded line break"),
+            ("/a%7f", "encoded DEL"),
+            ("/a b", "space"),
+            ("/a%20", "trailing space"),
+            ("/a%", "cut escape"),
+            ("/a%2", "cut escape"),
+            ("/a%zz", "no hexadecimal"),
+            ("/a%252e", "double encoding"),
+            ("/a%3Fb", "encoded question mark"),
+            ("/a%23b", "encoded hash"),
+            ("/a%c0%af", "overlong UTF-8"),
+            ("/a%ff", "bad UTF-8"),
+            ("/a%ed%a0%80", "surrogate"),
+            ("/a%ef%bc%8fb", "full-width slash"),
+            ("/a%e2%80%a6", "ellipsis"),
+            ("/e%cc%81", "decomposed letter"),
+            ("/a%e2%80%8b", "zero-width space"),
+            ("/a./b", "trailing dot"),
+            ("/a/...", "three dots"),
+            ("/a#b", "fragment"),
+            ("/a\"b", "quote"),
+            ("/a|b", "bar"),
+            ("/\u{8bb0}", "raw non-ASCII"),
+        ] {
+            assert_eq!(
+                canonical_path(path.as_bytes()),
+                Err(Denial::PathAmbiguous),
+                "{why}: {path:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn one_path_has_one_spelling() {
+        for (path, sent, judged) in [
+            ("/", "/", "/"),
+            ("/a/b", "/a/b", "/a/b"),
+            ("/a/", "/a/", "/a/"),
+            ("/%61/b", "/a/b", "/a/b"),
+            ("/a%2d%7Eb", "/a-~b", "/a-~b"),
+            ("/a%21%40b", "/a!@b", "/a!@b"),
+            ("/%e8%ae%b0", "/%E8%AE%B0", "/\u{8bb0}"),
+            ("/a%20b", "/a%20b", "/a b"),
+            ("/a:b@c,d=e", "/a:b@c,d=e", "/a:b@c,d=e"),
+            ("/.well-known/x", "/.well-known/x", "/.well-known/x"),
+        ] {
+            let canonical = canonical_path(path.as_bytes()).expect(path);
+            assert_eq!(
+                (canonical.as_sent(), canonical.as_judged()),
+                (sent, judged),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_path_or_query_over_the_bound_is_too_long() {
+        let long = format!("/{}", "a".repeat(PATH_BYTES_MAX));
+        assert_eq!(canonical_path(long.as_bytes()), Err(Denial::PathTooLong));
+        assert_eq!(check_query(long.as_bytes()), Err(Denial::PathTooLong));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_refused_or_canonical(path in proptest::collection::vec(any::<u8>(), 0..64)) {
+            if let Ok(canonical) = canonical_path(&path) {
+                let again = canonical_path(canonical.as_sent().as_bytes()).expect("canonical stays accepted");
+                prop_assert_eq!(again.as_sent(), canonical.as_sent());
+                prop_assert_eq!(again.as_judged(), canonical.as_judged());
+            }
+        }
+
+        #[test]
+        fn two_spellings_that_are_sent_alike_are_judged_alike(path in "/[ab%21e!/.]{0,8}", other in "/[ab%21e!/.]{0,8}") {
+            let (a, b) = (canonical_path(path.as_bytes()), canonical_path(other.as_bytes()));
+            if let (Ok(a), Ok(b)) = (a, b) {
+                prop_assert_eq!(a.as_sent() == b.as_sent(), a.as_judged() == b.as_judged());
+            }
+        }
+    }
+}

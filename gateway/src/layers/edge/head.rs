@@ -1,0 +1,354 @@
+//! The raw HTTP/1.x request head, judged before any lenient parser has smoothed it.
+//!
+//! Request smuggling lives in what parsers forgive: two lengths, a space before the colon, a bare line feed, a folded
+//! line. Here the bytes themselves are read against RFC 9112 and RFC 9110, and whatever is not exactly right ends the
+//! connection. The parser that builds the request afterwards reads the same bytes and has nothing left to forgive.
+
+use crate::denial::Denial;
+
+/// Bounds of a request head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// Bytes of the request line and all fields, with their line ends.
+    pub bytes_max: usize,
+    /// Number of fields.
+    pub fields_max: usize,
+}
+
+/// Where a head ends in `bytes`: the length up to and with the blank line, or `None` when more is needed.
+/// `from` is how much of `bytes` an earlier call has searched.
+#[must_use]
+pub fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
+    const BLANK_LINE: &[u8] = b"\r\n\r\n";
+    let start = from.saturating_sub(BLANK_LINE.len() - 1);
+    let searched = bytes.get(start..)?;
+    let found = searched
+        .windows(BLANK_LINE.len())
+        .position(|window| window == BLANK_LINE)?;
+    Some(start + found + BLANK_LINE.len())
+}
+
+/// Judges one whole head, its blank line included.
+///
+/// # Errors
+/// The denial that names the first thing wrong.
+pub fn check_head(head: &[u8], limits: HeadLimits) -> Result<(), Denial> {
+    if head.len() > limits.bytes_max {
+        return Err(Denial::HeadTooLarge);
+    }
+    let body = head
+        .strip_suffix(b"\r\n\r\n")
+        .ok_or(Denial::HeadMalformed)?;
+    let mut lines = Lines(Some(body));
+    let version = check_request_line(lines.next().ok_or(Denial::HeadMalformed)?)?;
+    let mut framing = Framing::default();
+    let mut fields = 0;
+    for line in lines {
+        fields += 1;
+        if fields > limits.fields_max {
+            return Err(Denial::HeadTooLarge);
+        }
+        let (name, value) = split_field(line)?;
+        framing.read(name, value)?;
+    }
+    framing.check(version)
+}
+
+/// Splits at CRLF; a bare CR or LF inside a line is caught by the byte checks of the line.
+struct Lines<'a>(Option<&'a [u8]>);
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.0?;
+        match rest.windows(2).position(|pair| pair == b"\r\n") {
+            Some(end) => {
+                self.0 = rest.get(end + 2..);
+                rest.get(..end)
+            }
+            None => self.0.take(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    Http10,
+    Http11,
+}
+
+/// RFC 9112 section 3: method SP request-target SP HTTP-version, single spaces.
+fn check_request_line(line: &[u8]) -> Result<Version, Denial> {
+    let mut parts = line.split(|byte| *byte == b' ');
+    let (Some(method), Some(target), Some(version), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Denial::HeadMalformed);
+    };
+    if method.is_empty() || !method.iter().all(|byte| is_token(*byte)) {
+        return Err(Denial::HeadMalformed);
+    }
+    if target.is_empty() || !target.iter().all(u8::is_ascii_graphic) {
+        return Err(Denial::PathAmbiguous);
+    }
+    match version {
+        b"HTTP/1.1" => Ok(Version::Http11),
+        b"HTTP/1.0" => Ok(Version::Http10),
+        _ if version.starts_with(b"HTTP/") => Err(Denial::VersionUnsupported),
+        _ => Err(Denial::HeadMalformed),
+    }
+}
+
+/// RFC 9112 section 5: a token, a colon right behind it, a value without control characters. No folded lines.
+fn split_field(line: &[u8]) -> Result<(&[u8], &[u8]), Denial> {
+    let colon = line
+        .iter()
+        .position(|byte| *byte == b':')
+        .ok_or(Denial::HeadMalformed)?;
+    let (name, value) = line.split_at_checked(colon).ok_or(Denial::HeadMalformed)?;
+    let value = value.get(1..).ok_or(Denial::HeadMalformed)?;
+    let name_is_token = !name.is_empty() && name.iter().all(|byte| is_token(*byte));
+    let value_is_clean = value
+        .iter()
+        .all(|byte| *byte == b'\t' || !byte.is_ascii_control());
+    if name_is_token && value_is_clean {
+        Ok((name, value.trim_ascii()))
+    } else {
+        Err(Denial::HeadMalformed)
+    }
+}
+
+/// What the fields say of the message's length and addressee.
+#[derive(Default)]
+struct Framing {
+    hosts: usize,
+    lengths: usize,
+    codings: usize,
+}
+
+impl Framing {
+    fn read(&mut self, name: &[u8], value: &[u8]) -> Result<(), Denial> {
+        if name.eq_ignore_ascii_case(b"host") {
+            self.hosts += 1;
+        } else if name.eq_ignore_ascii_case(b"content-length") {
+            self.lengths += 1;
+            let digits = !value.is_empty()
+                && value.len() <= CONTENT_LENGTH_DIGITS_MAX
+                && value.iter().all(u8::is_ascii_digit);
+            if !digits {
+                return Err(Denial::FramingAmbiguous);
+            }
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            self.codings += 1;
+            if !value.eq_ignore_ascii_case(b"chunked") {
+                return Err(Denial::FramingAmbiguous);
+            }
+        }
+        Ok(())
+    }
+
+    /// RFC 9112 section 6.3 for the length, section 3.2 for Host.
+    fn check(&self, version: Version) -> Result<(), Denial> {
+        if self.lengths + self.codings > 1 || (self.codings > 0 && version == Version::Http10) {
+            return Err(Denial::FramingAmbiguous);
+        }
+        match self.hosts {
+            0 => Err(Denial::HostMissing),
+            1 => Ok(()),
+            _ => Err(Denial::HostDuplicate),
+        }
+    }
+}
+
+/// RFC 9110 section 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
+}
+
+/// Enough for 2^63 - 1.
+const CONTENT_LENGTH_DIGITS_MAX: usize = 19;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMITS: HeadLimits = HeadLimits {
+        bytes_max: 256,
+        fields_max: 8,
+    };
+
+    #[test]
+    fn a_plain_head_is_taken() {
+        for head in [
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.0\r\nHost: a\r\n\r\n",
+            "POST /x HTTP/1.1\r\nhost: a\r\nContent-Length: 5\r\n\r\n",
+            "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "GET /x HTTP/1.1\r\nHost: a\r\nX: \tcaf\u{e9} \r\n\r\n",
+        ] {
+            assert_eq!(check_head(head.as_bytes(), LIMITS), Ok(()), "{head:?}");
+        }
+    }
+
+    /// What lenient parsers let pass, and what we say to it.
+    const FORGIVEN: &[(&str, Denial)] = &[
+        ("GET / HTTP/1.1\r\n\r\n", Denial::HostMissing),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+            Denial::HostDuplicate,
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nHOST: b\r\n\r\n",
+            Denial::HostDuplicate,
+        ),
+        ("GET / HTTP/1.1\nHost: a\r\n\r\n", Denial::HeadMalformed),
+        ("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", Denial::HeadMalformed),
+        ("GET / HTTP/1.1 \r\nHost: a\r\n\r\n", Denial::HeadMalformed),
+        ("GET /\r\nHost: a\r\n\r\n", Denial::HeadMalformed),
+        (
+            "GET / HTTP/2.0\r\nHost: a\r\n\r\n",
+            Denial::VersionUnsupported,
+        ),
+        ("GET / http/1.1\r\nHost: a\r\n\r\n", Denial::HeadMalformed),
+        ("G(T / HTTP/1.1\r\nHost: a\r\n\r\n", Denial::HeadMalformed),
+        (
+            "GET /\u{7f} HTTP/1.1\r\nHost: a\r\n\r\n",
+            Denial::PathAmbiguous,
+        ),
+        (
+            "GET /a\tb HTTP/1.1\r\nHost: a\r\n\r\n",
+            Denial::PathAmbiguous,
+        ),
+        ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", Denial::HeadMalformed),
+        ("GET / HTTP/1.1\r\n Host: a\r\n\r\n", Denial::HeadMalformed),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n folded\r\n\r\n",
+            Denial::HeadMalformed,
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nX: 1\n2\r\n\r\n",
+            Denial::HeadMalformed,
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r2\r\n\r\n",
+            Denial::HeadMalformed,
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nX: 1\0\r\n\r\n",
+            Denial::HeadMalformed,
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n",
+            Denial::HeadMalformed,
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\n: no name\r\n\r\n",
+            Denial::HeadMalformed,
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+            Denial::FramingAmbiguous,
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n",
+            Denial::FramingAmbiguous,
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\n",
+            Denial::FramingAmbiguous,
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\n",
+            Denial::FramingAmbiguous,
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x5\r\n\r\n",
+            Denial::FramingAmbiguous,
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n",
+            Denial::FramingAmbiguous,
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+            Denial::FramingAmbiguous,
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n",
+            Denial::FramingAmbiguous,
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+            Denial::FramingAmbiguous,
+        ),
+        (
+            "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+            Denial::FramingAmbiguous,
+        ),
+    ];
+
+    #[test]
+    fn what_parsers_forgive_is_refused() {
+        for (head, denial) in FORGIVEN {
+            assert_eq!(
+                check_head(head.as_bytes(), LIMITS),
+                Err(*denial),
+                "{head:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_head_over_its_bounds_is_too_large() {
+        let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: 1\r\n".repeat(8));
+        assert_eq!(
+            check_head(many.as_bytes(), LIMITS),
+            Err(Denial::HeadTooLarge)
+        );
+        let long = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n",
+            "a".repeat(300)
+        );
+        assert_eq!(
+            check_head(long.as_bytes(), LIMITS),
+            Err(Denial::HeadTooLarge)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn the_end_is_found_wherever_the_reads_were_cut(before in "[a\r\n]{0,20}", cut in 0_usize..30) {
+            let bytes = format!("{before}\r\n\r\nrest").into_bytes();
+            let whole = head_end(&bytes, 0);
+            let cut = cut.min(bytes.len());
+            let in_two = head_end(&bytes[..cut], 0).or_else(|| head_end(&bytes, cut));
+            prop_assert_eq!(whole, in_two);
+        }
+
+        #[test]
+        fn no_bytes_panic(head in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let verdict = check_head(&head, LIMITS);
+            prop_assert!(verdict.is_err() || head.ends_with(b"\r\n\r\n"));
+        }
+    }
+}

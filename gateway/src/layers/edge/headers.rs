@@ -1,0 +1,173 @@
+//! Header hygiene: what a client may not say in our name, and what the application is told instead.
+
+use http::HeaderName;
+use pingora::http::RequestHeader;
+
+/// The prefix of every header that the gateway speaks in.
+pub const OUR_PREFIX: &str = "x-hangu-";
+
+/// Headers by which proxies, and we, tell an application who is calling. Whatever a client sends under one of these names, in
+/// any case and with `_` for `-` (CGI-style servers fold the two), is removed.
+const CLAIMS: &[&str] = &[
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-port",
+    "x-forwarded-server",
+    "x-forwarded-prefix",
+    "x-forwarded-scheme",
+    "x-forwarded-client-cert",
+    "x-forwarded-user",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-access-token",
+    "x-forwarded-preferred-username",
+    "x-original-url",
+    "x-original-uri",
+    "x-original-host",
+    "x-rewrite-url",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "x-client-cert",
+    "x-client-dn",
+    "x-client-verify",
+    "x-ssl-cert",
+    "x-ssl-client-cert",
+    "x-ssl-client-dn",
+    "x-ssl-client-s-dn",
+    "x-ssl-client-verify",
+    "ssl-client-cert",
+    "ssl-client-dn",
+    "ssl-client-verify",
+    "client-cert",
+    "client-cert-chain",
+    "x-remote-user",
+    "remote-user",
+    "x-authenticated-user",
+    "x-auth-request-user",
+    "x-auth-request-email",
+    "x-user-id",
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+];
+
+/// Whether a client's header of this name claims what only the gateway may say. `reserved` are the names that the application's
+/// own configuration sets, in lower case.
+#[must_use]
+pub fn is_claim(name: &str, reserved: &[HeaderName]) -> bool {
+    let folded = Folded(name);
+    folded.starts_with(OUR_PREFIX)
+        || CLAIMS.iter().any(|claim| folded.equals(claim))
+        || reserved
+            .iter()
+            .any(|own| folded.equals(&own.as_str().replace('_', "-")))
+}
+
+/// Removes every claim from a request on its way to the application; gives how many.
+pub fn remove_claims(request: &mut RequestHeader, reserved: &[HeaderName]) -> usize {
+    let claims: Vec<HeaderName> = request
+        .headers
+        .keys()
+        .filter(|name| is_claim(name.as_str(), reserved))
+        .cloned()
+        .collect();
+    for claim in &claims {
+        request.remove_header(claim);
+    }
+    claims.len()
+}
+
+/// A header value that is safe to send: visible ASCII stays, every other byte becomes a percent escape.
+#[must_use]
+pub fn header_value(text: &str) -> String {
+    let mut value = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte == b' ' || (byte.is_ascii_graphic() && byte != b'%') {
+            value.push(char::from(byte));
+        } else {
+            value.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    value
+}
+
+/// A header name read with `_` as `-` and without case.
+struct Folded<'a>(&'a str);
+
+impl Folded<'_> {
+    fn equals(&self, other: &str) -> bool {
+        self.0.len() == other.len() && self.starts_with(other)
+    }
+
+    fn starts_with(&self, prefix: &str) -> bool {
+        let mut own = self.0.bytes().map(fold);
+        prefix.bytes().all(|byte| own.next() == Some(byte))
+    }
+}
+
+fn fold(byte: u8) -> u8 {
+    match byte {
+        b'_' => b'-',
+        other => other.to_ascii_lowercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_is_seen_in_every_case_and_underscore_variant() {
+        let reserved = [HeaderName::from_static("x-client-identity")];
+        for name in [
+            "X-Hangu-Subject",
+            "x_hangu_subject",
+            "X-HANGU_TENANT",
+            "x-hangu-anything",
+            "X_Forwarded-For",
+            "FORWARDED",
+            "x-client_identity",
+            "X_Client_Identity",
+            "X-HTTP-Method-Override",
+        ] {
+            assert!(is_claim(name, &reserved), "{name}");
+        }
+    }
+
+    #[test]
+    fn other_headers_stay() {
+        for name in [
+            "accept",
+            "x-hang",
+            "x-forwarded",
+            "x-request-id",
+            "traceparent",
+            "forwarded-for-me",
+        ] {
+            assert!(!is_claim(name, &[]), "{name}");
+        }
+    }
+
+    #[test]
+    fn claims_are_removed_and_counted() {
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        for name in ["X_Hangu_Subject", "x-forwarded-for", "accept"] {
+            request.append_header(name.to_owned(), "x").unwrap();
+        }
+        assert_eq!(remove_claims(&mut request, &[]), 2);
+        assert!(request.headers.contains_key("accept"));
+        assert_eq!(request.headers.len(), 1);
+    }
+
+    #[test]
+    fn a_header_value_cannot_carry_a_line_break() {
+        assert_eq!(header_value("a b\r\nX: 1"), "a b%0D%0AX: 1");
+        assert_eq!(header_value("spiffe://a/b"), "spiffe://a/b");
+        assert_eq!(header_value("100%"), "100%25");
+    }
+}

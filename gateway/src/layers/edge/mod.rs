@@ -1,0 +1,9 @@
+//! Layer: 边 edge. Is the connection admitted, is the message well formed and addressed to us.
+
+pub mod accept;
+pub mod authority;
+pub mod canonical;
+pub mod head;
+pub mod headers;
+pub mod stream;
+pub mod tls_error;

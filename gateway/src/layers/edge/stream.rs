@@ -1,0 +1,262 @@
+//! The decrypted client stream that Pingora reads: TLS below, the request head read ahead and judged on top.
+//!
+//! Pingora reads a head with one timeout for each read and forgives what RFC 9112 does not. So the head is read here first,
+//! whole, under one deadline and within its bounds, and replayed to Pingora only when every byte of it is right.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Buf, BytesMut};
+use pingora::protocols::l4::stream::Stream as TcpStream;
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::SslDigest;
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
+    TimingDigest, UniqueID, UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
+
+use crate::denial::Denial;
+use crate::layers::edge::head::{HeadLimits, check_head, head_end};
+
+/// What a connection is allowed while no request is being served on it.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadDeadlines {
+    /// Silence between two requests.
+    pub idle: Duration,
+    /// From the first byte of a head to its last.
+    pub head: Duration,
+}
+
+/// How waiting for the next request ended.
+#[derive(Debug)]
+pub enum HeadRead {
+    /// A whole head that is right in every byte waits to be parsed.
+    Ready,
+    /// The client closed or fell silent before it began a request: nothing to answer.
+    Gone,
+    /// The head was refused.
+    Refused(Denial),
+}
+
+/// A client's TLS connection as Pingora's IO.
+pub struct ClientStream {
+    tls: TlsStream<TcpStream>,
+    /// Bytes read ahead that Pingora has not taken yet.
+    ahead: BytesMut,
+    tls_digest: Arc<SslDigest>,
+    /// Carries the connection's facts to the request; see `connection.rs`.
+    facts: Arc<ProxyDigest>,
+}
+
+impl ClientStream {
+    /// Wraps a stream whose handshake is done. `facts` reach every request through the session's digest.
+    pub fn new(tls: TlsStream<TcpStream>, facts: ProxyDigest) -> Self {
+        let (cipher, version) = negotiated(&tls);
+        let tls_digest = SslDigest::new(cipher, version, None, None, Vec::new());
+        Self {
+            tls,
+            ahead: BytesMut::new(),
+            tls_digest: Arc::new(tls_digest),
+            facts: Arc::new(facts),
+        }
+    }
+
+    /// Whether the client chose HTTP/2.
+    #[must_use]
+    pub fn is_http2(&self) -> bool {
+        self.tls.get_ref().1.alpn_protocol() == Some(b"h2")
+    }
+
+    /// Waits for the next HTTP/1.x request head and judges it. The bytes stay and are replayed to the next reader.
+    pub async fn read_head(&mut self, limits: HeadLimits, deadlines: HeadDeadlines) -> HeadRead {
+        if self.ahead.is_empty() {
+            match timeout(deadlines.idle, self.read_more(limits)).await {
+                Ok(Ok(1..)) => {}
+                Ok(Ok(0) | Err(_)) | Err(_) => return HeadRead::Gone,
+            }
+        }
+        match timeout(deadlines.head, self.read_to_head_end(limits)).await {
+            Ok(read) => read,
+            Err(_) => HeadRead::Refused(Denial::HeadTimeout),
+        }
+    }
+
+    /// Sends a whole answer, says goodbye and waits a moment for the client to read it: closing at once with unread bytes
+    /// would reset the connection and could take the answer with it.
+    pub async fn answer_and_close(&mut self, answer: &[u8]) {
+        let goodbye = async {
+            self.tls.write_all(answer).await?;
+            self.tls.flush().await?;
+            self.tls.shutdown().await?;
+            let mut rest = [0; LINGER_READ_BYTES];
+            let mut seen = 0;
+            while seen < LINGER_BYTES_MAX {
+                match self.tls.get_mut().0.read(&mut rest).await? {
+                    0 => break,
+                    read => seen += read,
+                }
+            }
+            io::Result::Ok(())
+        };
+        // Whatever goes wrong here, the connection is closed next.
+        drop(timeout(LINGER, goodbye).await);
+    }
+
+    async fn read_to_head_end(&mut self, limits: HeadLimits) -> HeadRead {
+        let mut searched = 0;
+        loop {
+            if let Some(end) = head_end(&self.ahead, searched) {
+                let head = self.ahead.get(..end).unwrap_or_default();
+                return match check_head(head, limits) {
+                    Ok(()) => HeadRead::Ready,
+                    Err(denial) => HeadRead::Refused(denial),
+                };
+            }
+            searched = self.ahead.len();
+            if searched > limits.bytes_max {
+                return HeadRead::Refused(Denial::HeadTooLarge);
+            }
+            match self.read_more(limits).await {
+                Ok(0) => return HeadRead::Refused(Denial::HeadMalformed),
+                Ok(_) => {}
+                Err(_) => return HeadRead::Gone,
+            }
+        }
+    }
+
+    async fn read_more(&mut self, limits: HeadLimits) -> io::Result<usize> {
+        let room = READ_BYTES.min(limits.bytes_max.saturating_add(1));
+        self.ahead.reserve(room);
+        self.tls.read_buf(&mut self.ahead).await
+    }
+}
+
+fn negotiated(tls: &TlsStream<TcpStream>) -> (&'static str, &'static str) {
+    let connection = tls.get_ref().1;
+    let cipher = connection
+        .negotiated_cipher_suite()
+        .and_then(|suite| suite.suite().as_str());
+    let version = match connection.protocol_version() {
+        Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
+        Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
+        _ => "TLS",
+    };
+    (cipher.unwrap_or("unknown"), version)
+}
+
+impl std::fmt::Debug for ClientStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientStream")
+            .field("ahead", &self.ahead.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() {
+            return Pin::new(&mut self.tls).poll_read(cx, buf);
+        }
+        let taken = self.ahead.len().min(buf.remaining());
+        buf.put_slice(self.ahead.get(..taken).unwrap_or_default());
+        self.ahead.advance(taken);
+        if self.ahead.is_empty() {
+            // Give the memory back: an idle connection holds none.
+            self.ahead = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tls).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tls).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tls.is_write_vectored()
+    }
+}
+
+#[async_trait]
+impl Shutdown for ClientStream {
+    async fn shutdown(&mut self) {
+        // The peer may be gone; there is nobody left to tell.
+        drop(timeout(LINGER, AsyncWriteExt::shutdown(&mut self.tls)).await);
+    }
+}
+
+impl UniqueID for ClientStream {
+    fn id(&self) -> UniqueIDType {
+        self.tls.get_ref().0.id()
+    }
+}
+
+impl Ssl for ClientStream {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        Some(Arc::clone(&self.tls_digest))
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.is_http2().then_some(ALPN::H2)
+    }
+}
+
+impl GetTimingDigest for ClientStream {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for ClientStream {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        Some(Arc::clone(&self.facts))
+    }
+}
+
+impl GetSocketDigest for ClientStream {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.tls.get_ref().0.get_socket_digest()
+    }
+}
+
+impl Peek for ClientStream {}
+
+/// One read of a head: most fit.
+const READ_BYTES: usize = 4 * 1024;
+/// How long a closing connection may take to say goodbye.
+const LINGER: Duration = Duration::from_millis(500);
+const LINGER_READ_BYTES: usize = 4 * 1024;
+/// Bytes that a refused client may still send before the connection is cut.
+const LINGER_BYTES_MAX: usize = 64 * 1024;

@@ -1,0 +1,4 @@
+//! What the gateway tells about itself: every metric in one struct, and the operators' log.
+
+pub mod log;
+pub mod metrics;

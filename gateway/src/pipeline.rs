@@ -1,0 +1,391 @@
+//! The walk of a request: each phase of Pingora calls the layers in order.
+//!
+//! Refusal before effect: nothing reaches an upstream without a [`Permitted`], and nothing is permitted without a place in the
+//! audit log. Every request reads one snapshot, once.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::prelude::{Error, ErrorSource, ErrorType, HttpPeer};
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use tracing::error;
+
+use crate::audit_trail::AuditTrail;
+use crate::connection::{Connection, Subject};
+use crate::context::Context;
+use crate::denial::Denial;
+use crate::layers::Layer;
+use crate::layers::edge::headers::{header_value, remove_claims};
+use crate::observe::metrics::Metrics;
+use crate::refusal::{REQUEST_ID_HEADER, Refusal, answer};
+use crate::request_id::{is_traceparent, new_traceparent};
+use crate::shared::Shared;
+use crate::snapshot::Snapshot;
+use crate::stage::{Canonical, Permitted, Received};
+
+/// The gateway as Pingora's proxy logic.
+#[derive(Debug)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+}
+
+impl Gateway {
+    /// A gateway over the process's shared state.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    fn trail(&self) -> &AuditTrail {
+        &self.shared.trail
+    }
+
+    /// Stops 5 to 10, cheap before dear.
+    fn judge(
+        &self,
+        header: &RequestHeader,
+        connection: &Connection,
+        context: &mut Context,
+    ) -> Result<Permitted, Refusal> {
+        let snapshot = Arc::clone(&context.snapshot);
+        let canonical = Received::new(header, connection).canonical()?;
+        context.note_canonical(&canonical);
+        context.pass(Layer::Edge);
+
+        let rewritten = rewritten_target(header, &canonical);
+        let routed = canonical
+            .routed(&snapshot)
+            .map_err(|(denial, application)| {
+                context.application = application;
+                denial
+            })?;
+        context.note_route(&routed);
+        context.pass(Layer::Cloud);
+
+        let renamed = self.renamed_subject(connection, &snapshot);
+        let subject = renamed.as_ref().or(connection.subject.as_ref());
+        let valid = routed.valid(subject, context.unix_seconds())?;
+        context.pass(Layer::Endpoint);
+
+        let admitted = valid.admitted(&self.shared.rate_keys, context.started)?;
+        context.pass(Layer::Network);
+
+        let cleared = admitted.cleared()?;
+        context.pass(Layer::Data);
+
+        let permitted = cleared.permitted()?.with_target(rewritten);
+        context.pass(Layer::Application);
+        Ok(permitted)
+    }
+
+    /// The subject anew, when the template has changed since the connection was made.
+    fn renamed_subject(&self, connection: &Connection, snapshot: &Snapshot) -> Option<Subject> {
+        if Arc::ptr_eq(&connection.named_by, &snapshot.subject_template) {
+            return None;
+        }
+        self.shared.subject(
+            snapshot,
+            connection.identity.as_deref(),
+            connection.client.ip(),
+        )
+    }
+
+    async fn refuse(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+        refusal: Refusal,
+    ) -> pingora::Result<()> {
+        context.refuse(refusal);
+        answer(session, refusal, context.id).await
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context::new(self.shared.snapshot.load_full())
+    }
+
+    fn init_downstream_modules(&self, _: &mut pingora::modules::http::HttpModules) {
+        // None: the gateway compresses nothing.
+    }
+
+    async fn request_filter(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+    ) -> pingora::Result<bool> {
+        let Some(connection) = Connection::of(session) else {
+            error!("a request came over a connection that the gateway did not admit");
+            self.refuse(session, context, Denial::Internal.into())
+                .await?;
+            return Ok(true);
+        };
+        let draft = context.draft(session.req_header(), &connection, self.trail().origin());
+        let judged = match self.trail().reserve(draft) {
+            Ok(place) => {
+                context.place = Some(place);
+                self.judge(session.req_header(), &connection, context)
+            }
+            Err(_) => {
+                self.metrics().audit_refused.inc();
+                Err(Denial::AuditUnavailable.into())
+            }
+        };
+        context.connection = Some(connection);
+        match judged {
+            Ok(permitted) => {
+                context.permitted = Some(permitted);
+                Ok(false)
+            }
+            Err(refusal) => {
+                self.refuse(session, context, refusal).await?;
+                Ok(true)
+            }
+        }
+    }
+
+    async fn request_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        _: bool,
+        context: &mut Context,
+    ) -> pingora::Result<()> {
+        context.bytes_in += body
+            .as_ref()
+            .map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        let bound = context
+            .application()
+            .map_or(0, |(config, _)| config.request_body_max.bytes());
+        if context.bytes_in > bound {
+            context.failure = Some(Denial::BodyTooLarge);
+            return Err(Error::new(ErrorType::HTTPStatus(
+                Denial::BodyTooLarge.status(),
+            )));
+        }
+        Ok(())
+    }
+
+    async fn upstream_peer(
+        &self,
+        _: &mut Session,
+        context: &mut Context,
+    ) -> pingora::Result<Box<HttpPeer>> {
+        context.choose_upstream().map(Box::new).map_err(|denial| {
+            context.failure = Some(denial);
+            Error::new(ErrorType::HTTPStatus(denial.status()))
+        })
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _: &mut Session,
+        request: &mut RequestHeader,
+        context: &mut Context,
+    ) -> pingora::Result<()> {
+        speak_for_the_client(request, context)
+    }
+
+    fn fail_to_connect(
+        &self,
+        _: &mut Session,
+        _: &HttpPeer,
+        context: &mut Context,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        let denial = connect_denial(error.etype());
+        context.upstream_failed(denial, self.metrics());
+        // Nothing has been sent: another member may be asked.
+        error.set_retry(context.has_untried_upstream());
+        error
+    }
+
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        context: &mut Context,
+        reused: bool,
+    ) -> Box<Error> {
+        let sent_twice_is_harmless = session.req_header().method.is_idempotent()
+            && !session.as_ref().retry_buffer_truncated();
+        if sent_twice_is_harmless {
+            error.retry.decide_reuse(reused);
+        } else {
+            error.set_retry(false);
+        }
+        if *error.esource() == ErrorSource::Upstream && !error.retry() {
+            let denial = proxy_denial(error.etype());
+            context.upstream_failed(denial, self.metrics());
+        }
+        error
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        _: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> pingora::Result<()> {
+        if !response.status.is_informational() {
+            context.upstream_answered();
+        }
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        _: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> pingora::Result<()> {
+        response.insert_header(REQUEST_ID_HEADER, context.id.to_string())
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        context: &mut Context,
+    ) -> FailToProxy {
+        let denial = context.failure.unwrap_or_else(|| final_denial(error));
+        context.refuse(denial.into());
+        let answered = session.response_written().is_some() || denial == Denial::ClientGone;
+        if !answered && answer(session, denial.into(), context.id).await.is_err() {
+            context.refuse(Denial::ClientGone.into());
+        }
+        FailToProxy {
+            error_code: denial.status(),
+            can_reuse_downstream: false,
+        }
+    }
+
+    async fn logging(&self, session: &mut Session, _: Option<&Error>, context: &mut Context) {
+        context.finish(session, self.metrics());
+    }
+
+    fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
+        // Everything is in the audit log and the metrics; Pingora's own line would carry the path.
+        true
+    }
+}
+
+/// Sets what the application is told, and removes what the client told in our name.
+fn speak_for_the_client(request: &mut RequestHeader, context: &mut Context) -> pingora::Result<()> {
+    let (Some((config, state)), Some(connection)) =
+        (context.application(), context.connection.as_deref())
+    else {
+        return Err(Error::new(ErrorType::InternalError));
+    };
+    remove_claims(request, &state.reserved_headers);
+    if let Some(target) = context.permitted.as_ref().and_then(Permitted::rewritten) {
+        request.set_raw_path(target)?;
+    }
+    let traceparent = request.headers.get("traceparent");
+    if !traceparent.is_some_and(|value| is_traceparent(value.as_bytes())) {
+        request.insert_header("traceparent", new_traceparent(context.id))?;
+        request.remove_header("tracestate");
+    }
+    let subject = connection
+        .subject
+        .as_ref()
+        .map_or("", |subject| &subject.name);
+    request.insert_header("X-Hangu-Subject", header_value(subject))?;
+    request.insert_header("X-Hangu-Tenant", header_value(config.tenant.as_str()))?;
+    request.insert_header("X-Hangu-Request-Id", context.id.to_string())?;
+    let client = connection.client.ip().to_canonical();
+    request.insert_header("X-Forwarded-For", client.to_string())?;
+    request.insert_header("X-Forwarded-Proto", "https")?;
+    let host = request
+        .headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
+    let forwarded = forwarded(client, host);
+    request.insert_header("Forwarded", forwarded)?;
+    if let Some(identity) = connection.identity.as_deref() {
+        for rule in &config.headers {
+            if let Some(value) = rule.value.render(identity) {
+                request.insert_header(rule.name.clone(), header_value(&value))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// RFC 7239 section 4: an IPv6 address stands in brackets and quotes.
+fn forwarded(client: std::net::IpAddr, host: &str) -> String {
+    match client {
+        std::net::IpAddr::V4(address) => format!("for={address};host=\"{host}\";proto=https"),
+        std::net::IpAddr::V6(address) => format!("for=\"[{address}]\";host=\"{host}\";proto=https"),
+    }
+}
+
+/// The canonical target in place of the client's spelling; `None` where they are the same bytes.
+fn rewritten_target(header: &RequestHeader, canonical: &Canonical<'_>) -> Option<Vec<u8>> {
+    let path = canonical.path().as_sent().as_bytes();
+    let query = canonical.query();
+    let length = path.len() + query.map_or(0, |query| query.len() + 1);
+    let raw = header.raw_path();
+    if raw.len() == length && raw.starts_with(path) {
+        return None;
+    }
+    let mut target = Vec::with_capacity(length);
+    target.extend_from_slice(path);
+    if let Some(query) = query {
+        target.push(b'?');
+        target.extend_from_slice(query);
+    }
+    Some(target)
+}
+
+fn connect_denial(error: &ErrorType) -> Denial {
+    use ErrorType::{
+        ConnectTimedout, HandshakeError, InvalidCert, TLSHandshakeFailure, TLSHandshakeTimedout,
+        TLSWantX509Lookup,
+    };
+    if matches!(error, ConnectTimedout | TLSHandshakeTimedout) {
+        Denial::UpstreamTimeout
+    } else if matches!(
+        error,
+        TLSHandshakeFailure | InvalidCert | HandshakeError | TLSWantX509Lookup
+    ) {
+        Denial::UpstreamIdentity
+    } else {
+        Denial::UpstreamConnect
+    }
+}
+
+fn proxy_denial(error: &ErrorType) -> Denial {
+    if matches!(error, ErrorType::ReadTimedout | ErrorType::WriteTimedout) {
+        Denial::UpstreamTimeout
+    } else {
+        Denial::UpstreamBroken
+    }
+}
+
+/// Blame is explicit: upstream, client, or us.
+fn final_denial(error: &Error) -> Denial {
+    let malformed = matches!(
+        error.etype(),
+        ErrorType::InvalidHTTPHeader | ErrorType::InvalidH2
+    );
+    match error.esource() {
+        ErrorSource::Upstream => proxy_denial(error.etype()),
+        ErrorSource::Downstream if malformed => Denial::HeadMalformed,
+        ErrorSource::Downstream => Denial::ClientGone,
+        ErrorSource::Internal | ErrorSource::Unset => Denial::Internal,
+    }
+}

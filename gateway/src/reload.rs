@@ -1,0 +1,291 @@
+//! A new generation while the old one serves: on SIGHUP, or when a file of the configuration has changed.
+//!
+//! All of it is loaded and checked first. A bad file never replaces a good one: the last good generation serves on, the metric
+//! `hangu_config_last_reload_successful` falls to 0, and the audit log says so.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use hangu_audit::Kind;
+use pingora::server::ShutdownWatch;
+use pingora::services::background::BackgroundService;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info, warn};
+
+use crate::config::{self, Config};
+use crate::observe::metrics::Metrics;
+use crate::shared::Shared;
+use crate::snapshot::{LoadError, Snapshot, build};
+
+/// Loads a configuration file and builds a generation from it.
+///
+/// # Errors
+/// Everything that is wrong, with the configuration or what it names.
+pub fn load(
+    file: &Path,
+    before: Option<&Snapshot>,
+    metrics: &Metrics,
+) -> Result<Snapshot, Vec<LoadError>> {
+    let config = config::load(file).map_err(|errors| {
+        errors
+            .problems()
+            .iter()
+            .cloned()
+            .map(LoadError::Config)
+            .collect::<Vec<_>>()
+    })?;
+    if let Some(before) = before {
+        check_fixed(&before.config, &config)?;
+    }
+    let generation = before.map_or(1, |before| before.generation + 1);
+    build(config, generation, before, metrics, unix_seconds())
+}
+
+/// Tells the metrics of a generation that begins to serve.
+pub fn announce(snapshot: &Snapshot, metrics: &Metrics) {
+    metrics
+        .config_generation
+        .set(i64::try_from(snapshot.generation).unwrap_or(i64::MAX));
+    metrics
+        .policy_rules
+        .set(i64::try_from(snapshot.policy.rule_count()).unwrap_or(i64::MAX));
+    metrics.cert_not_after.reset();
+    metrics.crl_next_update.reset();
+    for expiry in &snapshot.expiries {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "seconds since 1970 fit a double until the year 285,000,000"
+        )]
+        let at = expiry.at as f64;
+        let gauge = match expiry.kind {
+            "crl" => metrics
+                .crl_next_update
+                .with_label_values(&[expiry.listener.as_str(), expiry.name.as_str()]),
+            kind => metrics
+                .cert_not_after
+                .with_label_values(&[kind, expiry.name.as_str()]),
+        };
+        // Several certificates in one file: the first to end counts.
+        if gauge.get() == 0.0 || at < gauge.get() {
+            gauge.set(at);
+        }
+    }
+    if snapshot.policy.rule_count() == 0 {
+        warn!("the policy has no rule: every request is refused");
+    }
+}
+
+/// The service that reloads.
+#[derive(Debug)]
+pub struct Reloader {
+    shared: Arc<Shared>,
+    file: PathBuf,
+    reopen_access_log: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Reloader {
+    /// Watches `file` and what it names. `reopen_access_log` is set on SIGUSR1.
+    #[must_use]
+    pub fn new(
+        shared: Arc<Shared>,
+        file: PathBuf,
+        reopen_access_log: Arc<std::sync::atomic::AtomicBool>,
+    ) -> Self {
+        Self {
+            shared,
+            file,
+            reopen_access_log,
+        }
+    }
+
+    fn reload(&self, why: &str) {
+        let metrics = &self.shared.metrics;
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "seconds since 1970 fit a double until the year 285,000,000"
+        )]
+        metrics.config_last_reload.set(unix_seconds() as f64);
+        let before = self.shared.snapshot.load_full();
+        match load(&self.file, Some(&before), metrics) {
+            Ok(snapshot) => {
+                let generation = snapshot.generation;
+                announce(&snapshot, metrics);
+                self.shared.snapshot.store(Arc::new(snapshot));
+                metrics.config_last_reload_successful.set(1);
+                metrics.config_reloads.with_label_values(&["taken"]).inc();
+                info!("generation {generation} serves ({why})");
+                self.shared.trail.note_event(
+                    Kind::Reload,
+                    format!("generation {generation} taken: {why}"),
+                );
+            }
+            Err(problems) => {
+                metrics.config_last_reload_successful.set(0);
+                metrics.config_reloads.with_label_values(&["refused"]).inc();
+                for problem in &problems {
+                    error!("{problem}");
+                }
+                error!(
+                    "reload refused, generation {} serves on ({why})",
+                    before.generation
+                );
+                let first = problems
+                    .first()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                let detail = format!(
+                    "refused, generation {} serves on: {first}",
+                    before.generation
+                );
+                self.shared.trail.note_event(Kind::Reload, detail);
+            }
+        }
+    }
+
+    fn seen(&self) -> Seen {
+        let snapshot = self.shared.snapshot.load();
+        Seen::of(&files_of(&snapshot.config, &self.file))
+    }
+
+    async fn watch(&self, mut hangup: Signal, mut reopen: Signal, mut shutdown: ShutdownWatch) {
+        let mut last = self.seen();
+        let mut changed = false;
+        loop {
+            tokio::select! {
+                _ = hangup.recv() => {
+                    last = self.seen();
+                    changed = false;
+                    self.reload("SIGHUP");
+                }
+                _ = reopen.recv() => self.reopen_access_log.store(true, std::sync::atomic::Ordering::Relaxed),
+                () = tokio::time::sleep(WATCH_EVERY) => {
+                    let now = self.seen();
+                    let quiet = now == last;
+                    // A change is taken once it is over: files that belong together arrive one by one.
+                    if changed && quiet {
+                        changed = false;
+                        self.reload("a file has changed");
+                        last = self.seen();
+                    } else if !quiet {
+                        changed = true;
+                        last = now;
+                    }
+                }
+                _ = shutdown.wait_for(|stopping| *stopping) => return,
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl BackgroundService for Reloader {
+    async fn start(&self, shutdown: ShutdownWatch) {
+        match (
+            signal(SignalKind::hangup()),
+            signal(SignalKind::user_defined1()),
+        ) {
+            (Ok(hangup), Ok(reopen)) => self.watch(hangup, reopen, shutdown).await,
+            (Err(error), _) | (_, Err(error)) => {
+                error!("cannot listen for SIGHUP and SIGUSR1: {error}")
+            }
+        }
+    }
+}
+
+/// What cannot change without a restart or an upgrade: sockets, threads and the audit folder belong to the process.
+fn check_fixed(before: &Config, after: &Config) -> Result<(), Vec<LoadError>> {
+    let sockets = |config: &Config| -> Vec<_> {
+        config
+            .listeners
+            .iter()
+            .map(|listener| (listener.name.clone(), listener.address))
+            .collect()
+    };
+    let mut fixed = Vec::new();
+    let mut differs = |differs: bool, what: &str| {
+        if differs {
+            fixed.push(LoadError::Fixed {
+                file: after.file.clone(),
+                what: what.into(),
+            });
+        }
+    };
+    differs(
+        sockets(before) != sockets(after),
+        "the names, addresses and order of `[[listeners]]`",
+    );
+    differs(
+        before.server.threads != after.server.threads,
+        "`server.threads`",
+    );
+    differs(
+        before.server.run_dir != after.server.run_dir,
+        "`server.run_dir`",
+    );
+    differs(before.server.drain != after.server.drain, "`server.drain`");
+    differs(before.audit != after.audit, "`[audit]`");
+    differs(before.access_log != after.access_log, "`[access_log]`");
+    differs(before.admin != after.admin, "`[admin]`");
+    if fixed.is_empty() { Ok(()) } else { Err(fixed) }
+}
+
+/// Every file that a reload reads.
+fn files_of(config: &Config, file: &Path) -> BTreeSet<PathBuf> {
+    let mut files = BTreeSet::from([
+        file.to_owned(),
+        config.policy.model.clone(),
+        config.policy.rules.clone(),
+    ]);
+    for listener in &config.listeners {
+        files.insert(listener.client_ca.clone());
+        files.extend(listener.crls.iter().cloned());
+        files.extend(
+            listener
+                .certificates
+                .iter()
+                .flat_map(|own| [own.chain.clone(), own.key.clone()]),
+        );
+    }
+    for tls in config
+        .applications
+        .iter()
+        .filter_map(|application| application.upstream_tls.as_ref())
+    {
+        files.insert(tls.ca.clone());
+        files.extend(
+            tls.client
+                .iter()
+                .flat_map(|own| [own.chain.clone(), own.key.clone()]),
+        );
+    }
+    files
+}
+
+/// What `stat` says of the files: cheap enough for each second, sees a swapped symbolic link, and works where events of the
+/// kernel do not come (network file systems, mounted secrets).
+#[derive(Debug, PartialEq, Eq)]
+struct Seen(Vec<Option<(u64, u64, i64, i64)>>);
+
+impl Seen {
+    fn of(files: &BTreeSet<PathBuf>) -> Self {
+        let state = |file: &PathBuf| {
+            let meta = std::fs::metadata(file).ok()?;
+            Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
+        };
+        Self(files.iter().map(state).collect())
+    }
+}
+
+fn unix_seconds() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// How often the files are looked at. A change is taken at the second look that finds it unchanged.
+const WATCH_EVERY: Duration = Duration::from_millis(500);

@@ -1,0 +1,302 @@
+//! The process: loads, opens, binds, serves, drains.
+
+use std::fs::{DirBuilder, Permissions};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use hangu_audit::{Kind, OpenError, Origin};
+use pingora::apps::http_app::HttpServer;
+use pingora::proxy::HttpProxy;
+use pingora::server::configuration::{Opt, ServerConf};
+use pingora::server::{ExecutionPhase, RunArgs, Server};
+use pingora::services::background::background_service;
+use pingora::services::listening::Service;
+use tracing::info;
+
+use crate::access_log::AccessLog;
+use crate::admin::Admin;
+use crate::audit_trail::{AuditTrail, Settings};
+use crate::config::Config;
+use crate::layers::edge::accept::Accept;
+use crate::layers::network::rates::RateKeys;
+use crate::observe::metrics::Metrics;
+use crate::pipeline::Gateway;
+use crate::reload::{Reloader, announce, load};
+use crate::request_id::boot_id;
+use crate::shared::Shared;
+use crate::snapshot::LoadError;
+
+/// Why the gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration, or what it names, is not good.
+    #[error("{}", lines(.0))]
+    Load(Vec<LoadError>),
+    /// The audit log cannot be written.
+    #[error(transparent)]
+    Audit(#[from] OpenError),
+    /// The access log cannot be opened.
+    #[error("access log: {0}; choose a file that the gateway's user can write")]
+    AccessLog(#[source] io::Error),
+    /// An address is taken or may not be used.
+    #[error(
+        "{what}: cannot listen on `{address}`: {source}; choose a free address or stop what listens there"
+    )]
+    Bind {
+        /// Which listener.
+        what: String,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The folder of the upgrade socket cannot be made or is open to others.
+    #[error("run folder `{}`: {source}; choose one that the gateway's user owns", path.display())]
+    RunFolder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The metrics cannot be registered.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// How the process comes by its sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// It opens them.
+    Fresh,
+    /// It takes them over from a running gateway that is then sent SIGQUIT.
+    Upgrade,
+}
+
+/// Serves the configuration in `file` until the process is told to stop.
+///
+/// # Errors
+/// Why it does not start; once it serves, it ends without one.
+pub fn run(file: &Path, start: Start) -> Result<(), StartError> {
+    let metrics = Arc::new(Metrics::new()?);
+    let snapshot = load(file, None, &metrics).map_err(StartError::Load)?;
+    let config = snapshot.config.clone();
+    make_run_folder(&config.server.run_dir)?;
+    if start == Start::Fresh {
+        check_addresses(&config)?;
+    }
+    let reopen_access_log = Arc::new(AtomicBool::new(false));
+    let trail = open_trail(
+        &config,
+        Arc::clone(&reopen_access_log),
+        Arc::clone(&metrics),
+    )?;
+    announce(&snapshot, &metrics);
+    metrics.config_last_reload_successful.set(1);
+    let shared = Arc::new(Shared {
+        snapshot: ArcSwap::from_pointee(snapshot),
+        trail,
+        metrics,
+        rate_keys: RateKeys::new(),
+    });
+    shared.trail.note_event(
+        Kind::Start,
+        format!("hangu {} starts", env!("CARGO_PKG_VERSION")),
+    );
+
+    let mut server = Server::new_with_opt_and_conf(
+        Opt {
+            upgrade: start == Start::Upgrade,
+            ..Opt::default()
+        },
+        server_conf(&config),
+    );
+    server.bootstrap();
+    add_listeners(&mut server, &shared, &config);
+    if let Some(admin) = &config.admin {
+        let mut service = Service::new(
+            "admin".to_owned(),
+            HttpServer::new_app(Admin::new(Arc::clone(&shared))),
+        );
+        service.add_tcp(&admin.address.to_string());
+        service.threads = Some(1);
+        server.add_service(service);
+    }
+    let reloader = Reloader::new(Arc::clone(&shared), config.file.clone(), reopen_access_log);
+    server.add_service(background_service("reload", reloader));
+    leave_when_drained(&server, Arc::clone(&shared), config.server.drain);
+    info!(
+        "{} listeners, {} applications",
+        config.listeners.len(),
+        config.applications.len()
+    );
+    server.run(RunArgs::default());
+    end(&shared);
+    Ok(())
+}
+
+fn add_listeners(server: &mut Server, shared: &Arc<Shared>, config: &Config) {
+    for (index, listener) in config.listeners.iter().enumerate() {
+        let mut proxy = HttpProxy::new(
+            Gateway::new(Arc::clone(shared)),
+            Arc::clone(&server.configuration),
+        );
+        proxy.handle_init_modules();
+        let mut options = pingora::apps::HttpServerOptions::default();
+        options.h2_idle_timeout = Some(listener.idle_timeout);
+        proxy.server_options = Some(options);
+        proxy.h2_options = Some(http2_options(listener.header_bytes_max.as_usize()));
+        let accept = Accept::new(Arc::clone(shared), index, Arc::new(proxy));
+        let mut service = Service::new(format!("listener {}", listener.name.as_str()), accept);
+        service.add_tcp(&listener.address.to_string());
+        server.add_service(service);
+    }
+}
+
+fn http2_options(header_bytes_max: usize) -> pingora::protocols::http::v2::server::H2Options {
+    let mut options = pingora::protocols::http::v2::server::default_h2_options();
+    options.max_header_list_size(u32::try_from(header_bytes_max).unwrap_or(u32::MAX));
+    options
+}
+
+fn server_conf(config: &Config) -> ServerConf {
+    let run_dir = &config.server.run_dir;
+    ServerConf {
+        threads: config.server.threads.get(),
+        work_stealing: false,
+        upgrade_sock: run_dir.join("upgrade.sock").display().to_string(),
+        pid_file: run_dir.join("hangu.pid").display().to_string(),
+        grace_period_seconds: Some(config.server.drain.as_secs()),
+        graceful_shutdown_timeout_seconds: Some(0),
+        max_retries: UPSTREAM_TRIES_MAX,
+        ..ServerConf::default()
+    }
+}
+
+fn open_trail(
+    config: &Config,
+    reopen: Arc<AtomicBool>,
+    metrics: Arc<Metrics>,
+) -> Result<AuditTrail, StartError> {
+    let access_log = match &config.access_log {
+        Some(to) => Some(AccessLog::open(to, reopen).map_err(StartError::AccessLog)?),
+        None => None,
+    };
+    let origin = Origin {
+        node: node_name(),
+        boot: format!("{:016x}", boot_id()),
+    };
+    let settings = Settings {
+        folder: config.audit.folder.clone(),
+        queue: usize::try_from(config.audit.queue.get()).unwrap_or(usize::MAX),
+        flush: config.audit.flush,
+        segment_bytes_max: config.audit.segment.bytes(),
+        origin: Arc::new(origin),
+    };
+    Ok(AuditTrail::start(settings, access_log, metrics)?)
+}
+
+fn node_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}
+
+/// The folder of the upgrade socket: whoever can connect to that socket gets our listening sockets, so nobody else may enter.
+fn make_run_folder(path: &Path) -> Result<(), StartError> {
+    let error = |source| StartError::RunFolder {
+        path: path.to_owned(),
+        source,
+    };
+    if !path.is_dir() {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(error)?;
+    }
+    std::fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(error)
+}
+
+/// Pingora panics in a thread when an address is taken; this says so before anything is started.
+fn check_addresses(config: &Config) -> Result<(), StartError> {
+    let listeners = config
+        .listeners
+        .iter()
+        .map(|l| (format!("listener `{}`", l.name.as_str()), l.address));
+    let admin = config
+        .admin
+        .iter()
+        .map(|admin| ("admin listener".to_owned(), admin.address));
+    for (what, address) in listeners.chain(admin) {
+        TcpListener::bind(address)
+            .map(drop)
+            .map_err(|source| StartError::Bind {
+                what,
+                address,
+                source,
+            })?;
+    }
+    Ok(())
+}
+
+/// Pingora waits out the whole grace period; when nothing is left to wait for, the process leaves at once.
+fn leave_when_drained(server: &Server, shared: Arc<Shared>, drain: Duration) {
+    let mut phases = server.watch_execution_phase();
+    thread::spawn(move || {
+        loop {
+            match phases.blocking_recv() {
+                Ok(ExecutionPhase::ShutdownGracePeriod) => break,
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
+        let deadline = Instant::now() + drain;
+        while Instant::now() < deadline && open_connections(&shared) > 0 {
+            thread::sleep(DRAIN_LOOK_EVERY);
+        }
+        end(&shared);
+        #[expect(
+            clippy::exit,
+            reason = "Pingora's main thread sleeps through the grace period and cannot be woken"
+        )]
+        std::process::exit(0);
+    });
+}
+
+fn open_connections(shared: &Shared) -> i64 {
+    let snapshot = shared.snapshot.load();
+    let open = |name: &str| shared.metrics.connections.with_label_values(&[name]).get();
+    snapshot
+        .config
+        .listeners
+        .iter()
+        .map(|listener| open(listener.name.as_str()))
+        .sum()
+}
+
+fn end(shared: &Shared) {
+    shared.trail.note_event(Kind::Stop, "hangu stops");
+    shared.trail.close();
+}
+
+fn lines(problems: &[LoadError]) -> String {
+    problems
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Tries of one request at different upstreams.
+const UPSTREAM_TRIES_MAX: usize = 4;
+const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(20);

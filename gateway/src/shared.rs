@@ -1,0 +1,42 @@
+//! What lives as long as the process: the current snapshot, the audit trail, the metrics, the counters of the rate limits.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use hangu_certs::Identity;
+
+use crate::audit_trail::AuditTrail;
+use crate::connection::Subject;
+use crate::layers::endpoint::subject::subject_of;
+use crate::layers::network::rates::RateKeys;
+use crate::observe::metrics::Metrics;
+use crate::snapshot::Snapshot;
+
+/// Shared by all listeners and requests.
+#[derive(Debug)]
+pub struct Shared {
+    /// The generation that serves. Swapped whole, never changed.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// Where records go.
+    pub trail: AuditTrail,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Who is counted.
+    pub rate_keys: RateKeys,
+}
+
+impl Shared {
+    /// The policy subject of an identity, with its counters; `None` when the template gives no usable name.
+    #[must_use]
+    pub fn subject(
+        &self,
+        snapshot: &Snapshot,
+        identity: Option<&Identity>,
+        address: IpAddr,
+    ) -> Option<Subject> {
+        let name: Arc<str> = subject_of(&snapshot.subject_template, identity)?.into();
+        let counters = self.rate_keys.counters(&name, address).ok();
+        Some(Subject { name, counters })
+    }
+}

@@ -1,0 +1,149 @@
+//! One immutable generation of everything a decision needs: routes, policy, limits, trust.
+//!
+//! Built from a checked configuration by reading every file that it names; either all of it is good, or every problem is
+//! reported and the generation before serves on.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hangu_certs::{ClientVerifier, RevocationIndex, Template};
+use hangu_limits::Rate;
+use hangu_policy::{Policy, RuleId};
+use http::HeaderName;
+use prometheus::{Histogram, HistogramTimer};
+use rustls::ServerConfig;
+use tokio::sync::Semaphore;
+
+use crate::config::{Config, ZoneId};
+use crate::connection::Connection;
+use crate::layers::cloud::peer::PeerSettings;
+use crate::layers::cloud::routes::HostTable;
+use crate::layers::cloud::upstreams::Upstreams;
+use crate::layers::network::zones::ZoneTable;
+use crate::observe::metrics::ApplicationMetrics;
+
+mod build;
+
+pub use build::{LoadError, build};
+
+/// One generation.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// From 1, and one more at each reload.
+    pub generation: u64,
+    /// What it was built from.
+    pub config: Config,
+    /// By index of the configuration's listeners.
+    pub listeners: Vec<ListenerState>,
+    /// By index of the configuration's applications.
+    pub applications: Vec<ApplicationState>,
+    /// Source → zone.
+    pub zones: ZoneTable,
+    /// Host → application.
+    pub hosts: HostTable,
+    /// The compiled policy.
+    pub policy: Policy,
+    /// Rates of identities and sources.
+    pub rates: Rates,
+    /// How a certificate becomes a subject.
+    pub subject_template: Arc<Template>,
+    /// Generation and digest, as records carry them.
+    pub basis: Arc<hangu_audit::Basis>,
+    /// Everything in it that ends some day.
+    pub expiries: Vec<Expiry>,
+    pub(crate) decision_seconds: Histogram,
+}
+
+/// What a listener's handshakes and requests are checked against.
+#[derive(Debug)]
+pub struct ListenerState {
+    /// For the handshake.
+    pub tls: Arc<ServerConfig>,
+    /// Gives the verified chain of a client once its handshake is done.
+    pub verifier: Arc<ClientVerifier>,
+    /// For each request.
+    pub revocation: Arc<RevocationIndex>,
+    /// Handshakes that may be under way.
+    pub handshakes: Semaphore,
+}
+
+/// What serves an application's requests.
+#[derive(Debug)]
+pub struct ApplicationState {
+    /// Its upstreams and their health.
+    pub upstreams: Upstreams,
+    /// How to speak to them.
+    pub peer_settings: PeerSettings,
+    /// Its counters.
+    pub metrics: ApplicationMetrics,
+    /// By index of its routes: what records carry.
+    pub targets: Vec<Arc<hangu_audit::Target>>,
+    /// Headers that its configuration sets and a client may not.
+    pub reserved_headers: Vec<HeaderName>,
+}
+
+/// The rates of a generation.
+#[derive(Debug, Default)]
+pub struct Rates {
+    /// Of each identity.
+    pub identity: Option<Rate>,
+    /// Of each source.
+    pub source: Option<Rate>,
+}
+
+/// Something that ends some day.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expiry {
+    /// `server`, `client_ca`, `upstream_ca`, `upstream_client` or `crl`.
+    pub kind: &'static str,
+    /// The file, for a list with its listener before it.
+    pub name: String,
+    /// Listener of a list; empty for certificates.
+    pub listener: String,
+    /// Seconds since 1970.
+    pub at: i64,
+}
+
+impl Snapshot {
+    /// The zone of a connection's client: by its address, or the listener's own.
+    #[must_use]
+    pub fn zone_of(&self, connection: &Connection) -> Option<ZoneId> {
+        self.zone(connection.listener, connection.client.ip())
+    }
+
+    /// The name of the zone of an address at a listener; empty when it is in none.
+    #[must_use]
+    pub fn zone_name(&self, listener: usize, address: IpAddr) -> &str {
+        let zone = self
+            .zone(listener, address)
+            .and_then(|id| self.config.zone(id));
+        zone.map_or("", |zone| zone.name.as_str())
+    }
+
+    /// A rule as records name it: file and line.
+    #[must_use]
+    pub fn rule_name(&self, rule: RuleId) -> Arc<str> {
+        let view = self.policy.rule(rule);
+        format!("{}:{}", view.file, view.line).into()
+    }
+
+    /// Times one decision until it is dropped.
+    pub fn decision_timer(&self) -> HistogramTimer {
+        self.decision_seconds.start_timer()
+    }
+
+    fn upstreams_of(&self, application: &str) -> Option<&Upstreams> {
+        let index = self
+            .config
+            .applications
+            .iter()
+            .position(|known| known.name.as_str() == application)?;
+        self.applications.get(index).map(|state| &state.upstreams)
+    }
+
+    fn zone(&self, listener: usize, address: IpAddr) -> Option<ZoneId> {
+        self.zones
+            .zone_of(address)
+            .or_else(|| self.config.listeners.get(listener)?.zone)
+    }
+}

@@ -1,0 +1,378 @@
+//! Building a generation: every file read, checked and cross-checked, every problem reported at once.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hangu_certs::{CrlError, ServerCertificateError, TrustError};
+use hangu_limits::{Rate, RateError};
+use hangu_policy::{Policy, Source};
+use ring::digest::{SHA256, digest};
+
+use super::{ApplicationState, Expiry, ListenerState, Rates, Snapshot};
+use crate::config::{self, Application, Config};
+use crate::layers::cloud::peer::PeerSettings;
+use crate::layers::cloud::routes::HostTable;
+use crate::layers::cloud::upstreams::Upstreams;
+use crate::layers::network::zones::ZoneTable;
+use crate::observe::metrics::Metrics;
+
+mod listener;
+mod upstream_tls;
+
+/// One thing wrong with what the configuration names. Shown as one line: where, what, how to fix.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Of the configuration file.
+    #[error(transparent)]
+    Config(#[from] config::Problem),
+    /// Of the model or the rules.
+    #[error(transparent)]
+    Policy(#[from] hangu_policy::Problem),
+    /// Of a client CA or upstream CA.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// Of a revocation list.
+    #[error(transparent)]
+    Crl(#[from] CrlError),
+    /// Of a server certificate.
+    #[error(transparent)]
+    ServerCertificate(#[from] ServerCertificateError),
+    /// A file cannot be read.
+    #[error("{}: cannot be read: {source}; let the gateway's user read it", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file is larger than any of its kind should be.
+    #[error("{}: holds {bytes} bytes, more than {FILE_BYTES_MAX}; is it the right file", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        bytes: u64,
+    },
+    /// A model or rules file is not UTF-8.
+    #[error("{}: is not UTF-8; save it as UTF-8", path.display())]
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The certificate that we show to an upstream cannot be used.
+    #[error("{}: cannot be used as a client certificate: {why}; give a PEM chain, leaf first, and its key", path.display())]
+    UpstreamClient {
+        /// The chain.
+        path: PathBuf,
+        /// What is wrong.
+        why: Box<str>,
+    },
+    /// TLS could not be set up.
+    #[error(
+        "listener `{listener}`: TLS cannot be set up: {source}; check `tls_min` and the certificates"
+    )]
+    Tls {
+        /// The listener.
+        listener: String,
+        /// Why.
+        #[source]
+        source: rustls::Error,
+    },
+    /// A rate that cannot be counted.
+    #[error("`limits.{which}`: {source}; choose a shorter `per` or a smaller `burst`")]
+    Rate {
+        /// `identity` or `source`.
+        which: &'static str,
+        /// Why.
+        #[source]
+        source: RateError,
+    },
+    /// A setting of the process changed at a reload.
+    #[error("{}: {what} cannot change while the gateway runs; put it back, or restart or upgrade the gateway", file.display())]
+    Fixed {
+        /// The configuration file.
+        file: PathBuf,
+        /// Which setting.
+        what: Box<str>,
+    },
+    /// The policy knows no rule any more.
+    #[error("{}: has no rule, and a running gateway does not reload to deny everybody; restart it to do that on purpose", path.display())]
+    NoRules {
+        /// The rules file.
+        path: PathBuf,
+    },
+    /// The policy clears nobody for a label in use.
+    #[error("{}: gives nobody clearance for the label `{label}`, so the routes that carry it serve nobody; add a row such as `g2, ROLE, {label}`", path.display())]
+    LabelWithoutClearance {
+        /// The rules file.
+        path: PathBuf,
+        /// The label.
+        label: String,
+    },
+}
+
+/// Builds generation `generation` from `config` at `now` (seconds since 1970). Health of upstreams and free handshake slots
+/// carry over from `before`.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn build(
+    config: Config,
+    generation: u64,
+    before: Option<&Snapshot>,
+    metrics: &Metrics,
+    now: i64,
+) -> Result<Snapshot, Vec<LoadError>> {
+    let mut loader = Loader {
+        now,
+        problems: Vec::new(),
+        expiries: Vec::new(),
+    };
+    let listeners: Vec<_> = config
+        .listeners
+        .iter()
+        .map(|listener| loader.listener(listener))
+        .collect();
+    let applications: Vec<_> = config
+        .applications
+        .iter()
+        .map(|application| loader.application(&config, application, before, metrics))
+        .collect();
+    let policy = loader.policy(&config);
+    let rates = loader.rates(&config);
+    if let (Some((policy, _)), Some(_)) = (&policy, before)
+        && policy.rule_count() == 0
+    {
+        loader.problems.push(LoadError::NoRules {
+            path: config.policy.rules.clone(),
+        });
+    }
+    let listeners: Option<Vec<ListenerState>> = listeners.into_iter().collect();
+    let applications: Option<Vec<ApplicationState>> = applications.into_iter().collect();
+    let (Some(listeners), Some(applications), Some((policy, policy_digest)), true) =
+        (listeners, applications, policy, loader.problems.is_empty())
+    else {
+        return Err(loader.problems);
+    };
+    Ok(Snapshot {
+        generation,
+        listeners,
+        applications,
+        zones: zone_table(&config),
+        hosts: HostTable::new(&config.applications),
+        policy,
+        rates,
+        subject_template: subject_template(&config, before),
+        basis: Arc::new(hangu_audit::Basis {
+            config_generation: generation,
+            policy_generation: generation,
+            policy_digest,
+        }),
+        expiries: loader.expiries,
+        decision_seconds: metrics.decision_seconds.clone(),
+        config,
+    })
+}
+
+/// Reads files and remembers what was wrong with them.
+struct Loader {
+    now: i64,
+    problems: Vec<LoadError>,
+    expiries: Vec<Expiry>,
+}
+
+impl Loader {
+    fn application(
+        &mut self,
+        config: &Config,
+        application: &Application,
+        before: Option<&Snapshot>,
+        metrics: &Metrics,
+    ) -> Option<ApplicationState> {
+        let tls = match &application.upstream_tls {
+            Some(tls) => Some(self.upstream_tls(tls)?),
+            None => None,
+        };
+        let addresses: Vec<_> = application
+            .upstreams
+            .iter()
+            .map(|upstream| upstream.address)
+            .collect();
+        let known = before.and_then(|before| before.upstreams_of(application.name.as_str()));
+        let label = |id| {
+            config
+                .label(id)
+                .map_or_else(String::new, |label| label.as_str().to_owned())
+        };
+        let target = |route: &config::Route| {
+            Arc::new(hangu_audit::Target {
+                application: application.name.as_str().to_owned(),
+                tenant: application.tenant.as_str().to_owned(),
+                route: route.prefix.as_str().to_owned(),
+                label: label(route.label),
+            })
+        };
+        Some(ApplicationState {
+            upstreams: Upstreams::new(&addresses, application.balance, application.health, known),
+            peer_settings: PeerSettings::new(application, tls),
+            metrics: metrics.application(application.name.as_str()),
+            targets: application.routes.iter().map(target).collect(),
+            reserved_headers: application
+                .headers
+                .iter()
+                .map(|rule| rule.name.clone())
+                .collect(),
+        })
+    }
+
+    fn policy(&mut self, config: &Config) -> Option<(Policy, String)> {
+        let model = self.text(&config.policy.model);
+        let rules = self.text(&config.policy.rules);
+        let (model, rules) = (model?, rules?);
+        let digest = hex(digest(&SHA256, format!("{model}\0{rules}").as_bytes()).as_ref());
+        let (model_name, rules_name) = (
+            file_name(&config.policy.model),
+            file_name(&config.policy.rules),
+        );
+        let model = Source {
+            name: &model_name,
+            text: &model,
+        };
+        let rules = Source {
+            name: &rules_name,
+            text: &rules,
+        };
+        match Policy::compile(model, rules) {
+            Ok(policy) => {
+                self.check_clearances(config, &policy);
+                Some((policy, digest))
+            }
+            Err(problems) => {
+                self.problems
+                    .extend(problems.into_iter().map(LoadError::Policy));
+                None
+            }
+        }
+    }
+
+    /// A label that routes carry and nobody is cleared for is a mistake, unless the policy is empty and denies all anyway.
+    fn check_clearances(&mut self, config: &Config, policy: &Policy) {
+        if policy.rule_count() == 0 {
+            return;
+        }
+        let used = config
+            .applications
+            .iter()
+            .flat_map(|application| application.routes.iter().map(|route| route.label));
+        let mut missing: Vec<&str> = used
+            .filter_map(|id| config.label(id))
+            .map(config::Name::as_str)
+            .filter(|label| !policy.clearance_labels().any(|cleared| cleared == *label))
+            .collect();
+        missing.sort_unstable();
+        missing.dedup();
+        self.problems.extend(
+            missing
+                .into_iter()
+                .map(|label| LoadError::LabelWithoutClearance {
+                    path: config.policy.rules.clone(),
+                    label: label.to_owned(),
+                }),
+        );
+    }
+
+    fn rates(&mut self, config: &Config) -> Rates {
+        Rates {
+            identity: self.rate("identity", config.limits.identity),
+            source: self.rate("source", config.limits.source),
+        }
+    }
+
+    fn rate(&mut self, which: &'static str, rate: Option<config::Rate>) -> Option<Rate> {
+        let rate = rate?;
+        match Rate::new(rate.requests, rate.per, rate.burst) {
+            Ok(rate) => Some(rate),
+            Err(source) => {
+                self.problems.push(LoadError::Rate { which, source });
+                None
+            }
+        }
+    }
+
+    fn text(&mut self, path: &Path) -> Option<String> {
+        let bytes = self.bytes(path)?;
+        match String::from_utf8(bytes) {
+            Ok(text) => Some(text),
+            Err(_) => {
+                self.problems.push(LoadError::NotUtf8 {
+                    path: path.to_owned(),
+                });
+                None
+            }
+        }
+    }
+
+    fn bytes(&mut self, path: &Path) -> Option<Vec<u8>> {
+        let read = std::fs::metadata(path).and_then(|meta| match meta.len() {
+            bytes if bytes > FILE_BYTES_MAX => Ok(Err(bytes)),
+            _ => std::fs::read(path).map(Ok),
+        });
+        match read {
+            Ok(Ok(bytes)) => Some(bytes),
+            Ok(Err(bytes)) => {
+                self.problems.push(LoadError::TooLarge {
+                    path: path.to_owned(),
+                    bytes,
+                });
+                None
+            }
+            Err(source) => {
+                self.problems.push(LoadError::Read {
+                    path: path.to_owned(),
+                    source,
+                });
+                None
+            }
+        }
+    }
+
+    fn expires(&mut self, kind: &'static str, name: &Path, at: i64) {
+        self.expiries.push(Expiry {
+            kind,
+            name: file_name(name),
+            listener: String::new(),
+            at,
+        });
+    }
+}
+
+/// The same template keeps its address, so that connections see that their subject still holds.
+fn subject_template(config: &Config, before: Option<&Snapshot>) -> Arc<hangu_certs::Template> {
+    match before {
+        Some(before) if *before.subject_template == config.identity.subject => {
+            Arc::clone(&before.subject_template)
+        }
+        _ => Arc::new(config.identity.subject.clone()),
+    }
+}
+
+fn zone_table(config: &Config) -> ZoneTable {
+    let numbered: Vec<_> = config.numbered_zones().collect();
+    ZoneTable::new(&numbered)
+}
+
+/// The name of a file without its folders: what errors and metrics call it.
+fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(
+        || path.display().to_string(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A revocation list of a million entries has about 40 MB, a policy of a million rules about 60.
+const FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;

@@ -1,18 +1,18 @@
 //! Compiling: the model's text, then the rules', then patterns and roles.
 
 use crate::bounds::{ARGUMENTS_MAX, REGEXES_MAX};
-use crate::engine::eval::Patterns;
 use crate::engine::expr::{Expr, PatternOf};
-use crate::engine::pattern::{Matching, Pattern};
+use crate::engine::index::{Index, Ruled};
+use crate::engine::pattern::Patterns;
+use crate::engine::plan;
 use crate::engine::roles::Roles;
 use crate::model::check::{self, Context, Model};
 use crate::model::conf;
 use crate::policy::{Policy, RelationTable, Section};
 use crate::problem::{Place, Problem, Problems, Source};
 use crate::request::Fact;
-use crate::rules::symbols::{Symbol, Symbols};
+use crate::rules::symbols::Symbols;
 use crate::rules::table::{self, Rows, Shape};
-use std::collections::hash_map::Entry;
 
 /// How arguments of a request get their meaning.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,7 +32,8 @@ pub(crate) fn compile(
     let mut symbols = Symbols::default();
     let mut problems = Problems::new(model.name);
     let definitions = conf::parse(model, &mut problems);
-    let checked = check::check(&definitions, &mut symbols, &mut problems);
+    let mut patterns = Patterns::default();
+    let checked = check::check(&definitions, &mut symbols, &mut patterns, &mut problems);
     let facts: Vec<_> = checked
         .contexts
         .iter()
@@ -45,7 +46,6 @@ pub(crate) fn compile(
     let shapes = shapes(&checked);
     let mut tables = table::read(rules, &shapes, &mut symbols, &mut problems);
     let role_rows = tables.split_off(checked.contexts.len().min(tables.len()));
-    let mut patterns = Patterns::new();
     for (context, rows) in checked.contexts.iter().zip(&mut tables) {
         order(context, rows, &symbols);
         compile_patterns(context, rows, &symbols, &mut patterns, &mut problems);
@@ -70,7 +70,7 @@ pub(crate) fn compile(
     Ok(Policy {
         model_name: model.name.to_owned(),
         rules_name: rules.name.to_owned(),
-        sections: sections(checked.contexts, tables, facts, &symbols),
+        sections: sections(checked.contexts, tables, facts, &mut symbols),
         symbols,
         relations,
         roles,
@@ -131,7 +131,7 @@ fn order(context: &Context, rows: &mut Rows, symbols: &Symbols) {
     }
 }
 
-/// Compiles each pattern once: those of the matcher, and those of the columns that it takes as patterns.
+/// Checks each pattern of the columns that the matcher takes as patterns, and compiles those that need it.
 fn compile_patterns(
     context: &Context,
     rows: &Rows,
@@ -142,70 +142,82 @@ fn compile_patterns(
     let mut columns = Vec::new();
     context.matcher.each(&mut |expr| {
         if let Expr::Match {
-            matching, pattern, ..
+            matching,
+            pattern: PatternOf::Rule { column },
+            ..
         } = expr
         {
-            match pattern {
-                PatternOf::Fixed(symbol) => {
-                    if let Ok(pattern) = Pattern::compile(*matching, symbols.text(*symbol)) {
-                        patterns.insert((*matching, *symbol), pattern);
-                    }
-                }
-                PatternOf::Rule { column } => columns.push((*matching, *column)),
-                PatternOf::Any(_) => {}
-            }
+            columns.push((*matching, *column));
         }
     });
-    let mut regexes = patterns.values().filter(|p| p.is_regex()).count();
     for (matching, column) in columns {
+        let mut seen = vec![false; symbols.len()];
         for row in 0..rows.len() {
             let Some(symbol) = rows.field(row, column) else {
                 continue;
             };
-            let at = Place {
-                line: rows.line(row),
-                column: 1,
-            };
-            if let Err((what, fix)) = compile_one(matching, symbol, symbols, patterns, &mut regexes)
-            {
+            let seen = seen.get_mut(symbol.0 as usize);
+            if seen.is_none_or(|seen| std::mem::replace(seen, true)) {
+                continue;
+            }
+            let mut added = patterns.add(matching, symbol, symbols);
+            if patterns.regexes() > REGEXES_MAX {
+                added = Err((
+                    format!("more than {REGEXES_MAX} patterns need a regular expression"),
+                    "write paths in whole segments: `/a/:id`, `/a/*`".to_owned(),
+                ));
+            }
+            if let Err((what, fix)) = added {
+                let at = Place {
+                    line: rows.line(row),
+                    column: 1,
+                };
                 problems.add(at, what, fix);
             }
-            if problems.is_full() {
+            if problems.is_full() || patterns.regexes() > REGEXES_MAX {
                 return;
             }
         }
     }
 }
 
-fn compile_one(
-    matching: Matching,
-    symbol: Symbol,
-    symbols: &Symbols,
-    patterns: &mut Patterns,
-    regexes: &mut usize,
-) -> Result<(), (String, String)> {
-    let Entry::Vacant(free) = patterns.entry((matching, symbol)) else {
-        return Ok(());
+/// The arguments, one bit each, whose number the matcher asks for.
+fn by_number(matcher: &Expr) -> u32 {
+    let mut arguments = 0;
+    let mut add = |argument: usize| {
+        arguments |= u32::try_from(argument)
+            .ok()
+            .and_then(|argument| 1_u32.checked_shl(argument))
+            .unwrap_or_default();
     };
-    let pattern = Pattern::compile(matching, symbols.text(symbol))?;
-    if pattern.is_regex() {
-        *regexes += 1;
-        if *regexes > REGEXES_MAX {
-            return Err((
-                format!("more than {REGEXES_MAX} patterns need a regular expression"),
-                "write paths in whole segments: `/a/:id`, `/a/*`".to_owned(),
-            ));
+    matcher.each(&mut |expr| {
+        if let Expr::Same { argument, .. } = expr {
+            add(*argument);
         }
-    }
-    free.insert(pattern);
-    Ok(())
+        if let Expr::Role {
+            who, role, domain, ..
+        } = expr
+        {
+            for part in [Some(who), Some(role), domain.as_ref()]
+                .into_iter()
+                .flatten()
+            {
+                if let Expr::Request { argument, path } = &**part
+                    && path.is_empty()
+                {
+                    add(*argument);
+                }
+            }
+        }
+    });
+    arguments
 }
 
 fn sections(
     contexts: Vec<Context>,
     tables: Vec<Rows>,
     facts: Vec<Vec<Fact>>,
-    symbols: &Symbols,
+    symbols: &mut Symbols,
 ) -> Vec<Section> {
     let deny = symbols.find("deny");
     let total: usize = tables.iter().map(Rows::len).sum();
@@ -216,7 +228,17 @@ fn sections(
         .zip(tables)
         .zip(facts)
         .map(|((context, rows), facts)| {
+            let plan = plan::plan(&context.matcher, symbols);
+            let ruled = Ruled {
+                rows: &rows,
+                matcher: &context.matcher,
+                effect: context.effect,
+                deny: context.shape.effect.zip(deny),
+            };
+            let index = Index::build(plan, ruled, symbols);
             let section = Section {
+                by_number: by_number(&context.matcher),
+                index,
                 reads_rows: context.matcher.touches_rule(),
                 facts,
                 first,

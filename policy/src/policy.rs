@@ -1,9 +1,12 @@
 //! A compiled policy: immutable, shared by all threads, swapped whole.
 
+use crate::bounds::ARGUMENTS_MAX;
 use crate::decision::{Decision, Permit, Refusal, RuleId};
-use crate::engine::eval::{EvaluationFault, Patterns, Scene};
-use crate::engine::expr::Expr;
+use crate::engine::eval::{Argument, EvaluationFault, Scene};
+use crate::engine::index::{Index, Ruled};
+use crate::engine::pattern::Patterns;
 use crate::engine::roles::{NO_DOMAIN, Roles};
+use crate::engine::verdict::Outcome;
 use crate::load;
 use crate::model::check::{Context, Effect};
 use crate::problem::{Problem, Source};
@@ -37,6 +40,9 @@ pub(crate) struct Section {
     pub(crate) effect_rule: u32,
     /// Whether the matcher reads any field of the rows.
     pub(crate) reads_rows: bool,
+    /// The arguments, one bit each, whose number is asked for.
+    pub(crate) by_number: u32,
+    pub(crate) index: Index,
 }
 
 /// The rows of one role relation.
@@ -120,6 +126,17 @@ impl Policy {
         load::compile(model, rules, load::Binding::Positional)
     }
 
+    /// Bytes of memory that the rules, their texts and the tables over them take, roughly.
+    pub fn memory_bytes(&self) -> usize {
+        let sections = self
+            .sections
+            .iter()
+            .map(|s| s.rows.bytes() + s.index.bytes());
+        let relations = self.relations.iter().map(|r| r.rows.bytes());
+        let roles = self.roles.iter().map(Roles::bytes);
+        self.symbols.bytes() + sections.chain(relations).chain(roles).sum::<usize>()
+    }
+
     /// How many rows say what is allowed or denied; role rows are not counted.
     pub fn rule_count(&self) -> usize {
         self.sections.iter().map(|section| section.rows.len()).sum()
@@ -136,12 +153,12 @@ impl Policy {
                 EvaluationFault::ArgumentCount,
             ));
         }
-        let mut arguments = [View::Null; crate::bounds::ARGUMENTS_MAX];
+        let mut arguments = [Argument::NONE; ARGUMENTS_MAX];
         for (argument, fact) in arguments.iter_mut().zip(&section.facts) {
-            *argument = fact.of(request);
+            argument.view = fact.of(request);
         }
-        let arguments = arguments.get(..section.facts.len()).unwrap_or_default();
-        self.decide_in(section, arguments)
+        let arguments = arguments.get_mut(..section.facts.len());
+        self.decide_in(section, arguments.unwrap_or_default())
     }
 
     /// Decides for arguments in the order of the model's `r`, with `r, p, e, m` for context 1, `r2, p2, e2, m2` for
@@ -158,18 +175,25 @@ impl Policy {
         let Some(section) = section else {
             return fault(EvaluationFault::UnknownContext);
         };
-        let mut views = [View::Null; crate::bounds::ARGUMENTS_MAX];
         if arguments.len() != section.context.arguments.len() {
             return fault(EvaluationFault::ArgumentCount);
         }
+        let mut views = [Argument::NONE; ARGUMENTS_MAX];
         for (view, argument) in views.iter_mut().zip(arguments) {
-            *view = View::from(argument);
+            view.view = View::from(argument);
         }
-        let views = views.get(..arguments.len()).unwrap_or_default();
-        self.decide_in(section, views)
+        let views = views.get_mut(..arguments.len());
+        self.decide_in(section, views.unwrap_or_default())
     }
 
-    fn decide_in(&self, section: &Section, request: &[View<'_>]) -> Decision {
+    fn decide_in(&self, section: &Section, request: &mut [Argument<'_>]) -> Decision {
+        for (index, argument) in request.iter_mut().enumerate() {
+            if section.by_number & (1 << index) != 0
+                && let View::Text(text) = argument.view
+            {
+                argument.symbol = self.symbols.find(text);
+            }
+        }
         let scene = Scene {
             symbols: &self.symbols,
             patterns: &self.patterns,
@@ -177,28 +201,20 @@ impl Policy {
             request,
             row: &[],
         };
-        let matcher = &section.context.matcher;
         if section.rows.len() == 0 || !section.reads_rows {
-            return section.decide_without_rows(&scene, matcher);
+            return section.decide_without_rows(&scene);
         }
-        let mut verdict = Verdict::new(section.context.effect);
-        for row in 0..section.rows.len() {
-            let rule = section.rule(row);
-            let scene = Scene {
-                row: section.rows.row(row),
-                ..scene
-            };
-            match scene.satisfies(matcher) {
-                Ok(false) => {}
-                Ok(true) => {
-                    if verdict.matched(rule, section.denies(row)) {
-                        break;
-                    }
-                }
-                Err(fault) => return Decision::Deny(Refusal::EvaluationError(rule, fault)),
+        match section.index.decide(&scene, section.ruled()) {
+            Outcome::Allow(row) => Decision::Permit(Permit::granted_by(section.rule(row))),
+            Outcome::AllowByDefault => {
+                Decision::Permit(Permit::granted_by(RuleId(section.effect_rule)))
+            }
+            Outcome::Deny(row) => Decision::Deny(Refusal::ExplicitDeny(section.rule(row))),
+            Outcome::Nothing => Decision::Deny(Refusal::NoRule),
+            Outcome::Fault(row, fault) => {
+                Decision::Deny(Refusal::EvaluationError(section.rule(row), fault))
             }
         }
-        verdict.into_decision(RuleId(section.effect_rule))
     }
 
     /// Whether `subject`, or a role that it holds in `domain`, has `label` in the clearance relation, the last one
@@ -314,21 +330,20 @@ impl Section {
         )
     }
 
-    fn denies(&self, row: usize) -> bool {
-        match self.context.shape.effect {
-            Some(column) => {
-                let effect = self.rows.field(row, column);
-                effect.is_some() && effect == self.deny
-            }
-            None => false,
+    pub(crate) fn ruled(&self) -> Ruled<'_> {
+        Ruled {
+            rows: &self.rows,
+            matcher: &self.context.matcher,
+            effect: self.context.effect,
+            deny: self.context.shape.effect.zip(self.deny),
         }
     }
 
     /// With no rows, or with a matcher that reads none: the request alone is judged, as Casbin does, but a term
     /// that reads a field of a row never holds, and nothing is permitted for want of a denial.
-    fn decide_without_rows(&self, scene: &Scene<'_>, matcher: &Expr) -> Decision {
+    fn decide_without_rows(&self, scene: &Scene<'_>) -> Decision {
         let rule = RuleId(self.effect_rule + 1);
-        match scene.satisfies_without_rows(matcher) {
+        match scene.satisfies_without_rows(&self.context.matcher) {
             Ok(true) => Decision::Permit(Permit::granted_by(rule)),
             Ok(false) if self.context.effect == Effect::DenyOverride && self.rows.len() > 0 => {
                 Decision::Permit(Permit::granted_by(RuleId(self.effect_rule)))
@@ -348,55 +363,6 @@ impl Section {
             file,
             line: at.line,
             text: RuleText::Model(text),
-        }
-    }
-}
-
-/// The answer so far, as matching rows come in the order of the file.
-struct Verdict {
-    effect: Effect,
-    allow: Option<RuleId>,
-    deny: Option<RuleId>,
-}
-
-impl Verdict {
-    fn new(effect: Effect) -> Self {
-        Self {
-            effect,
-            allow: None,
-            deny: None,
-        }
-    }
-
-    /// Takes one matching row; `true` when no later row can change the answer.
-    fn matched(&mut self, rule: RuleId, denies: bool) -> bool {
-        let first = if denies {
-            &mut self.deny
-        } else {
-            &mut self.allow
-        };
-        first.get_or_insert(rule);
-        match self.effect {
-            Effect::AllowOverride => !denies,
-            Effect::DenyOverride | Effect::AllowAndDeny => denies,
-            Effect::Priority => true,
-        }
-    }
-
-    fn into_decision(self, effect_rule: RuleId) -> Decision {
-        let refusal = match self.deny {
-            Some(rule) => Refusal::ExplicitDeny(rule),
-            None => Refusal::NoRule,
-        };
-        let granted = match (self.effect, self.allow, self.deny) {
-            (Effect::AllowOverride, allow, _) => allow,
-            (Effect::AllowAndDeny | Effect::Priority, allow, None) => allow,
-            (Effect::DenyOverride, allow, None) => allow.or(Some(effect_rule)),
-            (Effect::AllowAndDeny | Effect::Priority | Effect::DenyOverride, _, Some(_)) => None,
-        };
-        match granted {
-            Some(rule) => Decision::Permit(Permit::granted_by(rule)),
-            None => Decision::Deny(refusal),
         }
     }
 }

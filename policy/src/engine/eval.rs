@@ -4,12 +4,11 @@
 //! bounded in size and depth at load, have no loops and no calls back, so evaluation is bounded too.
 
 use super::expr::{Expr, PatternOf};
-use super::pattern::{Matching, Pattern};
+use super::pattern::{Matching, Patterns, key_match};
 use super::roles::{NO_DOMAIN, Roles};
 use crate::model::parser::{Comparison, Operation};
 use crate::rules::symbols::{Symbol, Symbols};
 use crate::value::View;
-use std::collections::HashMap;
 use thiserror::Error;
 
 /// Why a request could not be evaluated, where Casbin would raise an error.
@@ -23,9 +22,6 @@ pub enum EvaluationFault {
         "a value has not the type that the matcher takes; compare texts with texts, numbers with numbers"
     )]
     WrongType,
-    /// A pattern was not compiled at load.
-    #[error("a pattern was not compiled at load; take patterns from policy rows")]
-    UnknownPattern,
     /// The request has another number of arguments than the model.
     #[error(
         "the request has another number of arguments than the model; send one for each name of `r`"
@@ -36,8 +32,19 @@ pub enum EvaluationFault {
     UnknownContext,
 }
 
-/// The compiled patterns, by function and text.
-pub(crate) type Patterns = HashMap<(Matching, Symbol), Pattern>;
+/// An argument of a request, and its number where the policy knows the text and the matcher asks for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Argument<'a> {
+    pub(crate) view: View<'a>,
+    pub(crate) symbol: Option<Symbol>,
+}
+
+impl Argument<'_> {
+    pub(crate) const NONE: Self = Self {
+        view: View::Null,
+        symbol: None,
+    };
+}
 
 /// What an expression is evaluated against.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +52,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) symbols: &'a Symbols,
     pub(crate) patterns: &'a Patterns,
     pub(crate) roles: &'a [Roles],
-    pub(crate) request: &'a [View<'a>],
+    pub(crate) request: &'a [Argument<'a>],
     /// The row's fields; empty when a section has no rows.
     pub(crate) row: &'a [Symbol],
 }
@@ -74,6 +81,11 @@ impl<'a> Scene<'a> {
                 }
                 Ok(false)
             }
+            Expr::Same { argument, column } => {
+                let symbol = self.request.get(*argument).and_then(|a| a.symbol);
+                Ok(symbol.is_some() && symbol == self.row.get(*column).copied())
+            }
+            Expr::Is { column, symbol } => Ok(self.row.get(*column) == Some(symbol)),
             Expr::Compare(comparison, sides) => self.compare(*comparison, &sides.0, &sides.1),
             Expr::Match {
                 matching,
@@ -144,6 +156,8 @@ impl<'a> Scene<'a> {
             }
             Expr::List(_) => Err(EvaluationFault::WrongType),
             Expr::Bool(_)
+            | Expr::Same { .. }
+            | Expr::Is { .. }
             | Expr::Not(_)
             | Expr::All(_)
             | Expr::Any(_)
@@ -161,10 +175,10 @@ impl<'a> Scene<'a> {
     }
 
     fn attribute(&self, argument: usize, path: &'a [Box<str>]) -> Evaluated<'a> {
-        let mut value = *self
-            .request
-            .get(argument)
-            .ok_or(EvaluationFault::ArgumentCount)?;
+        let mut value = match self.request.get(argument) {
+            Some(argument) => argument.view,
+            None => return Err(EvaluationFault::ArgumentCount),
+        };
         for name in path {
             let View::Object(fields) = value else {
                 return Err(EvaluationFault::MissingAttribute);
@@ -253,18 +267,9 @@ impl<'a> Scene<'a> {
                 .row
                 .get(*column)
                 .ok_or(EvaluationFault::MissingAttribute)?,
-            PatternOf::Any(expr) => {
-                let pattern = self.text(expr)?;
-                return match Pattern::compile(matching, pattern) {
-                    Ok(pattern) => Ok(pattern.matches(value)),
-                    Err(_) => Err(EvaluationFault::UnknownPattern),
-                };
-            }
+            PatternOf::Any(expr) => return Ok(key_match(value, self.text(expr)?)),
         };
-        match self.patterns.get(&(matching, symbol)) {
-            Some(pattern) => Ok(pattern.matches(value)),
-            None => Err(EvaluationFault::UnknownPattern),
-        }
+        Ok(self.patterns.matches(matching, value, symbol, self.symbols))
     }
 
     fn holds(
@@ -274,22 +279,37 @@ impl<'a> Scene<'a> {
         role: &'a Expr,
         domain: Option<&'a Expr>,
     ) -> Result<bool, EvaluationFault> {
-        let (who, role) = (self.text(who)?, self.text(role)?);
-        let domain = domain.map(|domain| self.text(domain)).transpose()?;
-        if who == role {
+        let (who, role) = (self.symbol_of(who)?, self.symbol_of(role)?);
+        let domain = match domain {
+            Some(domain) => self.symbol_of(domain)?.0,
+            None => Some(NO_DOMAIN),
+        };
+        let (Some(from), Some(to)) = (who.0, role.0) else {
+            return Ok(who.1 == role.1);
+        };
+        if from == to {
             return Ok(true);
         }
-        let (Some(who), Some(role)) = (self.symbols.find(who), self.symbols.find(role)) else {
-            return Ok(false);
-        };
-        let domain = match domain.map(|domain| self.symbols.find(domain)) {
-            None => NO_DOMAIN,
-            Some(Some(domain)) => domain,
-            Some(None) => return Ok(false),
-        };
-        Ok(self
-            .roles
-            .get(relation)
-            .is_some_and(|roles| roles.inherits(who, role, domain)))
+        Ok(match (self.roles.get(relation), domain) {
+            (Some(roles), Some(domain)) => roles.inherits(from, to, domain),
+            (None, _) | (_, None) => false,
+        })
+    }
+
+    /// A text and its number, if the policy knows it.
+    fn symbol_of(&self, expr: &'a Expr) -> Result<(Option<Symbol>, &'a str), EvaluationFault> {
+        if let Expr::Rule { column } = expr {
+            let symbol = self.row.get(*column).copied();
+            return Ok((symbol, self.field(*column)?));
+        }
+        let text = self.text(expr)?;
+        if let Expr::Request { argument, path } = expr
+            && path.is_empty()
+            && let Some(argument) = self.request.get(*argument)
+            && argument.symbol.is_some()
+        {
+            return Ok((argument.symbol, text));
+        }
+        Ok((self.symbols.find(text), text))
     }
 }

@@ -20,6 +20,16 @@ pub(crate) enum Expr {
     Rule {
         column: usize,
     },
+    /// `r.x == p.y`: compared by number.
+    Same {
+        argument: usize,
+        column: usize,
+    },
+    /// `p.y == "text"`: compared by number.
+    Is {
+        column: usize,
+        symbol: Symbol,
+    },
     Not(Box<Expr>),
     Negative(Box<Expr>),
     All(Vec<Expr>),
@@ -64,6 +74,78 @@ pub(crate) enum Type {
 }
 
 impl Expr {
+    /// All of `parts`, with nested ones unfolded: the order of evaluation is the same.
+    pub(crate) fn all(parts: Vec<Self>) -> Self {
+        let mut flat = Vec::with_capacity(parts.len());
+        for part in parts {
+            if let Self::All(inner) = part {
+                flat.extend(inner);
+            } else {
+                flat.push(part);
+            }
+        }
+        Self::All(flat)
+    }
+
+    /// Any of `parts`, with nested ones unfolded.
+    pub(crate) fn any(parts: Vec<Self>) -> Self {
+        let mut flat = Vec::with_capacity(parts.len());
+        for part in parts {
+            if let Self::Any(inner) = part {
+                flat.extend(inner);
+            } else {
+                flat.push(part);
+            }
+        }
+        Self::Any(flat)
+    }
+
+    /// The conditions that must all hold for this one to hold.
+    pub(crate) fn conjuncts(&self) -> &[Self] {
+        if let Self::All(parts) = self {
+            parts
+        } else {
+            std::slice::from_ref(self)
+        }
+    }
+
+    /// The conditions of which any suffices for this one to hold.
+    pub(crate) fn disjuncts(&self) -> &[Self] {
+        if let Self::Any(parts) = self {
+            parts
+        } else {
+            std::slice::from_ref(self)
+        }
+    }
+
+    /// The argument that it is, without attributes.
+    pub(crate) fn as_argument(&self) -> Option<usize> {
+        if let Self::Request { argument, path } = self
+            && path.is_empty()
+        {
+            return Some(*argument);
+        }
+        None
+    }
+
+    /// The text that it is.
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        if let Self::Text(text) = self {
+            Some(text)
+        } else {
+            None
+        }
+    }
+
+    /// The items of the list that it is.
+    pub(crate) fn as_list(&self) -> Option<&[Self]> {
+        if let Self::List(items) = self {
+            Some(items)
+        } else {
+            None
+        }
+    }
+
     /// Its type, as far as it can be told.
     pub(crate) fn type_of(&self) -> Type {
         match self {
@@ -72,6 +154,8 @@ impl Expr {
             Self::List(_) => Type::List,
             Self::Request { .. } => Type::Unknown,
             Self::Bool(_)
+            | Self::Same { .. }
+            | Self::Is { .. }
             | Self::Not(_)
             | Self::All(_)
             | Self::Any(_)
@@ -84,7 +168,7 @@ impl Expr {
     /// Whether a field of the row has a part in it.
     pub(crate) fn touches_rule(&self) -> bool {
         match self {
-            Self::Rule { .. } => true,
+            Self::Rule { .. } | Self::Same { .. } | Self::Is { .. } => true,
             Self::Text(_) | Self::Number(_) | Self::Bool(_) | Self::Request { .. } => false,
             Self::List(parts) | Self::All(parts) | Self::Any(parts) => {
                 parts.iter().any(Self::touches_rule)
@@ -119,6 +203,8 @@ impl Expr {
             | Self::Number(_)
             | Self::Bool(_)
             | Self::Request { .. }
+            | Self::Same { .. }
+            | Self::Is { .. }
             | Self::Rule { .. } => {}
             Self::List(parts) | Self::All(parts) | Self::Any(parts) => {
                 for part in parts {

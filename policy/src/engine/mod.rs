@@ -2,5 +2,11 @@
 
 pub(crate) mod eval;
 pub(crate) mod expr;
+pub(crate) mod index;
+pub(crate) mod paths;
 pub(crate) mod pattern;
+pub(crate) mod plan;
 pub(crate) mod roles;
+pub(crate) mod set;
+pub(crate) mod table;
+pub(crate) mod verdict;

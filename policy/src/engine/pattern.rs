@@ -1,147 +1,319 @@
-//! The patterns of Casbin's built-in functions, compiled at load.
+//! The patterns of Casbin's built-in functions.
 //!
-//! A pattern of whole segments (`/a/:id/b`, `/a/*`) is compared segment by segment; any other becomes a regular
-//! expression that runs in linear time and has a bounded size. A pattern that Casbin would panic on is refused.
+//! A pattern of whole segments (`/a/:id/b`, `/a/*`) is compared segment by segment, straight from its text; any
+//! other becomes a regular expression at load, which runs in linear time and has a bounded size. A pattern that
+//! Casbin would panic on is refused.
 
 use crate::bounds::{PATTERN_BYTES_MAX, REGEX_BYTES_MAX};
+use crate::rules::symbols::{PairState, Symbol, Symbols};
 use regex::{Regex, RegexBuilder};
+use std::collections::HashMap;
 
 /// A built-in function that matches a value against a pattern.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Matching {
     KeyMatch,
     KeyMatch2,
+    KeyMatch3,
+    KeyMatch4,
+    KeyMatch5,
     Regex,
 }
 
 impl Matching {
-    pub(crate) const ALL: [Self; 3] = [Self::KeyMatch, Self::KeyMatch2, Self::Regex];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::KeyMatch,
+        Self::KeyMatch2,
+        Self::KeyMatch3,
+        Self::KeyMatch4,
+        Self::KeyMatch5,
+        Self::Regex,
+    ];
 
     /// As it is called in a matcher.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::KeyMatch => "keyMatch",
             Self::KeyMatch2 => "keyMatch2",
+            Self::KeyMatch3 => "keyMatch3",
+            Self::KeyMatch4 => "keyMatch4",
+            Self::KeyMatch5 => "keyMatch5",
             Self::Regex => "regexMatch",
         }
     }
-}
 
-/// A compiled pattern.
-#[derive(Debug)]
-pub(crate) enum Pattern {
-    /// `keyMatch`: the text before the first `*`, if there is one.
-    Prefix(Box<str>),
-    /// `keyMatch` without `*`.
-    Exact(Box<str>),
-    /// Whole segments.
-    Segments(Segments),
-    /// Anything else.
-    Regex(Box<Regex>),
+    /// What of a value is matched: `keyMatch5` leaves the query out.
+    pub(crate) fn matched_part(self, value: &str) -> &str {
+        match (self, value.split_once('?')) {
+            (Self::KeyMatch5, Some((path, _))) => path,
+            _ => value,
+        }
+    }
+
+    /// The name of the parameter that a whole segment stands for, if it does.
+    fn parameter(self, segment: &str) -> Option<&str> {
+        let name = match self {
+            Self::KeyMatch | Self::Regex => return None,
+            Self::KeyMatch2 => segment.strip_prefix(':')?,
+            Self::KeyMatch3 | Self::KeyMatch4 | Self::KeyMatch5 => {
+                segment.strip_prefix('{')?.strip_suffix('}')?
+            }
+        };
+        (!name.is_empty()).then_some(name)
+    }
 }
 
 /// A pattern made of whole segments after a leading `/`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Segments {
-    /// A literal, or `None` for `:param`: one or more characters but `/`.
-    pub(crate) parts: Vec<Option<Box<str>>>,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Whole<'a> {
+    matching: Matching,
+    body: &'a str,
     /// Ends in `/*`: a `/` and anything but a line break after it.
     pub(crate) open: bool,
 }
 
-impl Pattern {
-    /// Compiles `text`; the error is what is wrong, and the fix.
-    pub(crate) fn compile(matching: Matching, text: &str) -> Result<Self, (String, String)> {
+impl<'a> Whole<'a> {
+    /// Takes a pattern apart without looking whether it consists of whole segments.
+    fn assume(matching: Matching, text: &'a str) -> Self {
+        let (body, open) = match text.strip_suffix("/*") {
+            Some(body) => (body, true),
+            None => (text, false),
+        };
+        Self {
+            matching,
+            body,
+            open,
+        }
+    }
+
+    /// Takes a pattern apart if it consists of whole segments.
+    pub(crate) fn parse(matching: Matching, text: &'a str) -> Option<Self> {
+        if matches!(matching, Matching::KeyMatch | Matching::Regex) {
+            return None;
+        }
+        let whole = Self::assume(matching, text);
+        if !text.starts_with('/') {
+            return None;
+        }
+        let plain = whole.parts().all(|part| match part {
+            Part::Literal(text) => !text.contains(SPECIAL),
+            Part::Parameter(name) => !name.contains(['{', '}', ':']),
+        });
+        plain.then_some(whole)
+    }
+
+    /// The segments in order.
+    pub(crate) fn parts(self) -> impl Iterator<Item = Part<'a>> {
+        let inner = self.body.strip_prefix('/');
+        inner
+            .into_iter()
+            .flat_map(|inner| inner.split('/'))
+            .map(move |segment| match self.matching.parameter(segment) {
+                Some(name) => Part::Parameter(name),
+                None => Part::Literal(segment),
+            })
+    }
+
+    /// Whether `value` has these segments.
+    fn fits(self, value: &str) -> bool {
+        let mut rest = value;
+        for part in self.parts() {
+            let Some(after) = rest.strip_prefix('/') else {
+                return false;
+            };
+            let end = after.find('/').unwrap_or(after.len());
+            let (segment, next) = after.split_at_checked(end).unwrap_or((after, ""));
+            let fits = match part {
+                Part::Literal(text) => segment == text,
+                Part::Parameter(_) => !segment.is_empty(),
+            };
+            if !fits {
+                return false;
+            }
+            rest = next;
+        }
+        let ends = match rest.strip_prefix('/') {
+            Some(more) => self.open && !more.contains('\n'),
+            None => !self.open && rest.is_empty(),
+        };
+        ends && (self.matching != Matching::KeyMatch4 || self.repeats_agree(value))
+    }
+
+    /// `keyMatch4`: parameters of one name have one value.
+    fn repeats_agree(self, value: &str) -> bool {
+        let values = || value.split('/').skip(1);
+        self.parts()
+            .zip(values())
+            .enumerate()
+            .all(|(index, (part, value))| {
+                let Part::Parameter(name) = part else {
+                    return true;
+                };
+                let first = self
+                    .parts()
+                    .zip(values())
+                    .take(index)
+                    .find(|(part, _)| matches!(part, Part::Parameter(other) if *other == name));
+                first.is_none_or(|(_, other)| other == value)
+            })
+    }
+}
+
+/// One segment of a pattern.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Part<'a> {
+    Literal(&'a str),
+    /// One or more characters but `/`.
+    Parameter(&'a str),
+}
+
+/// The patterns of a policy that are more than whole segments, compiled; each checked at load.
+#[derive(Debug, Default)]
+pub(crate) struct Patterns {
+    regexes: HashMap<(Matching, Symbol), Compiled, PairState>,
+}
+
+#[derive(Debug)]
+struct Compiled {
+    regex: Regex,
+    /// `keyMatch4`: the parameters' names, one for each group.
+    names: Vec<Box<str>>,
+}
+
+impl Patterns {
+    /// Checks a pattern, and compiles it where that is needed; the error is what is wrong, and the fix.
+    pub(crate) fn add(
+        &mut self,
+        matching: Matching,
+        pattern: Symbol,
+        symbols: &Symbols,
+    ) -> Result<(), (String, String)> {
+        let text = symbols.text(pattern);
         if text.len() > PATTERN_BYTES_MAX {
             return Err((
                 format!("pattern is longer than {PATTERN_BYTES_MAX} bytes"),
                 "split it into several rows".to_owned(),
             ));
         }
-        match matching {
-            Matching::KeyMatch => Ok(match text.split_once('*') {
-                Some((before, _)) => Self::Prefix(before.into()),
-                None => Self::Exact(text.into()),
-            }),
-            Matching::KeyMatch2 => match Segments::parse(text) {
-                Some(segments) => Ok(Self::Segments(segments)),
-                None => regex(&key_match2_regex(text), text),
-            },
-            Matching::Regex => regex(text, text),
+        let whole = matching == Matching::KeyMatch || Whole::parse(matching, text).is_some();
+        if !whole && !self.regexes.contains_key(&(matching, pattern)) {
+            let compiled = compile(matching, text)?;
+            self.regexes.insert((matching, pattern), compiled);
         }
+        Ok(())
     }
 
-    /// Whether `value` matches.
-    pub(crate) fn matches(&self, value: &str) -> bool {
-        match self {
-            Self::Prefix(before) => value.starts_with(&**before),
-            Self::Exact(text) => value == &**text,
-            Self::Segments(segments) => segments.matches(value),
-            Self::Regex(regex) => regex.is_match(value),
-        }
+    /// How many are regular expressions.
+    pub(crate) fn regexes(&self) -> usize {
+        self.regexes.len()
     }
 
-    pub(crate) fn is_regex(&self) -> bool {
-        matches!(self, Self::Regex(_))
+    /// Whether `value` matches a pattern that was [added](Self::add).
+    pub(crate) fn matches(
+        &self,
+        matching: Matching,
+        value: &str,
+        pattern: Symbol,
+        symbols: &Symbols,
+    ) -> bool {
+        if matching == Matching::KeyMatch {
+            return key_match(value, symbols.text(pattern));
+        }
+        let value = matching.matched_part(value);
+        match self.regexes.get(&(matching, pattern)) {
+            Some(compiled) => compiled.matches(value),
+            None => Whole::assume(matching, symbols.text(pattern)).fits(value),
+        }
     }
 }
 
-impl Segments {
-    /// The segments of a `keyMatch2` pattern, if it consists of whole ones.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let (text, open) = match text.strip_suffix("/*") {
-            Some(rest) => (rest, true),
-            None => (text, false),
-        };
-        if text.is_empty() && open {
-            return Some(Self {
-                parts: Vec::new(),
-                open,
-            });
-        }
-        let parts = text
-            .strip_prefix('/')?
-            .split('/')
-            .map(|part| match part.strip_prefix(':') {
-                Some("") => None,
-                Some(_) => Some(None),
-                None if part.contains(SPECIAL) => None,
-                None => Some(Some(part.into())),
-            })
-            .collect::<Option<Vec<_>>>()?;
-        Some(Self { parts, open })
-    }
-
+impl Compiled {
     fn matches(&self, value: &str) -> bool {
-        let Some(mut rest) = value.strip_prefix('/') else {
+        if self.names.len() < 2 {
+            return self.regex.is_match(value);
+        }
+        let Some(groups) = self.regex.captures(value) else {
             return false;
         };
-        let mut parts = self.parts.iter().peekable();
-        while let Some(part) = parts.next() {
-            let last = parts.peek().is_none() && !self.open;
-            let (segment, after) = match rest.split_once('/') {
-                Some((segment, after)) => (segment, Some(after)),
-                None => (rest, None),
-            };
-            let fits = match part {
-                Some(literal) => segment == &**literal,
-                None => !segment.is_empty(),
-            };
-            match (fits, after, last) {
-                (true, Some(after), false) => rest = after,
-                (true, None, true) => return true,
-                _ => return false,
-            }
-        }
-        self.open && !rest.contains('\n')
+        let value = |index: usize| groups.get(index + 1).map(|group| group.as_str());
+        self.names.iter().enumerate().all(|(index, name)| {
+            let first = self.names.iter().position(|other| other == name);
+            first.is_some_and(|first| value(first) == value(index))
+        })
     }
+}
+
+/// Whether `value` fits a pattern of whole segments.
+pub(crate) fn fits_whole(matching: Matching, value: &str, pattern: &str) -> bool {
+    Whole::assume(matching, pattern).fits(value)
+}
+
+/// `keyMatch`: what follows the first `*` is ignored.
+pub(crate) fn key_match(value: &str, pattern: &str) -> bool {
+    match pattern.split_once('*') {
+        Some((before, _)) => value.starts_with(before),
+        None => value == pattern,
+    }
+}
+
+fn compile(matching: Matching, text: &str) -> Result<Compiled, (String, String)> {
+    let (source, names) = match matching {
+        Matching::KeyMatch | Matching::Regex => (text.to_owned(), Vec::new()),
+        Matching::KeyMatch2 => (anchored(&key_match2_source(text)), Vec::new()),
+        Matching::KeyMatch3 | Matching::KeyMatch5 => {
+            let (source, _) = braces_source(text, "[^/]+");
+            (anchored(&source), Vec::new())
+        }
+        Matching::KeyMatch4 => {
+            if text.contains('(') {
+                return Err((
+                    format!("pattern `{text}` of keyMatch4 has a group, on which casbin panics"),
+                    "remove the parentheses".to_owned(),
+                ));
+            }
+            let (source, names) = braces_source(text, "([^/]+)");
+            if names.iter().any(|name| name.contains('{')) {
+                return Err((
+                    format!(
+                        "segment with two parameters in `{text}`, read differently by Go and Rust"
+                    ),
+                    "give each parameter a segment of its own".to_owned(),
+                ));
+            }
+            (anchored(&source), names)
+        }
+    };
+    match RegexBuilder::new(&source)
+        .size_limit(REGEX_BYTES_MAX)
+        .build()
+    {
+        Ok(regex) => Ok(Compiled { regex, names }),
+        Err(regex::Error::CompiledTooBig(_)) => Err((
+            format!("pattern `{text}` compiles to more than {REGEX_BYTES_MAX} bytes"),
+            "use fewer or smaller repetitions".to_owned(),
+        )),
+        Err(error) => {
+            let shown = error.to_string();
+            let reason = shown.lines().last().unwrap_or_default();
+            let reason = reason.strip_prefix("error: ").unwrap_or(reason);
+            Err((
+                format!("pattern `{text}` is no regular expression: {reason}"),
+                "correct it; a path is written `/a/b`, its rest `/*`, one segment `/:name` or `/{name}`"
+                    .to_owned(),
+            ))
+        }
+    }
+}
+
+/// What Casbin matches: `/*` is anything after a `/`.
+fn anchored(source: &str) -> String {
+    format!("^{source}$")
 }
 
 /// What `keyMatch2` makes of a pattern: `/*` is anything, `:name` is one segment.
-fn key_match2_regex(text: &str) -> String {
+fn key_match2_source(text: &str) -> String {
     let text = text.replace("/*", "/.*");
     let mut out = String::with_capacity(text.len() + 16);
-    out.push('^');
     let mut rest = text.as_str();
     while let Some((before, after)) = rest.split_once(':') {
         out.push_str(before);
@@ -150,31 +322,29 @@ fn key_match2_regex(text: &str) -> String {
         rest = after.get(name..).unwrap_or_default();
     }
     out.push_str(rest);
-    out.push('$');
     out
 }
 
-fn regex(source: &str, written: &str) -> Result<Pattern, (String, String)> {
-    match RegexBuilder::new(source)
-        .size_limit(REGEX_BYTES_MAX)
-        .build()
-    {
-        Ok(regex) => Ok(Pattern::Regex(Box::new(regex))),
-        Err(regex::Error::CompiledTooBig(_)) => Err((
-            format!("pattern `{written}` compiles to more than {REGEX_BYTES_MAX} bytes"),
-            "use fewer or smaller repetitions".to_owned(),
-        )),
-        Err(error) => {
-            let shown = error.to_string();
-            let reason = shown.lines().last().unwrap_or_default();
-            let reason = reason.strip_prefix("error: ").unwrap_or(reason);
-            Err((
-                format!("pattern `{written}` is no regular expression: {reason}"),
-                "correct it; a whole path is written `/a/b`, one segment `/:name`, the rest `/*`"
-                    .to_owned(),
-            ))
-        }
-    }
+/// As [`key_match2_source`] with `{name}`, from the first `{` to the last `}` of a segment; and the names.
+fn braces_source(text: &str, one: &str) -> (String, Vec<Box<str>>) {
+    let text = text.replace("/*", "/.*");
+    let mut names = Vec::new();
+    let segments: Vec<_> = text
+        .split('/')
+        .map(|segment| {
+            let found = segment
+                .split_once('{')
+                .and_then(|(before, rest)| Some((before, rest.rsplit_once('}')?)));
+            match found {
+                Some((before, (name, after))) if !name.is_empty() => {
+                    names.push(name.into());
+                    format!("{before}{one}{after}")
+                }
+                _ => segment.to_owned(),
+            }
+        })
+        .collect();
+    (segments.join("/"), names)
 }
 
 /// Characters that a regular expression does not take literally, and `:`, which starts a parameter.
@@ -187,7 +357,11 @@ mod tests {
     use super::*;
 
     fn matches(matching: Matching, value: &str, pattern: &str) -> bool {
-        Pattern::compile(matching, pattern).unwrap().matches(value)
+        let mut symbols = Symbols::default();
+        let mut patterns = Patterns::default();
+        let symbol = symbols.intern(pattern).unwrap();
+        patterns.add(matching, symbol, &symbols).unwrap();
+        patterns.matches(matching, value, symbol, &symbols)
     }
 
     #[test]
@@ -217,6 +391,8 @@ mod tests {
             ("/", "/", true),
             ("/", "/*", true),
             ("", "/*", false),
+            ("", "/", false),
+            ("a", "/a", false),
             ("/a", "/a/*", false),
             ("/a/", "/a/*", true),
             ("/a/b/c", "/a/*", true),
@@ -224,6 +400,8 @@ mod tests {
             ("/a/b", "/a/:id", true),
             ("/a/", "/a/:id", false),
             ("/a/b/c", "/a/:id", false),
+            ("/a/b/c", "/a/:id/*", true),
+            ("/a/b", "/a/:id/*", false),
             ("/a/..", "/a/:id", true),
             ("/a/b/c", "/:x/b/:y", true),
             ("/a/b/", "/a/b", false),
@@ -244,25 +422,71 @@ mod tests {
                 expected,
                 "{value:?} {pattern}"
             );
-            let as_regex = Regex::new(&key_match2_regex(pattern)).unwrap();
+            let source = anchored(&key_match2_source(pattern));
+            let as_regex = Regex::new(&source).unwrap().is_match(value);
+            assert_eq!(as_regex, expected, "regex: {value:?} {pattern}");
+        }
+    }
+
+    #[test]
+    fn key_match_3_4_and_5_take_braces() {
+        use Matching::{KeyMatch3, KeyMatch4, KeyMatch5};
+        for (matching, value, pattern, expected) in [
+            (KeyMatch3, "/proxy/myid/res", "/proxy/{id}/*", true),
+            (KeyMatch3, "/proxy/", "/proxy/{id}/*", false),
+            (KeyMatch3, "/proj_1_admin", "/proj_{id}_admin", true),
+            (KeyMatch3, "/a-b", "/{x}-{y}", true),
+            (KeyMatch3, "/ab", "/{x}-{y}", true),
+            (
+                KeyMatch4,
+                "/parent/1/child/1",
+                "/parent/{id}/child/{id}",
+                true,
+            ),
+            (
+                KeyMatch4,
+                "/parent/1/child/2",
+                "/parent/{id}/child/{id}",
+                false,
+            ),
+            (
+                KeyMatch4,
+                "/parent/1/child/2",
+                "/parent/{id}/child/{other}",
+                true,
+            ),
+            (KeyMatch4, "/p1/c1", "/p{id}/c{id}", true),
+            (KeyMatch4, "/p1/c2", "/p{id}/c{id}", false),
+            (KeyMatch4, "/a/1/x/y", "/a/{id}/*", true),
+            (KeyMatch5, "/parent/child?a=1", "/parent/child", true),
+            (KeyMatch5, "/parent/child?a=/x", "/parent/*", true),
+            (KeyMatch5, "/parent/child/x?a=1", "/parent/{id}", false),
+            (KeyMatch5, "/parent/child?a=1", "/parent/{id}", true),
+        ] {
             assert_eq!(
-                as_regex.is_match(value),
+                matches(matching, value, pattern),
                 expected,
-                "regex: {value:?} {pattern}"
+                "{matching:?} {value} {pattern}"
             );
         }
     }
 
     #[test]
-    fn a_pattern_that_casbin_panics_on_is_refused() {
+    fn a_pattern_that_casbin_panics_on_or_reads_two_ways_is_refused() {
         for (matching, pattern) in [
             (Matching::KeyMatch2, "/a/?*+("),
             (Matching::KeyMatch2, "/a/(b"),
+            (Matching::KeyMatch3, "/a/{}"),
+            (Matching::KeyMatch4, "/a/(b)/{x}"),
+            (Matching::KeyMatch4, "/{x}-{y}"),
             (Matching::Regex, "["),
             (Matching::Regex, "(a{1000}){1000}"),
             (Matching::Regex, r"(a)\1"),
         ] {
-            assert!(Pattern::compile(matching, pattern).is_err(), "{pattern}");
+            let mut symbols = Symbols::default();
+            let symbol = symbols.intern(pattern).unwrap();
+            let added = Patterns::default().add(matching, symbol, &symbols);
+            assert!(added.is_err(), "{pattern}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::bounds::{ROLE_DEPTH_MAX, ROLES_HELD_MAX};
 use crate::problem::{Place, Problems};
-use crate::rules::symbols::{Symbol, Symbols};
+use crate::rules::symbols::{PairState, Symbol, Symbols};
 use crate::rules::table::Rows;
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use std::collections::HashMap;
 #[derive(Debug, Default)]
 pub(crate) struct Roles {
     /// Name and domain to a range of `held`; without domains, the domain is [`NO_DOMAIN`].
-    spans: HashMap<(Symbol, Symbol), (u32, u32)>,
+    spans: HashMap<(Symbol, Symbol), (u32, u32), PairState>,
     /// Roles held, itself not counted, nearest first.
     held: Vec<Symbol>,
 }
@@ -26,7 +26,7 @@ impl Roles {
         symbols: &Symbols,
         problems: &mut Problems<'_>,
     ) -> Self {
-        let mut links: HashMap<(Symbol, Symbol), Vec<(Symbol, usize)>> = HashMap::new();
+        let mut links = Links::default();
         let mut order = Vec::new();
         for row in 0..rows.len() {
             if let [name, role, domain @ ..] = rows.row(row) {
@@ -58,12 +58,7 @@ impl Roles {
         roles
     }
 
-    fn close(
-        &mut self,
-        name: Symbol,
-        domain: Symbol,
-        links: &HashMap<(Symbol, Symbol), Vec<(Symbol, usize)>>,
-    ) -> Result<(), Refused> {
+    fn close(&mut self, name: Symbol, domain: Symbol, links: &Links) -> Result<(), Refused> {
         let start = self.held.len();
         let mut frontier = start;
         for (role, row) in links.get(&(name, domain)).into_iter().flatten() {
@@ -121,6 +116,11 @@ impl Roles {
         Ok(())
     }
 
+    pub(crate) fn bytes(&self) -> usize {
+        let span = size_of::<(Symbol, Symbol)>() + size_of::<(u32, u32)>() + 1;
+        self.spans.capacity() * span + self.held.capacity() * size_of::<Symbol>()
+    }
+
     /// The roles that `name` inherits in `domain`, itself not counted.
     pub(crate) fn held(&self, name: Symbol, domain: Symbol) -> &[Symbol] {
         match self.spans.get(&(name, domain)) {
@@ -137,6 +137,9 @@ impl Roles {
         self.held(name, domain).contains(&role)
     }
 }
+
+/// The direct roles of a name in a domain, each with its row.
+type Links = HashMap<(Symbol, Symbol), Vec<(Symbol, usize)>, PairState>;
 
 struct Refused {
     row: usize,

@@ -4,6 +4,7 @@ use super::conf::{Definition, Section};
 use super::parser::{self, Node};
 use super::resolve::Resolver;
 use crate::engine::expr::{Expr, Type};
+use crate::engine::pattern::Patterns;
 use crate::problem::{Place, Problems};
 use crate::rules::symbols::Symbols;
 use crate::rules::table::Shape;
@@ -68,6 +69,7 @@ pub(crate) struct Model {
 pub(crate) fn check(
     definitions: &[Definition],
     symbols: &mut Symbols,
+    patterns: &mut Patterns,
     problems: &mut Problems<'_>,
 ) -> Model {
     let relations = relations(definitions, problems);
@@ -81,7 +83,8 @@ pub(crate) fn check(
     numbers.sort_unstable();
     numbers.dedup();
     for number in numbers {
-        if let Some(context) = context(number, definitions, &relations, symbols, problems) {
+        if let Some(context) = context(number, definitions, &relations, symbols, patterns, problems)
+        {
             contexts.push(context);
         }
     }
@@ -96,6 +99,7 @@ fn context(
     definitions: &[Definition],
     relations: &[Relation],
     symbols: &mut Symbols,
+    patterns: &mut Patterns,
     problems: &mut Problems<'_>,
 ) -> Option<Context> {
     let find = |section| {
@@ -141,6 +145,7 @@ fn context(
         columns: &columns,
         relations,
         symbols,
+        patterns,
         phrase: &matcher.value,
         problems,
     };

@@ -4,7 +4,7 @@ use super::check::{Relation, numbered};
 use super::conf::Phrase;
 use super::parser::{Comparison, Kind, Node};
 use crate::engine::expr::{Expr, PatternOf, Type};
-use crate::engine::pattern::{Matching, Pattern};
+use crate::engine::pattern::{Matching, Patterns};
 use crate::problem::{Place, Problems};
 use crate::rules::symbols::Symbols;
 
@@ -15,6 +15,7 @@ pub(crate) struct Resolver<'a, 'p> {
     pub(crate) columns: &'a [(String, Place)],
     pub(crate) relations: &'a [Relation],
     pub(crate) symbols: &'a mut Symbols,
+    pub(crate) patterns: &'a mut Patterns,
     pub(crate) phrase: &'a Phrase,
     pub(crate) problems: &'a mut Problems<'p>,
 }
@@ -32,8 +33,8 @@ impl Resolver<'_, '_> {
             Kind::List(items) => Some(Expr::List(self.each(items)?)),
             Kind::Not(inner) => Some(Expr::Not(Box::new(self.condition(inner)?))),
             Kind::Negative(inner) => Some(Expr::Negative(Box::new(self.resolve(inner)?))),
-            Kind::All(parts) => Some(Expr::All(self.conditions(parts)?)),
-            Kind::Any(parts) => Some(Expr::Any(self.conditions(parts)?)),
+            Kind::All(parts) => Some(Expr::all(self.conditions(parts)?)),
+            Kind::Any(parts) => Some(Expr::any(self.conditions(parts)?)),
             Kind::Compare(comparison, sides) => self.compare(*comparison, &sides.0, &sides.1, at),
             Kind::Arithmetic(operation, sides) => {
                 let (a, b) = (self.resolve(&sides.0), self.resolve(&sides.1));
@@ -163,7 +164,34 @@ impl Resolver<'_, '_> {
             self.refuse(at, "these two cannot be compared so", fix);
             return None;
         }
+        if comparison == Comparison::Equal
+            && let Some(expr) = self.by_number(&a, &b).or_else(|| self.by_number(&b, &a))
+        {
+            return Some(expr);
+        }
         Some(Expr::Compare(comparison, Box::new((a, b))))
+    }
+
+    /// Equality with a field of the row, where numbers can stand for the texts.
+    fn by_number(&mut self, field: &Expr, other: &Expr) -> Option<Expr> {
+        let Expr::Rule { column } = *field else {
+            return None;
+        };
+        if let Expr::Request { argument, path } = other
+            && path.is_empty()
+        {
+            return Some(Expr::Same {
+                argument: *argument,
+                column,
+            });
+        }
+        let Expr::Text(text) = other else {
+            return None;
+        };
+        Some(Expr::Is {
+            column,
+            symbol: self.symbols.intern(text)?,
+        })
     }
 
     fn call(&mut self, name: &str, arguments: &[Node<'_>], at: usize) -> Option<Expr> {
@@ -211,11 +239,12 @@ impl Resolver<'_, '_> {
             return Some(PatternOf::Rule { column });
         }
         if let Expr::Text(text) = &pattern {
-            if let Err((what, fix)) = Pattern::compile(matching, text) {
+            let symbol = self.symbols.intern(text)?;
+            if let Err((what, fix)) = self.patterns.add(matching, symbol, self.symbols) {
                 self.refuse(at, what, fix);
                 return None;
             }
-            return Some(PatternOf::Fixed(self.symbols.intern(text)?));
+            return Some(PatternOf::Fixed(symbol));
         }
         if matching == Matching::KeyMatch {
             return Some(PatternOf::Any(Box::new(pattern)));

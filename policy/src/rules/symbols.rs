@@ -2,6 +2,8 @@
 //!
 //! One arena, one table of `u32`: at a million rows a map of owned strings would cost more than the rules.
 
+use std::hash::{BuildHasher, Hasher};
+
 /// The number of a text.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Symbol(pub(crate) u32);
@@ -59,6 +61,10 @@ impl Symbols {
 
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.arena.capacity() + (self.ends.capacity() + self.slots.capacity()) * size_of::<u32>()
     }
 
     fn probe(&self, text: &str) -> Found {
@@ -120,6 +126,40 @@ pub(crate) fn hash(bytes: &[u8]) -> u64 {
         *to = *from;
     }
     mix(mix(state ^ u64::from_le_bytes(last)))
+}
+
+/// The hasher of maps whose keys are small numbers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PairState;
+
+impl BuildHasher for PairState {
+    type Hasher = PairHasher;
+
+    fn build_hasher(&self) -> PairHasher {
+        PairHasher(0)
+    }
+}
+
+/// See [`PairState`].
+#[derive(Debug)]
+pub(crate) struct PairHasher(u64);
+
+impl Hasher for PairHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = mix(self.0 ^ hash(bytes));
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.0 = mix(self.0 ^ u64::from(number));
+    }
+
+    fn write_isize(&mut self, number: isize) {
+        self.0 = mix(self.0 ^ number as u64);
+    }
 }
 
 /// One round of the hash, to combine hashes with.

@@ -48,6 +48,10 @@ impl Rows {
         self.lines.get(row).copied().unwrap_or_default() as usize
     }
 
+    pub(crate) fn bytes(&self) -> usize {
+        self.fields.capacity() * size_of::<Symbol>() + self.lines.capacity() * size_of::<u32>()
+    }
+
     /// Puts the rows in the order of `key`; equal ones stay as they are.
     pub(crate) fn sort_by_key(&mut self, key: impl Fn(&[Symbol]) -> i64) {
         let mut order: Vec<usize> = (0..self.len()).collect();

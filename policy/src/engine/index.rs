@@ -1,0 +1,462 @@
+//! The rows of one section behind an index, and how a request is answered from it.
+//!
+//! For each clause of the [plan](super::plan) one table from the symbols of its key columns to rows. A request gives
+//! a few symbols for each column (itself, its roles, the patterns that match its path); every combination is one
+//! probe, and every row found is verified. What cannot be indexed is answered by evaluating the rows in order, by
+//! the same evaluator.
+
+use super::eval::{Argument, Scene};
+use super::expr::Expr;
+use super::paths::{PathIndex, Place};
+use super::plan::{Clause, Domain, KEYS_MAX, Key, Plan, Source};
+use super::roles::NO_DOMAIN;
+use super::set::SymbolSet;
+use super::table::Table;
+use super::verdict::{Outcome, Verdict};
+use crate::model::check::Effect;
+use crate::rules::symbols::{Symbol, Symbols, mix};
+use crate::rules::table::Rows;
+use crate::value::View;
+
+/// The index of one section.
+#[derive(Debug)]
+pub(crate) struct Index {
+    clauses: Vec<Indexed>,
+    may_fail: bool,
+    first_allow: Option<usize>,
+    first_deny: Option<usize>,
+}
+
+/// One clause with its table.
+#[derive(Debug)]
+struct Indexed {
+    clause: Clause,
+    keys: Vec<IndexedKey>,
+    table: Table,
+}
+
+#[derive(Debug, Default)]
+struct IndexedKey {
+    /// One for each source that is a pattern, in order.
+    paths: Vec<PathIndex>,
+    /// Some rows have patterns that must be tried.
+    others: bool,
+}
+
+/// The rows of a section and how they count.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ruled<'a> {
+    pub(crate) rows: &'a Rows,
+    pub(crate) matcher: &'a Expr,
+    pub(crate) effect: Effect,
+    /// The column that holds the effect, and the symbol of `deny`.
+    pub(crate) deny: Option<(usize, Symbol)>,
+}
+
+impl Ruled<'_> {
+    fn denies(&self, row: usize) -> bool {
+        self.deny
+            .is_some_and(|(column, deny)| self.rows.field(row, column) == Some(deny))
+    }
+}
+
+impl Index {
+    /// Builds the tables of a plan over the rows of a section.
+    pub(crate) fn build(plan: Plan, ruled: Ruled<'_>, symbols: &Symbols) -> Self {
+        let rows = ruled.rows.len();
+        Self {
+            may_fail: plan.may_fail,
+            clauses: plan
+                .clauses
+                .into_iter()
+                .map(|clause| Indexed::build(clause, ruled.rows, symbols))
+                .collect(),
+            first_allow: (0..rows).find(|row| !ruled.denies(*row)),
+            first_deny: (0..rows).find(|row| ruled.denies(*row)),
+        }
+    }
+
+    /// What the rows decide.
+    pub(crate) fn decide(&self, scene: &Scene<'_>, ruled: Ruled<'_>) -> Outcome {
+        let mut query = Query {
+            scene,
+            ruled,
+            may_fail: self.may_fail,
+            verdict: Verdict::new(ruled.effect),
+        };
+        for (position, indexed) in self.clauses.iter().enumerate() {
+            let answered = match query.opens(&indexed.clause) {
+                Some(false) => true,
+                Some(true) if indexed.clause.keys.is_empty() => {
+                    let every = indexed.clause.rest.is_empty() && (position == 0 || !self.may_fail);
+                    if every {
+                        self.every_row(&mut query.verdict);
+                    }
+                    every
+                }
+                Some(true) => query.look_up(indexed),
+                None => false,
+            };
+            if !answered {
+                return query.walk();
+            }
+        }
+        query.verdict.outcome()
+    }
+
+    fn every_row(&self, verdict: &mut Verdict) {
+        if let Some(row) = self.first_allow {
+            verdict.matched(row, false);
+        }
+        if let Some(row) = self.first_deny {
+            verdict.matched(row, true);
+        }
+    }
+
+    /// Bytes that the index takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let paths = |indexed: &Indexed| -> usize {
+            let keys = indexed.keys.iter().flat_map(|key| &key.paths);
+            keys.map(PathIndex::bytes).sum()
+        };
+        self.clauses
+            .iter()
+            .map(|indexed| indexed.table.bytes() + paths(indexed))
+            .sum()
+    }
+}
+
+impl Indexed {
+    fn build(mut clause: Clause, rows: &Rows, symbols: &Symbols) -> Self {
+        let mut keys = Vec::new();
+        let mut tried = Vec::new();
+        for key in &clause.keys {
+            let (indexed, others) = IndexedKey::build(key, rows, symbols);
+            keys.push(indexed);
+            tried.push(others);
+        }
+        let pairs = |clause: &Clause, tried: &[Vec<bool>]| -> Vec<(u64, u32)> {
+            (0..rows.len())
+                .filter_map(|row| {
+                    Some((
+                        row_hash(clause, tried, rows.row(row)),
+                        u32::try_from(row).ok()?,
+                    ))
+                })
+                .collect()
+        };
+        if clause.keys.is_empty() {
+            return Self {
+                clause,
+                keys,
+                table: Table::default(),
+            };
+        }
+        let mut narrow = clause.clone();
+        let wide: Vec<_> = narrow
+            .keys
+            .extract_if(.., |key| key.is_wide_and_fixed())
+            .collect();
+        if !wide.is_empty() && !narrow.keys.is_empty() {
+            let kept = |index: &usize| {
+                clause
+                    .keys
+                    .get(*index)
+                    .is_some_and(|key| !key.is_wide_and_fixed())
+            };
+            let narrow_tried: Vec<_> = (0..clause.keys.len())
+                .filter(kept)
+                .filter_map(|index| tried.get(index).cloned())
+                .collect();
+            let candidates = pairs(&narrow, &narrow_tried);
+            if longest_run(&candidates) <= RUN_MAX {
+                let mut index = 0;
+                keys.retain(|_| {
+                    index += 1;
+                    kept(&(index - 1))
+                });
+                narrow.rest.extend(wide.into_iter().map(|key| key.term));
+                return Self {
+                    clause: narrow,
+                    keys,
+                    table: Table::build(candidates),
+                };
+            }
+        }
+        let table = Table::build(pairs(&clause, &tried));
+        clause.keys.shrink_to_fit();
+        Self {
+            clause,
+            keys,
+            table,
+        }
+    }
+}
+
+impl IndexedKey {
+    /// The pattern indexes of a key, and by symbol, which patterns must be tried.
+    fn build(key: &Key, rows: &Rows, symbols: &Symbols) -> (Self, Vec<bool>) {
+        let mut built = Self::default();
+        let mut tried = Vec::new();
+        let patterns: Vec<_> = key
+            .sources
+            .iter()
+            .filter_map(|source| match source {
+                Source::Pattern { matching, .. } => Some(*matching),
+                Source::Argument(_) | Source::Fixed(_) | Source::Role { .. } => None,
+            })
+            .collect();
+        if patterns.is_empty() {
+            return (built, tried);
+        }
+        let distinct = distinct(rows, key.column, symbols.len());
+        tried.resize(symbols.len(), false);
+        for matching in patterns {
+            let (index, places) = PathIndex::build(matching, &distinct, symbols);
+            for (symbol, place) in distinct.iter().zip(places) {
+                if place == Place::Other {
+                    built.others = true;
+                    if let Some(tried) = tried.get_mut(symbol.0 as usize) {
+                        *tried = true;
+                    }
+                }
+            }
+            built.paths.push(index);
+        }
+        (built, tried)
+    }
+}
+
+/// The symbols of a column, each once.
+fn distinct(rows: &Rows, column: usize, symbols: usize) -> Vec<Symbol> {
+    let mut seen = vec![false; symbols];
+    (0..rows.len())
+        .filter_map(|row| rows.field(row, column))
+        .filter(|symbol| {
+            seen.get_mut(symbol.0 as usize)
+                .is_some_and(|seen| !std::mem::replace(seen, true))
+        })
+        .collect()
+}
+
+fn row_hash(clause: &Clause, tried: &[Vec<bool>], row: &[Symbol]) -> u64 {
+    let mut hash = 0;
+    for (key, tried) in clause.keys.iter().zip(tried) {
+        let symbol = row.get(key.column).copied().unwrap_or(OTHER);
+        let must_try = tried.get(symbol.0 as usize).copied().unwrap_or_default();
+        hash = extend(hash, if must_try { OTHER } else { symbol });
+    }
+    hash
+}
+
+fn longest_run(pairs: &[(u64, u32)]) -> usize {
+    let mut hashes: Vec<_> = pairs.iter().map(|(hash, _)| *hash).collect();
+    hashes.sort_unstable();
+    hashes
+        .chunk_by(|a, b| a == b)
+        .map(<[u64]>::len)
+        .max()
+        .unwrap_or_default()
+}
+
+fn extend(hash: u64, symbol: Symbol) -> u64 {
+    mix(hash ^ u64::from(symbol.0)).rotate_left(17)
+}
+
+/// One request being answered.
+struct Query<'q, 'a> {
+    scene: &'q Scene<'a>,
+    ruled: Ruled<'a>,
+    may_fail: bool,
+    verdict: Verdict,
+}
+
+/// The symbols that one column may have.
+#[derive(Clone, Copy, Default)]
+struct Choice<'a> {
+    own: SymbolSet,
+    held: &'a [Symbol],
+    others: bool,
+}
+
+impl Choice<'_> {
+    fn count(&self) -> usize {
+        self.own.as_slice().len() + self.held.len() + usize::from(self.others)
+    }
+}
+
+impl<'a> Query<'_, 'a> {
+    /// Whether a clause's guards hold; `None` if that cannot be told, or its keys do not stand for its terms.
+    fn opens(&self, clause: &'a Clause) -> Option<bool> {
+        for guard in &clause.guards {
+            if !self.scene.satisfies(guard).ok()? {
+                return Some(false);
+            }
+        }
+        let fits = |(index, argument): (usize, &Argument<'_>)| {
+            clause.texts & (1 << index) == 0 || matches!(argument.view, View::Text(_))
+        };
+        self.scene
+            .request
+            .iter()
+            .enumerate()
+            .all(fits)
+            .then_some(true)
+    }
+
+    /// Answers from the table of a clause; `false` if the rows must be walked instead.
+    fn look_up(&mut self, indexed: &'a Indexed) -> bool {
+        let mut choices = [Choice::default(); KEYS_MAX];
+        let mut probes = 1_usize;
+        let keys = indexed.clause.keys.iter().zip(&indexed.keys);
+        for (choice, (key, built)) in choices.iter_mut().zip(keys) {
+            self.choose(key, built, choice);
+            if choice.own.overflowed() {
+                return false;
+            }
+            probes = probes.saturating_mul(choice.count());
+        }
+        if probes > PROBES_MAX {
+            return false;
+        }
+        let choices = choices.get(..indexed.keys.len()).unwrap_or_default();
+        if probes > 0 {
+            let mut chosen = [OTHER; KEYS_MAX];
+            self.probe(indexed, choices, 0, 0, &mut chosen);
+        }
+        true
+    }
+
+    fn choose(&self, key: &Key, built: &'a IndexedKey, choice: &mut Choice<'a>) {
+        choice.others = built.others;
+        let mut paths = built.paths.iter();
+        for source in &key.sources {
+            match source {
+                Source::Fixed(symbol) => choice.own.push(*symbol),
+                Source::Argument(argument) => {
+                    if let Some(symbol) = self.symbol(*argument) {
+                        choice.own.push(symbol);
+                    }
+                }
+                Source::Role {
+                    relation,
+                    who,
+                    domain,
+                } => {
+                    let Some(who) = self.symbol(*who) else {
+                        continue;
+                    };
+                    choice.own.push(who);
+                    let domain = match domain {
+                        Domain::None => Some(NO_DOMAIN),
+                        Domain::Fixed(symbol) => Some(*symbol),
+                        Domain::Argument(argument) => self.symbol(*argument),
+                    };
+                    if let (Some(roles), Some(domain)) = (self.scene.roles.get(*relation), domain) {
+                        choice.held = roles.held(who, domain);
+                    }
+                }
+                Source::Pattern { argument, .. } => {
+                    let argument = self.scene.request.get(*argument).map(|a| a.view);
+                    if let (Some(index), Some(View::Text(text))) = (paths.next(), argument) {
+                        index.find(text, self.scene.symbols, &mut choice.own);
+                    }
+                }
+            }
+        }
+    }
+
+    fn symbol(&self, argument: usize) -> Option<Symbol> {
+        self.scene.request.get(argument)?.symbol
+    }
+
+    /// Probes every combination of the choices from `level` on.
+    fn probe(
+        &mut self,
+        indexed: &'a Indexed,
+        choices: &[Choice<'_>],
+        level: usize,
+        hash: u64,
+        chosen: &mut [Symbol; KEYS_MAX],
+    ) {
+        let Some(choice) = choices.get(level) else {
+            indexed
+                .table
+                .each(hash, |row| self.candidate(indexed, row as usize, chosen));
+            return;
+        };
+        let others = choice.others.then_some(OTHER);
+        let symbols = choice
+            .own
+            .as_slice()
+            .iter()
+            .chain(choice.held)
+            .chain(&others);
+        for symbol in symbols {
+            if let Some(place) = chosen.get_mut(level) {
+                *place = *symbol;
+            }
+            self.probe(indexed, choices, level + 1, extend(hash, *symbol), chosen);
+        }
+    }
+
+    /// Judges one row that the table gave.
+    fn candidate(&mut self, indexed: &'a Indexed, row: usize, chosen: &[Symbol; KEYS_MAX]) {
+        if self.may_fail {
+            self.judge(row);
+            return;
+        }
+        let denies = self.ruled.denies(row);
+        if !self.verdict.cares(row, denies) {
+            return;
+        }
+        let fields = self.ruled.rows.row(row);
+        let scene = Scene {
+            row: fields,
+            ..*self.scene
+        };
+        let fits = indexed.clause.keys.iter().zip(chosen).all(|(key, symbol)| {
+            if *symbol == OTHER {
+                scene.satisfies(&key.term) == Ok(true)
+            } else {
+                fields.get(key.column) == Some(symbol)
+            }
+        });
+        let rest = &indexed.clause.rest;
+        if fits && rest.iter().all(|term| scene.satisfies(term) == Ok(true)) {
+            self.verdict.matched(row, denies);
+        }
+    }
+
+    /// Judges a row by the whole matcher.
+    fn judge(&mut self, row: usize) {
+        let scene = Scene {
+            row: self.ruled.rows.row(row),
+            ..*self.scene
+        };
+        match scene.satisfies(self.ruled.matcher) {
+            Ok(true) => self.verdict.matched(row, self.ruled.denies(row)),
+            Ok(false) => {}
+            Err(fault) => self.verdict.failed(row, fault),
+        }
+    }
+
+    /// Judges the rows in order until the answer is settled.
+    fn walk(&mut self) -> Outcome {
+        self.verdict = Verdict::new(self.ruled.effect);
+        for row in 0..self.ruled.rows.len() {
+            if self.verdict.is_settled_before(row) {
+                break;
+            }
+            self.judge(row);
+        }
+        self.verdict.outcome()
+    }
+}
+
+/// Stands for a pattern that must be tried, in place of its symbol.
+const OTHER: Symbol = Symbol(u32::MAX - 1);
+/// Rows of one key that are rather verified than told apart by one more column.
+const RUN_MAX: usize = 16;
+/// Probes spent on one clause; beyond it the rows are walked.
+const PROBES_MAX: usize = 4_096;

@@ -1,0 +1,314 @@
+//! Which patterns of a column match a path, without looking at each: one probe for each shape of pattern.
+//!
+//! A shape says how many segments there are, which of them are parameters, and whether more may follow. The
+//! segments that are literal, hashed, lead to the patterns; each is then compared with the path.
+
+use super::pattern::{Matching, Part, Whole, fits_whole, key_match};
+use super::set::SymbolSet;
+use super::table::Table;
+use crate::rules::symbols::{Symbol, Symbols, hash, mix};
+
+/// The indexable patterns of one column.
+#[derive(Debug)]
+pub(crate) struct PathIndex {
+    matching: Matching,
+    shapes: Vec<Shape>,
+    table: Table,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Shape {
+    /// `keyMatch`: this many bytes before the `*`.
+    Prefix { bytes: usize },
+    /// Whole segments.
+    Segments {
+        count: usize,
+        parameters: u32,
+        open: bool,
+    },
+}
+
+/// Where a pattern is found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Place {
+    /// It is the path itself: found by its number.
+    Exact,
+    /// By its shape and the hash of what is literal in it.
+    Shaped,
+    /// Not by the index: it must be tried.
+    Other,
+}
+
+impl PathIndex {
+    /// An index over `patterns`, each given once, and where each of them is found.
+    pub(crate) fn build(
+        matching: Matching,
+        patterns: &[Symbol],
+        symbols: &Symbols,
+    ) -> (Self, Vec<Place>) {
+        let mut shapes = Vec::new();
+        let mut pairs = Vec::new();
+        let mut places = Vec::with_capacity(patterns.len());
+        for pattern in patterns {
+            let text = symbols.text(*pattern);
+            let (place, shape) = classify(matching, text);
+            if place != Place::Shaped {
+                places.push(place);
+                continue;
+            }
+            let known = shape.and_then(|shape| {
+                let found = shapes.iter().position(|other| *other == shape);
+                if found.is_none() && shapes.len() < SHAPES_MAX {
+                    shapes.push(shape);
+                }
+                found.or_else(|| shapes.iter().position(|other| *other == shape))
+            });
+            match (known, shape) {
+                (Some(index), Some(shape)) => {
+                    pairs.push((pattern_hash(matching, index, shape, text), pattern.0));
+                    places.push(Place::Shaped);
+                }
+                _ => places.push(Place::Other),
+            }
+        }
+        let index = Self {
+            matching,
+            shapes,
+            table: Table::build(pairs),
+        };
+        (index, places)
+    }
+
+    /// The patterns that match `value`, into `found`; those of [`Place::Other`] are left out.
+    pub(crate) fn find(&self, value: &str, symbols: &Symbols, found: &mut SymbolSet) {
+        let value = self.matching.matched_part(value);
+        if let Some(symbol) = symbols.find(value) {
+            found.push(symbol);
+        }
+        if self.shapes.is_empty() {
+            return;
+        }
+        let by_prefix = self.matching == Matching::KeyMatch;
+        let segments = (!by_prefix).then(|| Segments::of(value));
+        for (index, shape) in self.shapes.iter().enumerate() {
+            let hash = match (shape, &segments) {
+                (Shape::Prefix { bytes }, _) => match value.as_bytes().get(..*bytes) {
+                    Some(prefix) => combine(index, hash(prefix)),
+                    None => continue,
+                },
+                (shape, Some(segments)) => match segments.hash(*shape) {
+                    Some(sum) => combine(index, sum),
+                    None => continue,
+                },
+                (Shape::Segments { .. }, None) => continue,
+            };
+            self.table.each(hash, |number| {
+                let pattern = Symbol(number);
+                let text = symbols.text(pattern);
+                let fits = if by_prefix {
+                    key_match(value, text)
+                } else {
+                    fits_whole(self.matching, value, text)
+                };
+                if fits {
+                    found.push(pattern);
+                }
+            });
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.table.bytes()
+    }
+}
+
+fn classify(matching: Matching, text: &str) -> (Place, Option<Shape>) {
+    if matching == Matching::KeyMatch {
+        return match text.split_once('*') {
+            Some((before, _)) => (
+                Place::Shaped,
+                Some(Shape::Prefix {
+                    bytes: before.len(),
+                }),
+            ),
+            None => (Place::Exact, None),
+        };
+    }
+    let Some(whole) = Whole::parse(matching, text) else {
+        return (Place::Other, None);
+    };
+    let mut parameters = 0;
+    let mut count = 0;
+    for part in whole.parts() {
+        if count == SEGMENTS_MAX {
+            return (Place::Other, None);
+        }
+        if matches!(part, Part::Parameter(_)) {
+            parameters |= 1 << count;
+        }
+        count += 1;
+    }
+    if parameters == 0 && !whole.open {
+        return (Place::Exact, None);
+    }
+    let shape = Shape::Segments {
+        count,
+        parameters,
+        open: whole.open,
+    };
+    (Place::Shaped, Some(shape))
+}
+
+fn pattern_hash(matching: Matching, index: usize, shape: Shape, text: &str) -> u64 {
+    let literal = match shape {
+        Shape::Prefix { bytes } => hash(text.as_bytes().get(..bytes).unwrap_or_default()),
+        Shape::Segments { .. } => Whole::parse(matching, text)
+            .into_iter()
+            .flat_map(Whole::parts)
+            .enumerate()
+            .filter_map(|(position, part)| match part {
+                Part::Literal(text) => Some(segment_hash(position, text)),
+                Part::Parameter(_) => None,
+            })
+            .fold(0, u64::wrapping_add),
+    };
+    combine(index, literal)
+}
+
+/// The hash of a segment at its position; those of a path are added up.
+fn segment_hash(position: usize, text: &str) -> u64 {
+    mix(hash(text.as_bytes()) ^ (position as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
+fn combine(shape: usize, literal: u64) -> u64 {
+    mix(literal ^ (shape as u64).wrapping_mul(0xd6e8_feb8_6659_fd93))
+}
+
+/// The hashes of a path's segments, taken once for all shapes.
+struct Segments {
+    hashes: [u64; SEGMENTS_MAX],
+    /// How many there are, at most one more than is hashed; 0 for what starts with no `/`.
+    count: usize,
+}
+
+impl Segments {
+    fn of(value: &str) -> Self {
+        let mut segments = Self {
+            hashes: [0; SEGMENTS_MAX],
+            count: 0,
+        };
+        let Some(inner) = value.strip_prefix('/') else {
+            return segments;
+        };
+        for text in inner.split('/') {
+            if let Some(hash) = segments.hashes.get_mut(segments.count) {
+                *hash = segment_hash(segments.count, text);
+            }
+            segments.count += 1;
+            if segments.count > SEGMENTS_MAX {
+                break;
+            }
+        }
+        segments
+    }
+
+    /// The sum over the segments that are literal in `shape`, if a path with these segments can have it.
+    fn hash(&self, shape: Shape) -> Option<u64> {
+        let Shape::Segments {
+            count,
+            parameters,
+            open,
+        } = shape
+        else {
+            return None;
+        };
+        let possible = if open {
+            self.count > count
+        } else {
+            self.count == count
+        };
+        if !possible {
+            return None;
+        }
+        let sum = self
+            .hashes
+            .iter()
+            .take(count)
+            .enumerate()
+            .filter(|(position, _)| parameters & (1 << position) == 0)
+            .fold(0_u64, |sum, (_, hash)| sum.wrapping_add(*hash));
+        Some(sum)
+    }
+}
+
+/// Shapes of one column: a probe is spent on each; patterns of further shapes must be tried.
+const SHAPES_MAX: usize = 64;
+/// Segments of a pattern that the index takes.
+const SEGMENTS_MAX: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::pattern::Patterns;
+
+    #[test]
+    fn the_index_finds_what_trying_each_pattern_finds() {
+        let texts = [
+            "/", "/*", "/a", "/a/*", "/a/:x", "/a/:y", "/a/:x/b", "/:x/b", "/:x/:y/*", "/a.b",
+            "/a/b/*", "*", "/a/", "/a/b",
+        ];
+        let mut symbols = Symbols::default();
+        let mut patterns = Patterns::default();
+        let numbers: Vec<_> = texts.iter().map(|t| symbols.intern(t).unwrap()).collect();
+        for number in &numbers {
+            patterns
+                .add(Matching::KeyMatch2, *number, &symbols)
+                .unwrap();
+        }
+        let (index, places) = PathIndex::build(Matching::KeyMatch2, &numbers, &symbols);
+        let others = places.iter().filter(|p| **p == Place::Other).count();
+        assert_eq!(others, 2, "{places:?}");
+        for value in [
+            "", "/", "/a", "/a/", "/a/b", "/a/b/c", "/b/b", "/b/b/", "/a/:x", "x", "/a/b\nc", "//",
+            "/a/*",
+        ] {
+            let mut found = SymbolSet::default();
+            index.find(value, &symbols, &mut found);
+            for (number, place) in numbers.iter().zip(&places) {
+                let expected = patterns.matches(Matching::KeyMatch2, value, *number, &symbols);
+                if *place != Place::Other {
+                    assert_eq!(
+                        found.as_slice().contains(number),
+                        expected,
+                        "{value:?} {}",
+                        symbols.text(*number)
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_of_many_segments_is_answered() {
+        let mut symbols = Symbols::default();
+        let long = "/a".repeat(40);
+        let texts = [
+            long.as_str(),
+            "/a/*",
+            &format!("{}/:x", "/a".repeat(31)),
+            &format!("{long}/*"),
+        ];
+        let numbers: Vec<_> = texts.iter().map(|t| symbols.intern(t).unwrap()).collect();
+        let (index, places) = PathIndex::build(Matching::KeyMatch2, &numbers, &symbols);
+        assert_eq!(
+            places,
+            [Place::Other, Place::Shaped, Place::Shaped, Place::Other]
+        );
+        let mut found = SymbolSet::default();
+        index.find(&"/a".repeat(32), &symbols, &mut found);
+        assert_eq!(found.as_slice(), &numbers[1..3]);
+        let mut found = SymbolSet::default();
+        index.find(&"/a".repeat(1_000), &symbols, &mut found);
+        assert_eq!(found.as_slice(), &numbers[1..2]);
+    }
+}

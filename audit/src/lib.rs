@@ -36,13 +36,16 @@
 //! again until the old one has drained: one folder stays one chain.
 
 mod chain;
+pub mod checkpoint;
 #[cfg(test)]
 mod drills;
 mod encode;
 mod entry;
 mod fault;
 mod head;
+pub mod key;
 mod log;
+pub mod note;
 mod open;
 pub mod proof;
 mod reader;
@@ -52,6 +55,7 @@ mod time;
 pub mod tree;
 mod verify;
 mod walk;
+pub mod witness;
 
 pub use chain::{Hash, LineFault, Link};
 pub use encode::{

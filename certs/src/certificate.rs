@@ -5,6 +5,7 @@
 //! identifiers, values with bytes left over, odd serial numbers.
 
 use crate::der::{self, Malformed, Reader, context_constructed};
+use crate::name;
 use crate::serial::Serial;
 
 /// A certificate's parts, borrowed from its bytes. Nothing here has been verified.
@@ -131,7 +132,7 @@ impl<'a> Certificate<'a> {
 
     /// Issuer and subject are the same name: what a root looks like, and a CA's certificate for its own next key.
     pub(crate) fn is_self_issued(&self) -> bool {
-        self.issuer == self.subject
+        name::same(self.issuer, self.subject)
     }
 
     /// basicConstraints says that it is a CA.

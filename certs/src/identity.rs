@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use ring::digest::{SHA256, digest};
+use ring::digest::{Context, SHA256, digest};
 use rustls_pki_types::CertificateDer;
 
 use crate::certificate::Certificate;
@@ -98,17 +98,26 @@ pub enum LinkKind {
     Authority,
 }
 
-/// The first 16 bytes of the SHA-256 of a name's DER.
+/// The first 16 bytes of the SHA-256 of a name in the form in which names are compared (RFC 5280 section 7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NameHash([u8; 16]);
 
 impl NameHash {
     /// Of a name's whole DER element.
     pub(crate) fn of(name: &[u8]) -> NameHash {
+        let mut hash = Context::new(&SHA256);
+        match name::canonical(name) {
+            Ok(relative_names) => relative_names.iter().for_each(|relative_name| {
+                hash.update(&(relative_name.len() as u64).to_be_bytes());
+                hash.update(relative_name);
+            }),
+            // No canonical form begins with this byte.
+            Err(_) => [&[0xff], name].iter().for_each(|part| hash.update(part)),
+        }
         let mut short = [0; 16];
         short
             .iter_mut()
-            .zip(digest(&SHA256, name).as_ref())
+            .zip(hash.finish().as_ref())
             .for_each(|(to, from)| *to = *from);
         NameHash(short)
     }

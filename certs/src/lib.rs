@@ -12,6 +12,7 @@
 mod authority;
 mod certificate;
 mod chain_error;
+mod constraints;
 mod crl;
 mod crl_error;
 mod der;
@@ -22,6 +23,7 @@ mod name;
 mod names;
 mod path;
 mod pem;
+mod policies;
 mod revocation;
 mod serial;
 mod server_certificate;

@@ -62,6 +62,53 @@ impl Attribute<'_> {
     }
 }
 
+/// The form in which names are compared (RFC 5280 section 7.1, less the Unicode folding of RFC 4518): string types do not matter, nor
+/// letter case, nor how many spaces stand where one does. What is no text is compared byte by byte.
+pub(crate) fn canonical(name: &[u8]) -> Result<Vec<Vec<u8>>, Malformed> {
+    let mut relative_names: Vec<Vec<u8>> = Vec::new();
+    let attributes = attributes(name)?;
+    let mut rest = attributes.as_slice();
+    while let Some(first) = rest.first() {
+        let (set, after) = rest
+            .split_at_checked(first.siblings.max(1))
+            .unwrap_or((rest, &[]));
+        let mut members: Vec<Vec<u8>> = set.iter().map(canonical_attribute).collect();
+        members.sort_unstable();
+        relative_names.push(members.concat());
+        rest = after;
+    }
+    Ok(relative_names)
+}
+
+fn canonical_attribute(attribute: &Attribute<'_>) -> Vec<u8> {
+    let (kind, value) = match decode(attribute.tag, attribute.value) {
+        Ok(text) => {
+            let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
+            (der::UTF8_STRING, words.join(" ").into_bytes())
+        }
+        Err(_) => (attribute.tag, attribute.value.to_vec()),
+    };
+    // Lengths in front, so that no value can pretend to be two.
+    let mut out = Vec::with_capacity(attribute.oid.len() + value.len() + 17);
+    out.extend_from_slice(&(attribute.oid.len() as u64).to_be_bytes());
+    out.extend_from_slice(attribute.oid);
+    out.push(kind);
+    out.extend_from_slice(&(value.len() as u64).to_be_bytes());
+    out.extend(value);
+    out
+}
+
+/// Whether two names are the same in canonical form.
+pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
+    one == other
+        || matches!((canonical(one), canonical(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Whether a name begins with all of another's relative names.
+pub(crate) fn is_below(name: &[u8], base: &[u8]) -> Result<bool, Malformed> {
+    Ok(canonical(name)?.starts_with(&canonical(base)?))
+}
+
 /// What a string type's bytes say. Teletex and Universal strings are refused: programs disagree on how they read.
 pub(crate) fn decode(tag: u8, value: &[u8]) -> Result<String, Malformed> {
     let utf8 = || {

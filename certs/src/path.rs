@@ -9,9 +9,11 @@ use rustls_pki_types::CertificateDer;
 
 use crate::certificate::{Certificate, DIGITAL_SIGNATURE, KEY_CERT_SIGN};
 use crate::chain_error::{ChainError, ChainReason};
+use crate::constraints;
 use crate::der::{self, Reader};
 use crate::identity::{Identity, LastElement, NameHash};
 use crate::name;
+use crate::policies;
 use crate::revocation::RevocationIndex;
 use crate::signature::{self, KeyStrength, SignatureProblem};
 use crate::trust::TrustBundle;
@@ -212,7 +214,7 @@ impl<'a> Search<'a> {
         let presented = self
             .presented
             .iter()
-            .filter(|presented| presented.subject == head.issuer)
+            .filter(|presented| name::same(presented.subject, head.issuer))
             .cloned();
         let mut candidates: Vec<Certificate<'_>> = presented.chain(known).collect();
         let wanted = head.extensions.authority_key_id;
@@ -317,7 +319,9 @@ fn judge(
             .map_err(|reason| blame(reason, anchor_depth, Some(anchor)))?;
     }
     check_path_lengths(path)?;
-    check_constraints(path)?;
+    constraints::check(path)
+        .and_then(|()| policies::check(path))
+        .map_err(|(reason, depth)| blame(reason, depth, path.get(depth)))?;
     let leaf = path.first();
     let identity = Identity::from_path(path, LastElement::Anchor)
         .map_err(|why| blame(ChainReason::NameUnusable(why), 0, leaf))?;
@@ -422,24 +426,6 @@ fn check_path_lengths(path: &[Certificate<'_>]) -> Result<(), ChainError> {
         }
         if !authority.is_self_issued() {
             below += 1;
-        }
-    }
-    Ok(())
-}
-
-fn check_constraints(path: &[Certificate<'_>]) -> Result<(), ChainError> {
-    for (depth, authority) in path.iter().enumerate() {
-        let extensions = &authority.extensions;
-        if extensions.name_constraints.is_some() {
-            let why = ChainReason::NameConstraint("name constraints are not supported");
-            return Err(blame(why, depth, Some(authority)));
-        }
-        if extensions.policy_constraints.is_some() || extensions.inhibit_any_policy.is_some() {
-            return Err(blame(
-                ChainReason::Policy("policy constraints are not supported"),
-                depth,
-                Some(authority),
-            ));
         }
     }
     Ok(())

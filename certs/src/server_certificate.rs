@@ -204,7 +204,7 @@ fn parse_chain<'a>(
 
 fn check_order(chain: &[Certificate<'_>]) -> Result<(), ServerCertificateProblem> {
     for (index, (below, above)) in chain.iter().zip(chain.iter().skip(1)).enumerate() {
-        if below.issuer != above.subject {
+        if !name::same(below.issuer, above.subject) {
             return Err(ServerCertificateProblem::Order { number: index + 2 });
         }
     }

@@ -184,9 +184,9 @@ impl TrustBundle {
         };
         for certificate in parsed {
             let has_issuer_here = || {
-                parsed
-                    .iter()
-                    .any(|other| other.subject == certificate.issuer && signed(certificate, other))
+                parsed.iter().any(|other| {
+                    name::same(other.subject, certificate.issuer) && signed(certificate, other)
+                })
             };
             let list = if certificate.is_self_issued() || !has_issuer_here() {
                 &mut bundle.anchors

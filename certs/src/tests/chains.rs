@@ -3,8 +3,8 @@
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 
 use super::craft::{
-    BASIC_CONSTRAINTS, Draft, ECDSA_SHA1, EXTENDED_KEY_USAGE, KEY_USAGE, Made, PRIVATE, bundle,
-    common_name, new_key, seq, tlv,
+    BASIC_CONSTRAINTS, CN, Draft, ECDSA_SHA1, EXTENDED_KEY_USAGE, KEY_USAGE, Made, PRIVATE, bundle,
+    common_name, name, new_key, seq, tlv,
 };
 use super::{DAY, NOW};
 use crate::chain_error::{ChainError, ChainReason};
@@ -17,21 +17,38 @@ pub(super) fn judge_at(
     path: &[&Made],
     now: i64,
 ) -> Result<VerifiedChain, ChainError> {
-    let presented: Vec<CertificateDer<'_>> = path
-        .iter()
+    let ours = judge_alone_at(anchors, path, now);
+    if ours.is_ok() {
+        second_opinion(anchors, &presented(path), now);
+    }
+    ours
+}
+
+fn presented<'a>(path: &[&'a Made]) -> Vec<CertificateDer<'a>> {
+    path.iter()
         .map(|made| CertificateDer::from(made.der.as_slice()))
-        .collect();
-    let ours = verify_client_chain(
+        .collect()
+}
+
+fn judge_alone_at(
+    anchors: &[&Made],
+    path: &[&Made],
+    now: i64,
+) -> Result<VerifiedChain, ChainError> {
+    let presented = presented(path);
+    let unchecked = RevocationIndex::empty(Uncovered::Accepted);
+    verify_client_chain(
         &bundle(anchors),
-        &RevocationIndex::empty(Uncovered::Accepted),
+        &unchecked,
         &presented[0],
         &presented[1..],
         now,
-    );
-    if ours.is_ok() {
-        second_opinion(anchors, &presented, now);
-    }
-    ours
+    )
+}
+
+/// Without the second opinion: for what webpki refuses because it cannot process it.
+pub(super) fn judge_alone(anchors: &[&Made], path: &[&Made]) -> Result<VerifiedChain, ChainError> {
+    judge_alone_at(anchors, path, NOW)
 }
 
 /// What we accept, webpki accepts too.
@@ -400,20 +417,7 @@ fn path_lengths_are_counted_without_self_issued_certificates() {
         .edit(|d| d.key = Some(new_key()))
         .signed_by(&strict);
     let leaf = Draft::leaf("alice").signed_by(&next_key);
-    let presented: Vec<_> = [&leaf, &next_key, &strict]
-        .map(|made| CertificateDer::from(made.der.as_slice()))
-        .to_vec();
-    let unchecked = RevocationIndex::empty(Uncovered::Accepted);
-    assert!(
-        verify_client_chain(
-            &bundle(&[&root]),
-            &unchecked,
-            &presented[0],
-            &presented[1..],
-            NOW
-        )
-        .is_ok()
-    );
+    assert!(judge_alone(&[&root], &[&leaf, &next_key, &strict]).is_ok());
 }
 
 #[test]
@@ -463,6 +467,16 @@ fn chains_are_bounded() {
         refusal(judge(&[&root], &path)).0,
         "bad_signature" | "too_complex" | "unknown_issuer"
     ));
+}
+
+#[test]
+fn names_that_differ_in_case_spaces_or_string_type_chain() {
+    let root = Draft::authority("Root  CA").self_signed();
+    let printable = name(&[(CN, 0x13, b"root ca")]);
+    let leaf = Draft::leaf("alice")
+        .edit(|d| d.issuer = Some(printable))
+        .signed_by(&root);
+    assert!(judge_alone(&[&root], &[&leaf]).is_ok());
 }
 
 #[test]

@@ -2,10 +2,12 @@
 
 mod authority;
 mod chains;
+mod constraints;
 mod craft;
 mod handshake;
 mod identity;
 mod lists;
+mod policies;
 mod server_certificate;
 mod template;
 mod trust;

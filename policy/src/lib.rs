@@ -27,6 +27,8 @@
 pub mod bounds;
 mod decision;
 mod engine;
+#[cfg(test)]
+mod laws;
 mod load;
 mod model;
 mod policy;

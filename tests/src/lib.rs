@@ -1,1 +1,37 @@
-//! Being built.
+//! The harness of the end-to-end tests: a PKI, a small upstream, clients, and the gateway as a process.
+//!
+//! Everything goes over real sockets, for what is tested is what an operator runs. Builders have honest defaults ([`TestGateway`],
+//! [`TestUpstream`], [`TestPki`]), nothing is shared between tests, and nothing sleeps: what becomes true later is polled
+//! for ([`wait_until`]), what must be held up is held by a [`Gate`].
+
+mod application;
+mod audit;
+mod client;
+mod folder;
+mod gate;
+mod gateway;
+mod h2_client;
+mod h2_raw;
+mod message;
+mod metrics;
+mod pki;
+mod port;
+mod running;
+mod upstream;
+mod wait;
+
+pub use application::Application;
+pub use audit::Audit;
+pub use client::{Client, ClientConnection, ClientError, Response};
+pub use folder::GatewayFolder;
+pub use gate::Gate;
+pub use gateway::TestGateway;
+pub use h2_client::{H2Connection, H2Request};
+pub use h2_raw::{RawH2, RawH2Answer};
+pub use message::{Fields, Wire};
+pub use metrics::Metrics;
+pub use pki::{Credentials, TestPki, UpstreamCertificate, now};
+pub use port::{DeadPort, free_port};
+pub use running::{Ended, Process, RunningGateway};
+pub use upstream::{Answer, SeenRequest, TestUpstream, UpstreamTls};
+pub use wait::{DEADLINE, must, wait_for, wait_until};

@@ -1,16 +1,26 @@
 //! What is known of a client connection: established once, at the handshake, and shared by all its requests.
+//!
+//! A connection can outlive the generation that it was made in. The first request after a reload sees it anew: its chain against
+//! the new trust, its subject by the new template, its zone by the new prefixes.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use hangu_certs::{Identity, Template};
+use arc_swap::ArcSwap;
+use hangu_certs::{Identity, Template, VerifiedChain};
 use pingora::http::ResponseHeader;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::proxy::Session;
 
+use crate::config::ClientAuthentication;
+use crate::denial::Denial;
+use crate::events::Refused;
+use crate::layers::edge::tls_error::refused_chain;
 use crate::layers::network::rates::Counters;
+use crate::shared::Shared;
+use crate::snapshot::Snapshot;
 
-/// One client connection.
+/// One client connection, as one generation sees it.
 #[derive(Debug)]
 pub struct Connection {
     /// Index of its listener in the configuration.
@@ -19,14 +29,18 @@ pub struct Connection {
     pub client: SocketAddr,
     /// The name that TLS was opened for, in lower case; `None` when the client sent none.
     pub sni: Option<Box<str>>,
-    /// Who is speaking; `None` for a client without a certificate where the listener lets it in.
-    pub identity: Option<Arc<Identity>>,
+    /// TLS version and application protocol.
+    pub channel: &'static str,
+    /// Who is speaking; `None` for a client without a certificate.
+    pub chain: Option<Arc<VerifiedChain>>,
     /// What the subject template gave, and what it is counted by; `None` when it gave nothing.
     pub subject: Option<Subject>,
-    /// The template that the subject was made by.
-    pub named_by: Arc<Template>,
+    /// Why a later generation would not have let it in.
+    pub refused: Option<Denial>,
     /// The part of its audit records that stays the same.
     pub audited: Arc<hangu_audit::Connection>,
+    generation: u64,
+    named_by: Arc<Template>,
 }
 
 /// The policy subject of a connection.
@@ -38,24 +52,171 @@ pub struct Subject {
     pub counters: Option<Counters>,
 }
 
+/// What a handshake established.
+#[derive(Clone, Debug)]
+pub struct Handshake {
+    /// Index of the listener in the configuration.
+    pub listener: usize,
+    /// Where the client is.
+    pub client: SocketAddr,
+    /// The name that it asked for, in lower case.
+    pub sni: Option<Box<str>>,
+    /// TLS version and application protocol.
+    pub channel: &'static str,
+    /// Its verified chain, if it showed one.
+    pub chain: Option<Arc<VerifiedChain>>,
+}
+
 impl Connection {
-    /// Packs the connection so that Pingora hands it to each request.
+    /// A connection as `snapshot` sees it.
+    #[must_use]
+    pub fn new(handshake: Handshake, snapshot: &Snapshot, shared: &Shared) -> Self {
+        let Handshake {
+            listener,
+            client,
+            sni,
+            channel,
+            chain,
+        } = handshake;
+        let identity = chain.as_ref().map(|chain| &chain.identity);
+        let subject = shared.subject(snapshot, identity, client.ip());
+        let audited = Arc::new(audited(
+            snapshot,
+            listener,
+            client,
+            channel,
+            identity,
+            subject.as_ref(),
+        ));
+        Self {
+            listener,
+            client,
+            sni,
+            channel,
+            chain,
+            subject,
+            refused: None,
+            audited,
+            generation: snapshot.generation,
+            named_by: Arc::clone(&snapshot.subject_template),
+        }
+    }
+
+    /// Who is speaking; `None` for a client without a certificate.
+    #[must_use]
+    pub fn identity(&self) -> Option<&Identity> {
+        self.chain.as_ref().map(|chain| &chain.identity)
+    }
+
+    /// The same connection under another generation.
+    fn renewed(&self, snapshot: &Snapshot, shared: &Shared, now: i64) -> Self {
+        let handshake = Handshake {
+            listener: self.listener,
+            client: self.client,
+            sni: self.sni.clone(),
+            channel: self.channel,
+            chain: self.chain.clone(),
+        };
+        let mut renewed = Self::new(handshake, snapshot, shared);
+        if Arc::ptr_eq(&self.named_by, &snapshot.subject_template) {
+            renewed.subject.clone_from(&self.subject);
+        }
+        renewed.refused = admits(snapshot, self.listener, self.chain.as_deref(), now)
+            .err()
+            .map(|refused| refused.denial);
+        renewed
+    }
+}
+
+/// A connection with the generation that saw it last, as Pingora carries it from request to request.
+#[derive(Debug)]
+pub struct Live(ArcSwap<Connection>);
+
+impl Live {
+    /// Packs a connection so that Pingora hands it to each request.
     ///
     /// # Errors
     /// Never: 200 is a status.
-    pub fn into_digest(self: Arc<Self>) -> Result<ProxyDigest, Box<pingora::Error>> {
+    pub fn into_digest(connection: Arc<Connection>) -> Result<ProxyDigest, Box<pingora::Error>> {
         let unused = ResponseHeader::build(200, Some(0))?;
-        Ok(ProxyDigest::new(Box::new(unused), Some(Box::new(self))))
+        let live: Box<Self> = Box::new(Self(ArcSwap::new(connection)));
+        Ok(ProxyDigest::new(Box::new(unused), Some(live)))
     }
 
-    /// The connection of a request.
+    /// The connection of a request, as `snapshot` sees it at `now` (seconds since 1970).
     #[must_use]
-    pub fn of(session: &Session) -> Option<Arc<Connection>> {
+    pub fn connection_of(
+        session: &Session,
+        snapshot: &Snapshot,
+        shared: &Shared,
+        now: i64,
+    ) -> Option<Arc<Connection>> {
         let digest = session.digest()?.proxy_digest.as_ref()?;
-        digest
-            .user_data
-            .as_ref()?
-            .downcast_ref::<Arc<Connection>>()
-            .map(Arc::clone)
+        let live = digest.user_data.as_ref()?.downcast_ref::<Self>()?;
+        let connection = live.0.load();
+        if connection.generation == snapshot.generation {
+            return Some(Arc::clone(&connection));
+        }
+        let renewed = Arc::new(connection.renewed(snapshot, shared, now));
+        live.0.store(Arc::clone(&renewed));
+        Some(renewed)
+    }
+}
+
+/// Whether a generation would let this chain, or a client without one, in by the listener.
+fn admits(
+    snapshot: &Snapshot,
+    listener: usize,
+    chain: Option<&VerifiedChain>,
+    now: i64,
+) -> Result<(), Refused> {
+    let (Some(config), Some(state)) = (
+        snapshot.config.listeners.get(listener),
+        snapshot.listeners.get(listener),
+    ) else {
+        return Err(Denial::Internal.into());
+    };
+    match (chain, config.client_authentication) {
+        (Some(chain), _) => state
+            .verifier
+            .chain(&chain.certificates, now)
+            .map(drop)
+            .map_err(|error| refused_chain(&error)),
+        (None, ClientAuthentication::Optional) => Ok(()),
+        (None, ClientAuthentication::Required) => Err(Denial::CertificateRequired.into()),
+    }
+}
+
+fn audited(
+    snapshot: &Snapshot,
+    listener: usize,
+    client: SocketAddr,
+    channel: &str,
+    identity: Option<&Identity>,
+    subject: Option<&Subject>,
+) -> hangu_audit::Connection {
+    let listener_name = snapshot
+        .config
+        .listeners
+        .get(listener)
+        .map(|listener| listener.name.as_str());
+    hangu_audit::Connection {
+        listener: listener_name.unwrap_or_default().to_owned(),
+        client: client.to_string(),
+        zone: snapshot.zone_name(listener, client.ip()).to_owned(),
+        channel: channel.to_owned(),
+        subject: subject
+            .map(|subject| subject.name.to_string())
+            .unwrap_or_default(),
+        certificate: identity
+            .and_then(|identity| identity.field("fingerprint"))
+            .unwrap_or_default()
+            .to_owned(),
+        serial: identity
+            .map(|identity| identity.serial.clone())
+            .unwrap_or_default(),
+        issuer: identity
+            .map(|identity| identity.issuer.clone())
+            .unwrap_or_default(),
     }
 }

@@ -14,7 +14,7 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use tracing::error;
 
 use crate::audit_trail::AuditTrail;
-use crate::connection::{Connection, Subject};
+use crate::connection::{Connection, Live};
 use crate::context::Context;
 use crate::denial::Denial;
 use crate::layers::Layer;
@@ -23,7 +23,6 @@ use crate::observe::metrics::Metrics;
 use crate::refusal::{REQUEST_ID_HEADER, Refusal, answer};
 use crate::request_id::{is_traceparent, new_traceparent};
 use crate::shared::Shared;
-use crate::snapshot::Snapshot;
 use crate::stage::{Canonical, Permitted, Received};
 
 /// The gateway as Pingora's proxy logic.
@@ -55,7 +54,8 @@ impl Gateway {
         context: &mut Context,
     ) -> Result<Permitted, Refusal> {
         let snapshot = Arc::clone(&context.snapshot);
-        let canonical = Received::new(header, connection).canonical()?;
+        let fields_max = snapshot.header_fields_max(connection.listener);
+        let canonical = Received::new(header, connection).canonical(fields_max)?;
         context.note_canonical(&canonical);
         context.pass(Layer::Edge);
 
@@ -69,9 +69,7 @@ impl Gateway {
         context.note_route(&routed);
         context.pass(Layer::Cloud);
 
-        let renamed = self.renamed_subject(connection, &snapshot);
-        let subject = renamed.as_ref().or(connection.subject.as_ref());
-        let valid = routed.valid(subject, context.unix_seconds())?;
+        let valid = routed.valid(context.unix_seconds())?;
         context.pass(Layer::Endpoint);
 
         let admitted = valid.admitted(&self.shared.rate_keys, context.started)?;
@@ -83,18 +81,6 @@ impl Gateway {
         let permitted = cleared.permitted()?.with_target(rewritten);
         context.pass(Layer::Application);
         Ok(permitted)
-    }
-
-    /// The subject anew, when the template has changed since the connection was made.
-    fn renamed_subject(&self, connection: &Connection, snapshot: &Snapshot) -> Option<Subject> {
-        if Arc::ptr_eq(&connection.named_by, &snapshot.subject_template) {
-            return None;
-        }
-        self.shared.subject(
-            snapshot,
-            connection.identity.as_deref(),
-            connection.client.ip(),
-        )
     }
 
     async fn refuse(
@@ -125,7 +111,13 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         context: &mut Context,
     ) -> pingora::Result<bool> {
-        let Some(connection) = Connection::of(session) else {
+        let live = Live::connection_of(
+            session,
+            &context.snapshot,
+            &self.shared,
+            context.unix_seconds(),
+        );
+        let Some(connection) = live else {
             error!("a request came over a connection that the gateway did not admit");
             self.refuse(session, context, Denial::Internal.into())
                 .await?;
@@ -315,7 +307,7 @@ fn speak_for_the_client(request: &mut RequestHeader, context: &mut Context) -> p
         .unwrap_or_default();
     let forwarded = forwarded(client, host);
     request.insert_header("Forwarded", forwarded)?;
-    if let Some(identity) = connection.identity.as_deref() {
+    if let Some(identity) = connection.identity() {
         for rule in &config.headers {
             if let Some(value) = rule.value.render(identity) {
                 request.insert_header(rule.name.clone(), header_value(&value))?;

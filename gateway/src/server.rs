@@ -86,6 +86,19 @@ pub enum Start {
 /// # Errors
 /// Why it does not start; once it serves, it ends without one.
 pub fn run(file: &Path, start: Start) -> Result<(), StartError> {
+    run_beside(file, start, RunArgs::default(), |_| ())
+}
+
+/// As [`run`], with services of the caller's own in the same process, and an end of the caller's own choice.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_beside(
+    file: &Path,
+    start: Start,
+    until: RunArgs,
+    add_services: impl FnOnce(&mut Server),
+) -> Result<(), StartError> {
     let metrics = Arc::new(Metrics::new()?);
     let snapshot = load(file, None, &metrics).map_err(StartError::Load)?;
     let config = snapshot.config.clone();
@@ -132,13 +145,14 @@ pub fn run(file: &Path, start: Start) -> Result<(), StartError> {
     }
     let reloader = Reloader::new(Arc::clone(&shared), config.file.clone(), reopen_access_log);
     server.add_service(background_service("reload", reloader));
+    add_services(&mut server);
     leave_when_drained(&server, Arc::clone(&shared), config.server.drain);
     info!(
         "{} listeners, {} applications",
         config.listeners.len(),
         config.applications.len()
     );
-    server.run(RunArgs::default());
+    server.run(until);
     end(&shared);
     Ok(())
 }

@@ -120,6 +120,13 @@ impl Snapshot {
         zone.map_or("", |zone| zone.name.as_str())
     }
 
+    /// Most header fields of a request at a listener.
+    #[must_use]
+    pub fn header_fields_max(&self, listener: usize) -> u32 {
+        let listener = self.config.listeners.get(listener);
+        listener.map_or(0, |listener| listener.headers_max.get())
+    }
+
     /// A rule as records name it: file and line.
     #[must_use]
     pub fn rule_name(&self, rule: RuleId) -> Arc<str> {

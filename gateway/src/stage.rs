@@ -94,7 +94,11 @@ impl<'r> Received<'r> {
     ///
     /// # Errors
     /// A denial of the edge layer.
-    pub fn canonical(self) -> Result<Canonical<'r>, Denial> {
+    pub fn canonical(self, fields_max: u32) -> Result<Canonical<'r>, Denial> {
+        let fields = u32::try_from(self.header.headers.len()).unwrap_or(u32::MAX);
+        if fields > fields_max {
+            return Err(Denial::HeadTooLarge);
+        }
         let method = Method::from_wire(self.header.method.as_str()).ok_or(Denial::MethodUnknown)?;
         let host = self.host()?;
         if !host_matches_sni(&host, self.connection.sni.as_deref()) {
@@ -237,9 +241,12 @@ impl<'r, 's> Routed<'r, 's> {
     ///
     /// # Errors
     /// A denial of the endpoint layer.
-    pub fn valid(self, subject: Option<&'r Subject>, now: i64) -> Result<Valid<'r, 's>, Denial> {
+    pub fn valid(self, now: i64) -> Result<Valid<'r, 's>, Denial> {
         let connection = self.canonical.connection;
-        if let Some(identity) = &connection.identity {
+        if let Some(denial) = connection.refused {
+            return Err(denial);
+        }
+        if let Some(identity) = connection.identity() {
             let listener = self
                 .snapshot
                 .listeners
@@ -247,7 +254,7 @@ impl<'r, 's> Routed<'r, 's> {
                 .ok_or(Denial::Internal)?;
             check_still_valid(identity, &listener.revocation, now)?;
         }
-        let subject = subject.ok_or(Denial::NoName)?;
+        let subject = connection.subject.as_ref().ok_or(Denial::NoName)?;
         Ok(Valid {
             routed: self,
             subject,

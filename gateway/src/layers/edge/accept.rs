@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::config::Listener;
-use crate::connection::Connection;
+use crate::connection::{Connection, Handshake, Live};
 use crate::denial::Denial;
 use crate::events::{Refused, refused_handshake, refused_head};
 use crate::layers::edge::head::HeadLimits;
@@ -97,19 +97,17 @@ impl Accept {
         let tls = accepted
             .await
             .map_err(|_| Refused::from(Denial::HandshakeTimeout))??;
-        let connection = Arc::new(self.connection(&tls, snapshot, config, client)?);
-        let digest = Arc::clone(&connection)
-            .into_digest()
+        let connection = Arc::new(self.connection(&tls, snapshot, client)?);
+        let digest = Live::into_digest(Arc::clone(&connection))
             .map_err(|_| Refused::from(Denial::Internal))?;
         Ok((ClientStream::new(tls, digest), connection))
     }
 
-    /// Parses the identity, once for all requests of the connection.
+    /// Takes the identity from the handshake, once for all requests of the connection.
     fn connection(
         &self,
         tls: &TlsStream<TcpStream>,
         snapshot: &Snapshot,
-        config: &Listener,
         client: SocketAddr,
     ) -> Result<Connection, Refused> {
         let session = tls.get_ref().1;
@@ -117,49 +115,24 @@ impl Accept {
             .listeners
             .get(self.listener)
             .map(|state| &state.verifier);
-        let identity = match (session.peer_certificates(), verifier) {
+        let chain = match (session.peer_certificates(), verifier) {
             (Some(presented), Some(verifier)) => {
-                let chain = verifier
-                    .chain(presented, unix_seconds())
-                    .map_err(|error| refused_chain(&error))?;
-                Some(Arc::new(chain.identity.clone()))
+                let chain = verifier.chain(presented, unix_seconds());
+                Some(chain.map_err(|error| refused_chain(&error))?)
             }
             (None, _) => None,
             (Some(_), None) => return Err(Denial::Internal.into()),
         };
-        let subject = self
-            .shared
-            .subject(snapshot, identity.as_deref(), client.ip());
-        let channel = channel(session.protocol_version(), session.alpn_protocol());
-        let audited = hangu_audit::Connection {
-            listener: config.name.as_str().to_owned(),
-            client: client.to_string(),
-            zone: snapshot.zone_name(self.listener, client.ip()).to_owned(),
-            channel: channel.to_owned(),
-            subject: subject
-                .as_ref()
-                .map_or_else(String::new, |subject| subject.name.to_string()),
-            certificate: identity.as_ref().map_or_else(String::new, |identity| {
-                identity.field("fingerprint").unwrap_or_default().to_owned()
-            }),
-            serial: identity
-                .as_ref()
-                .map_or_else(String::new, |identity| identity.serial.clone()),
-            issuer: identity
-                .as_ref()
-                .map_or_else(String::new, |identity| identity.issuer.clone()),
-        };
-        Ok(Connection {
+        let handshake = Handshake {
             listener: self.listener,
             client,
             sni: session
                 .server_name()
                 .map(|name| name.to_ascii_lowercase().into()),
-            identity,
-            subject,
-            named_by: Arc::clone(&snapshot.subject_template),
-            audited: Arc::new(audited),
-        })
+            channel: channel(session.protocol_version(), session.alpn_protocol()),
+            chain,
+        };
+        Ok(Connection::new(handshake, snapshot, &self.shared))
     }
 
     async fn serve_http(

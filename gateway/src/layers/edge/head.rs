@@ -5,6 +5,7 @@
 //! connection. The parser that builds the request afterwards reads the same bytes and has nothing left to forgive.
 
 use crate::denial::Denial;
+use crate::layers::edge::authority::host_of;
 
 /// Bounds of a request head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,18 +41,18 @@ pub fn check_head(head: &[u8], limits: HeadLimits) -> Result<(), Denial> {
         .strip_suffix(b"\r\n\r\n")
         .ok_or(Denial::HeadMalformed)?;
     let mut lines = Lines(Some(body));
-    let version = check_request_line(lines.next().ok_or(Denial::HeadMalformed)?)?;
-    let mut framing = Framing::default();
-    let mut fields = 0;
+    let request = RequestLine::read(lines.next().ok_or(Denial::HeadMalformed)?)?;
+    let mut fields = Fields::default();
     for line in lines {
-        fields += 1;
-        if fields > limits.fields_max {
+        fields.count += 1;
+        if fields.count > limits.fields_max {
             return Err(Denial::HeadTooLarge);
         }
         let (name, value) = split_field(line)?;
-        framing.read(name, value)?;
+        fields.read(name, value)?;
     }
-    framing.check(version)
+    fields.check_framing(request.version)?;
+    request.check_target(fields.host()?)
 }
 
 /// Splits at CRLF; a bare CR or LF inside a line is caught by the byte checks of the line.
@@ -79,24 +80,59 @@ enum Version {
 }
 
 /// RFC 9112 section 3: method SP request-target SP HTTP-version, single spaces.
-fn check_request_line(line: &[u8]) -> Result<Version, Denial> {
-    let mut parts = line.split(|byte| *byte == b' ');
-    let (Some(method), Some(target), Some(version), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(Denial::HeadMalformed);
-    };
-    if method.is_empty() || !method.iter().all(|byte| is_token(*byte)) {
-        return Err(Denial::HeadMalformed);
+struct RequestLine<'a> {
+    target: &'a [u8],
+    version: Version,
+}
+
+impl<'a> RequestLine<'a> {
+    fn read(line: &'a [u8]) -> Result<Self, Denial> {
+        let mut parts = line.split(|byte| *byte == b' ');
+        let (Some(method), Some(target), Some(version), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(Denial::HeadMalformed);
+        };
+        if method.is_empty() || !method.iter().all(|byte| is_token(*byte)) {
+            return Err(Denial::HeadMalformed);
+        }
+        if method == b"CONNECT" {
+            return Err(Denial::MethodUnknown);
+        }
+        if target.is_empty() || !target.iter().all(u8::is_ascii_graphic) {
+            return Err(Denial::PathAmbiguous);
+        }
+        let version = match version {
+            b"HTTP/1.1" => Version::Http11,
+            b"HTTP/1.0" => Version::Http10,
+            _ if version.starts_with(b"HTTP/") => return Err(Denial::VersionUnsupported),
+            _ => return Err(Denial::HeadMalformed),
+        };
+        Ok(Self { target, version })
     }
-    if target.is_empty() || !target.iter().all(u8::is_ascii_graphic) {
-        return Err(Denial::PathAmbiguous);
-    }
-    match version {
-        b"HTTP/1.1" => Ok(Version::Http11),
-        b"HTTP/1.0" => Ok(Version::Http10),
-        _ if version.starts_with(b"HTTP/") => Err(Denial::VersionUnsupported),
-        _ => Err(Denial::HeadMalformed),
+
+    /// Origin-form, or the absolute-form that RFC 9112 section 3.2.2 makes servers take, with the very host of the Host field.
+    fn check_target(&self, host: &[u8]) -> Result<(), Denial> {
+        if self.target.starts_with(b"/") {
+            // `//host/path` is a path here and another server's address elsewhere.
+            let second = self.target.get(1);
+            return match second {
+                Some(b'/' | b'\\') => Err(Denial::PathAmbiguous),
+                _ => Ok(()),
+            };
+        }
+        let after_scheme = self
+            .target
+            .strip_prefix(b"https://")
+            .ok_or(Denial::PathAmbiguous)?;
+        let end = after_scheme
+            .iter()
+            .position(|byte| matches!(byte, b'/' | b'?' | b'#' | b'\\'))
+            .unwrap_or(after_scheme.len());
+        match after_scheme.get(..end) {
+            Some(authority) if authority == host => Ok(()),
+            _ => Err(Denial::HostMismatch),
+        }
     }
 }
 
@@ -121,16 +157,19 @@ fn split_field(line: &[u8]) -> Result<(&[u8], &[u8]), Denial> {
 
 /// What the fields say of the message's length and addressee.
 #[derive(Default)]
-struct Framing {
+struct Fields<'a> {
+    count: usize,
     hosts: usize,
+    host: &'a [u8],
     lengths: usize,
     codings: usize,
 }
 
-impl Framing {
-    fn read(&mut self, name: &[u8], value: &[u8]) -> Result<(), Denial> {
+impl<'a> Fields<'a> {
+    fn read(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), Denial> {
         if name.eq_ignore_ascii_case(b"host") {
             self.hosts += 1;
+            self.host = value;
         } else if name.eq_ignore_ascii_case(b"content-length") {
             self.lengths += 1;
             let digits = !value.is_empty()
@@ -148,14 +187,23 @@ impl Framing {
         Ok(())
     }
 
-    /// RFC 9112 section 6.3 for the length, section 3.2 for Host.
-    fn check(&self, version: Version) -> Result<(), Denial> {
-        if self.lengths + self.codings > 1 || (self.codings > 0 && version == Version::Http10) {
+    /// RFC 9112 section 6.3.
+    fn check_framing(&self, version: Version) -> Result<(), Denial> {
+        let chunked_1_0 = self.codings > 0 && version == Version::Http10;
+        if self.lengths + self.codings > 1 || chunked_1_0 {
             return Err(Denial::FramingAmbiguous);
         }
+        Ok(())
+    }
+
+    /// RFC 9112 section 3.2.
+    fn host(&self) -> Result<&'a [u8], Denial> {
         match self.hosts {
             0 => Err(Denial::HostMissing),
-            1 => Ok(()),
+            1 => {
+                let text = std::str::from_utf8(self.host).map_err(|_| Denial::HostMalformed)?;
+                host_of(text).map(|_| self.host)
+            }
             _ => Err(Denial::HostDuplicate),
         }
     }
@@ -205,6 +253,8 @@ mod tests {
             "POST /x HTTP/1.1\r\nhost: a\r\nContent-Length: 5\r\n\r\n",
             "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
             "GET /x HTTP/1.1\r\nHost: a\r\nX: \tcaf\u{e9} \r\n\r\n",
+            "GET https://a/x HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET https://a:1?q HTTP/1.1\r\nHost: a:1\r\n\r\n",
         ] {
             assert_eq!(check_head(head.as_bytes(), LIMITS), Ok(()), "{head:?}");
         }
@@ -212,6 +262,33 @@ mod tests {
 
     /// What lenient parsers let pass, and what we say to it.
     const FORGIVEN: &[(&str, Denial)] = &[
+        (
+            "GET https://b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            Denial::HostMismatch,
+        ),
+        (
+            "GET https://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            Denial::HostMismatch,
+        ),
+        (
+            "GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            Denial::PathAmbiguous,
+        ),
+        (
+            "GET //b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            Denial::PathAmbiguous,
+        ),
+        (
+            "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+            Denial::PathAmbiguous,
+        ),
+        (
+            "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n",
+            Denial::MethodUnknown,
+        ),
+        ("GET / HTTP/1.1\r\nHost: u@a\r\n\r\n", Denial::HostMalformed),
+        ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", Denial::HostMalformed),
+        ("GET / HTTP/1.1\r\nHost:\r\n\r\n", Denial::HostMissing),
         ("GET / HTTP/1.1\r\n\r\n", Denial::HostMissing),
         (
             "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",

@@ -8,15 +8,24 @@
 //! |---|---|---|
 //! | [`Cell`] | exact rate limit (GCRA) of one key: one atomic word | one compare-and-swap |
 //! | [`Cells`] | key → [`Cell`], bounded, forgets only what changes nothing | one lock of one shard; once a connection |
+//! | [`check_all`] | several limits on one request, the tightest named | a read and a compare-and-swap a limit |
+//! | [`Sketch`] | rate limit of unproven sources in fixed memory | a hash and four cells |
+//! | [`Quota`] | how much in a day | one compare-and-swap |
 //! | [`Slots`] | how many are inside at once | one compare-and-swap |
 //!
 //! Deliberately not here: which key a request belongs to, what the refusal says to the client, and configuration.
 //! The rate is an argument of each check, never a part of the state, so that a reload changes rates and forgets nothing.
 
+mod combine;
 mod keyed;
+mod quota;
 mod rate;
+mod sketch;
 mod slots;
 
+pub use combine::{Combined, Limit, Mode, Outcome, check_all};
 pub use keyed::{Blank, Cells, Full, Keyed};
+pub use quota::{AMOUNT_MAX, Allowance, AllowanceError, Quota, Use};
 pub use rate::{Cell, Nanos, Rate, RateError, Verdict};
+pub use sketch::Sketch;
 pub use slots::{Slot, Slots};

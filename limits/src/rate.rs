@@ -151,21 +151,64 @@ impl Cell {
     /// The rate may be another one than last time (after a reload): what was used stays used. A debt left behind by a
     /// slower rate is cut down to one whole burst of the present rate.
     pub fn check(&self, rate: &Rate, now: Nanos) -> Verdict {
+        self.charge(rate, now).0
+    }
+
+    /// What [`check`](Self::check) would answer, without counting.
+    pub fn peek(&self, rate: &Rate, now: Nanos) -> Verdict {
+        step(self.0.load(Ordering::Relaxed), rate, now.0).1
+    }
+
+    /// [`check`](Self::check), and what to give back when something else refuses the request.
+    pub(crate) fn charge(&self, rate: &Rate, now: Nanos) -> (Verdict, Receipt) {
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
             let (next, verdict) = step(seen, rate, now.0);
             if next == seen {
-                return verdict;
+                return (verdict, Receipt(next));
             }
             // Relaxed is enough: the word guards no other memory, and the swap itself orders all the checks of a key.
             match self
                 .0
                 .compare_exchange_weak(seen, next, Ordering::Relaxed, Ordering::Relaxed)
             {
-                Ok(_) => return verdict,
+                Ok(_) => return (verdict, Receipt(next)),
                 Err(changed) => seen = changed,
             }
         }
+    }
+
+    /// Gives a place back, if nobody has been here since; otherwise the place stays counted. To take a place out from
+    /// under somebody else's could give back one that time had given back already, and so admit one too many.
+    pub(crate) fn refund(&self, rate: &Rate, receipt: Receipt) {
+        let before = receipt.0.saturating_sub(rate.interval);
+        // Failing is one of the two right outcomes.
+        let _changed =
+            self.0
+                .compare_exchange(receipt.0, before, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Counts one request at `now` whether or not there is room, up to an empty bucket and never beyond it: for a cell that
+    /// several keys share, of which another one's state decided.
+    pub(crate) fn raise(&self, rate: &Rate, now: Nanos) {
+        // The closure always gives a value, so this cannot fail.
+        let _changed = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |tat| {
+                let (ahead, is_inherited) = ahead(tat, rate, now.0);
+                let after = ahead.saturating_add(rate.interval).min(rate.tolerance);
+                let raised = now.0.saturating_add(after);
+                Some(if is_inherited {
+                    raised
+                } else {
+                    raised.max(tat)
+                })
+            });
+    }
+
+    /// The word itself, to compare cells under one rate.
+    pub(crate) fn arrival(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 
     /// Whether the cell behaves, from `now` on, exactly as a new one does.
@@ -176,13 +219,13 @@ impl Cell {
     }
 }
 
+/// What a charge left in the cell.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Receipt(u64);
+
 /// One check as arithmetic: the word before → the word after, and the verdict.
 fn step(tat: u64, rate: &Rate, now: u64) -> (u64, Verdict) {
-    let ahead = tat.saturating_sub(now);
-    // Under this rate TAT is never further ahead than the tolerance, but for a clock read a moment ago on another
-    // thread. Anything more is the debt of an older, slower rate, and could shut a key out for its whole old period.
-    let inherited = ahead > rate.tolerance.saturating_add(STALE_CLOCK_MAX);
-    let ahead = if inherited { rate.tolerance } else { ahead };
+    let (ahead, inherited) = ahead(tat, rate, now);
     let after = ahead.saturating_add(rate.interval);
     if after <= rate.tolerance {
         let remaining = (rate.tolerance - after) / rate.interval;
@@ -196,6 +239,18 @@ fn step(tat: u64, rate: &Rate, now: u64) -> (u64, Verdict) {
         tat
     };
     (kept, Verdict::Refuse { retry_after })
+}
+
+/// How far TAT is ahead of now, and whether it had to be cut down to what this rate can owe.
+fn ahead(tat: u64, rate: &Rate, now: u64) -> (u64, bool) {
+    let ahead = tat.saturating_sub(now);
+    // Under this rate TAT is never further ahead than the tolerance, but for a clock read a moment ago on another
+    // thread. Anything more is the debt of an older, slower rate, and could shut a key out for its whole old period.
+    if ahead > rate.tolerance.saturating_add(STALE_CLOCK_MAX) {
+        (rate.tolerance, true)
+    } else {
+        (ahead, false)
+    }
 }
 
 /// A duration in whole nanoseconds; 584 years at most.

@@ -11,10 +11,9 @@
 
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use thiserror::Error;
 
+use crate::base64;
 use crate::chain::Hash;
 use crate::key::{Signer, Verifier};
 use crate::note::{Note, NoteError};
@@ -134,12 +133,12 @@ pub enum CheckpointError {
 }
 
 pub(crate) fn hash_to_base64(hash: &Hash) -> String {
-    STANDARD.encode(hash.as_bytes())
+    base64::encode(hash.as_bytes())
 }
 
 /// From the one spelling of 32 bytes.
-pub(crate) fn hash_from_base64(base64: &str) -> Option<Hash> {
-    let bytes = STANDARD.decode(base64).ok()?;
+pub(crate) fn hash_from_base64(text: &str) -> Option<Hash> {
+    let bytes = base64::decode(text)?;
     (bytes.len() == 32).then(|| Hash::from_digest(&bytes))
 }
 

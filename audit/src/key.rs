@@ -4,11 +4,10 @@
 
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use ring::digest::{Context, SHA256};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 
+use crate::base64;
 use crate::note::{NoteError, SignatureLine, Signed};
 
 /// What a key signs.
@@ -156,7 +155,7 @@ impl fmt::Display for Verifier {
             "{}+{}+{}",
             self.name,
             hex(self.id),
-            STANDARD.encode(key)
+            base64::encode(&key)
         )
     }
 }
@@ -259,8 +258,8 @@ fn key_id(name: &KeyName, kind: KeyKind, key: &[u8; KEY_BYTES]) -> [u8; ID_BYTES
 }
 
 /// The type and the 32 bytes behind it.
-fn keyed(base64: &str) -> Option<(KeyKind, [u8; KEY_BYTES])> {
-    let bytes = STANDARD.decode(base64).ok()?;
+fn keyed(text: &str) -> Option<(KeyKind, [u8; KEY_BYTES])> {
+    let bytes = base64::decode(text)?;
     let (kind, key) = bytes.split_first()?;
     let kind = [KeyKind::Note, KeyKind::Cosignature]
         .into_iter()

@@ -7,10 +7,9 @@
 
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use thiserror::Error;
 
+use crate::base64;
 use crate::key::{ID_BYTES, KeyKind, KeyName, Signer, Verifier};
 
 /// Longest note in bytes; holds the 16 signatures that everybody must accept, at the size of the post-quantum ones.
@@ -45,7 +44,7 @@ impl SignatureLine {
             .strip_prefix("— ")
             .and_then(|rest| rest.split_once(' '))
             .ok_or_else(wrong)?;
-        let bytes = STANDARD.decode(signature).map_err(|_| wrong())?;
+        let bytes = base64::decode(signature).ok_or_else(wrong)?;
         match bytes.split_first_chunk() {
             Some((id, signature)) if !signature.is_empty() => Ok(Self {
                 name: KeyName::new(name)?,
@@ -63,7 +62,7 @@ impl fmt::Display for SignatureLine {
             formatter,
             "— {} {}",
             self.name,
-            STANDARD.encode([&self.id[..], &self.signature].concat())
+            base64::encode(&[&self.id[..], &self.signature].concat())
         )
     }
 }

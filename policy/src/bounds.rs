@@ -20,6 +20,8 @@ pub const PATTERN_BYTES_MAX: usize = 4 * 1024;
 pub const REGEX_BYTES_MAX: usize = 256 * 1024;
 /// Distinct patterns of one policy that need a regular expression.
 pub const REGEXES_MAX: usize = 20_000;
+/// Distinct conditions for `eval()` that the rows of one section hold.
+pub const CONDITIONS_MAX: usize = 1_000_000;
 /// Nodes of one expression.
 pub const EXPRESSION_NODES_MAX: usize = 1_000;
 /// How deep one expression may nest.

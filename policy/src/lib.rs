@@ -25,6 +25,7 @@
 //! ```
 
 pub mod bounds;
+mod conditions;
 mod decision;
 mod engine;
 #[cfg(test)]

@@ -1,15 +1,17 @@
 //! Compiling: the model's text, then the rules', then patterns and roles.
 
-use crate::bounds::{ARGUMENTS_MAX, REGEXES_MAX};
-use crate::engine::expr::{Expr, PatternOf};
+use crate::bounds::ARGUMENTS_MAX;
+use crate::conditions::{compile_conditions, compile_patterns, eval_columns};
+use crate::engine::eval::Conditions;
+use crate::engine::expr::Expr;
 use crate::engine::index::{Index, Ruled};
 use crate::engine::pattern::Patterns;
-use crate::engine::plan;
 use crate::engine::roles::Roles;
-use crate::model::check::{self, Context, Model};
+use crate::engine::{need, plan};
+use crate::model::check::{self, Context, Model, Relation};
 use crate::model::conf;
 use crate::policy::{Policy, RelationTable, Section};
-use crate::problem::{Place, Problem, Problems, Source};
+use crate::problem::{Problem, Problems, Source};
 use crate::request::Fact;
 use crate::rules::symbols::Symbols;
 use crate::rules::table::{self, Rows, Shape};
@@ -46,20 +48,25 @@ pub(crate) fn compile(
     let shapes = shapes(&checked);
     let mut tables = table::read(rules, &shapes, &mut symbols, &mut problems);
     let role_rows = tables.split_off(checked.contexts.len().min(tables.len()));
+    let mut conditions = Vec::new();
     for (context, rows) in checked.contexts.iter().zip(&mut tables) {
         order(context, rows, &symbols);
-        compile_patterns(context, rows, &symbols, &mut patterns, &mut problems);
-    }
-    let relations: Vec<_> = checked
-        .relations
-        .into_iter()
-        .zip(role_rows)
-        .map(|(relation, rows)| RelationTable {
-            name: relation.name,
-            in_domains: relation.in_domains,
+        let found = compile_conditions(
+            context,
+            &checked.relations,
             rows,
-        })
-        .collect();
+            rules,
+            &mut symbols,
+            &mut patterns,
+            &mut problems,
+        );
+        let exprs: Vec<_> = std::iter::once(&context.matcher)
+            .chain(found.values())
+            .collect();
+        compile_patterns(&exprs, rows, rules, &symbols, &mut patterns, &mut problems);
+        conditions.push(found);
+    }
+    let relations = relations(checked.relations, role_rows);
     let roles = relations
         .iter()
         .map(|relation| Roles::resolve(&relation.name, &relation.rows, &symbols, &mut problems))
@@ -67,15 +74,43 @@ pub(crate) fn compile(
     if !problems.is_empty() {
         return Err(problems.into_vec());
     }
+    let parts = checked
+        .contexts
+        .into_iter()
+        .zip(tables)
+        .zip(conditions)
+        .zip(facts);
     Ok(Policy {
         model_name: model.name.to_owned(),
         rules_name: rules.name.to_owned(),
-        sections: sections(checked.contexts, tables, facts, &mut symbols),
+        sections: sections(
+            parts
+                .map(|(((context, rows), conditions), facts)| Part {
+                    context,
+                    rows,
+                    conditions,
+                    facts,
+                })
+                .collect(),
+            &mut symbols,
+        ),
         symbols,
         relations,
         roles,
         patterns,
     })
+}
+
+fn relations(relations: Vec<Relation>, rows: Vec<Rows>) -> Vec<RelationTable> {
+    relations
+        .into_iter()
+        .zip(rows)
+        .map(|(relation, rows)| RelationTable {
+            name: relation.name,
+            in_domains: relation.in_domains,
+            rows,
+        })
+        .collect()
 }
 
 fn facts(context: &Context, binding: Binding, problems: &mut Problems<'_>) -> Vec<Fact> {
@@ -131,58 +166,8 @@ fn order(context: &Context, rows: &mut Rows, symbols: &Symbols) {
     }
 }
 
-/// Checks each pattern of the columns that the matcher takes as patterns, and compiles those that need it.
-fn compile_patterns(
-    context: &Context,
-    rows: &Rows,
-    symbols: &Symbols,
-    patterns: &mut Patterns,
-    problems: &mut Problems<'_>,
-) {
-    let mut columns = Vec::new();
-    context.matcher.each(&mut |expr| {
-        if let Expr::Match {
-            matching,
-            pattern: PatternOf::Rule { column },
-            ..
-        } = expr
-        {
-            columns.push((*matching, *column));
-        }
-    });
-    for (matching, column) in columns {
-        let mut seen = vec![false; symbols.len()];
-        for row in 0..rows.len() {
-            let Some(symbol) = rows.field(row, column) else {
-                continue;
-            };
-            let seen = seen.get_mut(symbol.0 as usize);
-            if seen.is_none_or(|seen| std::mem::replace(seen, true)) {
-                continue;
-            }
-            let mut added = patterns.add(matching, symbol, symbols);
-            if patterns.regexes() > REGEXES_MAX {
-                added = Err((
-                    format!("more than {REGEXES_MAX} patterns need a regular expression"),
-                    "write paths in whole segments: `/a/:id`, `/a/*`".to_owned(),
-                ));
-            }
-            if let Err((what, fix)) = added {
-                let at = Place {
-                    line: rows.line(row),
-                    column: 1,
-                };
-                problems.add(at, what, fix);
-            }
-            if problems.is_full() || patterns.regexes() > REGEXES_MAX {
-                return;
-            }
-        }
-    }
-}
-
-/// The arguments, one bit each, whose number the matcher asks for.
-fn by_number(matcher: &Expr) -> u32 {
+/// The arguments, one bit each, whose number an expression asks for.
+fn by_number(exprs: &[&Expr]) -> u32 {
     let mut arguments = 0;
     let mut add = |argument: usize| {
         arguments |= u32::try_from(argument)
@@ -190,66 +175,81 @@ fn by_number(matcher: &Expr) -> u32 {
             .and_then(|argument| 1_u32.checked_shl(argument))
             .unwrap_or_default();
     };
-    matcher.each(&mut |expr| {
-        if let Expr::Same { argument, .. } = expr {
-            add(*argument);
-        }
-        if let Expr::Role {
-            who, role, domain, ..
-        } = expr
-        {
-            for part in [Some(who), Some(role), domain.as_ref()]
-                .into_iter()
-                .flatten()
-            {
-                if let Expr::Request { argument, path } = &**part
-                    && path.is_empty()
-                {
-                    add(*argument);
-                }
+    for expr in exprs {
+        expr.each(&mut |expr| {
+            if let Expr::Same { argument, .. } = expr {
+                add(*argument);
             }
-        }
-    });
+            if let Expr::Role {
+                who, role, domain, ..
+            } = expr
+            {
+                let parts = [Some(who), Some(role), domain.as_ref()];
+                parts
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|part| part.as_argument())
+                    .for_each(&mut add);
+            }
+        });
+    }
     arguments
 }
 
-fn sections(
-    contexts: Vec<Context>,
-    tables: Vec<Rows>,
-    facts: Vec<Vec<Fact>>,
-    symbols: &mut Symbols,
-) -> Vec<Section> {
-    let deny = symbols.find("deny");
-    let total: usize = tables.iter().map(Rows::len).sum();
+/// What a section is made of.
+struct Part {
+    context: Context,
+    rows: Rows,
+    conditions: Conditions,
+    facts: Vec<Fact>,
+}
+
+fn sections(parts: Vec<Part>, symbols: &mut Symbols) -> Vec<Section> {
+    let total: usize = parts.iter().map(|part| part.rows.len()).sum();
     let mut first = 0;
     let mut effect_rule = u32::try_from(total).unwrap_or(u32::MAX / 2);
-    contexts
-        .into_iter()
-        .zip(tables)
-        .zip(facts)
-        .map(|((context, rows), facts)| {
-            let plan = plan::plan(&context.matcher, symbols);
-            let ruled = Ruled {
-                rows: &rows,
-                matcher: &context.matcher,
-                effect: context.effect,
-                deny: context.shape.effect.zip(deny),
-            };
-            let index = Index::build(plan, ruled, symbols);
-            let section = Section {
-                by_number: by_number(&context.matcher),
-                index,
-                reads_rows: context.matcher.touches_rule(),
-                facts,
-                first,
-                deny,
-                effect_rule,
-                context,
-                rows,
-            };
-            first += u32::try_from(section.rows.len()).unwrap_or_default();
-            effect_rule += 2;
-            section
-        })
-        .collect()
+    let mut sections = Vec::new();
+    for part in parts {
+        let section = section(part, first, effect_rule, symbols);
+        first += u32::try_from(section.rows.len()).unwrap_or_default();
+        effect_rule += 2;
+        sections.push(section);
+    }
+    sections
+}
+
+fn section(part: Part, first: u32, effect_rule: u32, symbols: &mut Symbols) -> Section {
+    let Part {
+        context,
+        rows,
+        conditions,
+        facts,
+    } = part;
+    let deny = symbols.find("deny");
+    let needs = need::of(&context.matcher, &conditions);
+    let plan = plan::plan(&context.matcher, needs, symbols);
+    let exprs: Vec<_> = std::iter::once(&context.matcher)
+        .chain(conditions.values())
+        .collect();
+    let by_number = by_number(&exprs);
+    let ruled = Ruled {
+        rows: &rows,
+        matcher: &context.matcher,
+        effect: context.effect,
+        deny: context.shape.effect.zip(deny),
+    };
+    let index = Index::build(plan, ruled, symbols);
+    Section {
+        by_number,
+        index,
+        evaluates: !eval_columns(&context.matcher).is_empty(),
+        reads_rows: context.matcher.touches_rule(),
+        facts,
+        first,
+        deny,
+        effect_rule,
+        context,
+        rows,
+        conditions,
+    }
 }

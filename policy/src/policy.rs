@@ -2,7 +2,7 @@
 
 use crate::bounds::ARGUMENTS_MAX;
 use crate::decision::{Decision, Permit, Refusal, RuleId};
-use crate::engine::eval::{Argument, EvaluationFault, Scene};
+use crate::engine::eval::{Argument, Conditions, EvaluationFault, Scene};
 use crate::engine::index::{Index, Ruled};
 use crate::engine::pattern::Patterns;
 use crate::engine::roles::{NO_DOMAIN, Roles};
@@ -40,9 +40,13 @@ pub(crate) struct Section {
     pub(crate) effect_rule: u32,
     /// Whether the matcher reads any field of the rows.
     pub(crate) reads_rows: bool,
+    /// Whether the matcher evaluates conditions of the rows.
+    pub(crate) evaluates: bool,
     /// The arguments, one bit each, whose number is asked for.
     pub(crate) by_number: u32,
     pub(crate) index: Index,
+    /// The conditions for `eval()` that rows hold.
+    pub(crate) conditions: Conditions,
 }
 
 /// The rows of one role relation.
@@ -198,6 +202,7 @@ impl Policy {
             symbols: &self.symbols,
             patterns: &self.patterns,
             roles: &self.roles,
+            conditions: &section.conditions,
             request,
             row: &[],
         };
@@ -343,6 +348,10 @@ impl Section {
     /// that reads a field of a row never holds, and nothing is permitted for want of a denial.
     fn decide_without_rows(&self, scene: &Scene<'_>) -> Decision {
         let rule = RuleId(self.effect_rule + 1);
+        // Go raises an error where `eval()` has no rows to read, whatever else the matcher says.
+        if self.evaluates && self.rows.len() == 0 {
+            return Decision::Deny(Refusal::NoRule);
+        }
         match scene.satisfies_without_rows(&self.context.matcher) {
             Ok(true) => Decision::Permit(Permit::granted_by(rule)),
             Ok(false) if self.context.effect == Effect::DenyOverride && self.rows.len() > 0 => {

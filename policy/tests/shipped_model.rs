@@ -146,7 +146,7 @@ fn what_casbin_would_drop_or_misread_is_refused() {
         ("p, a, tax, /x, GET, ", "policy.csv:1:20: `` is no effect"),
         (
             "p, a, tax, /x(, GET, allow",
-            "policy.csv:1:1: pattern `/x(` is no regular expression",
+            "policy.csv:1:12: pattern `/x(` is no regular expression",
         ),
         (
             "g, alice, clerk",

@@ -7,8 +7,9 @@ use super::expr::{Expr, PatternOf};
 use super::pattern::{Matching, Patterns, key_match};
 use super::roles::{NO_DOMAIN, Roles};
 use crate::model::parser::{Comparison, Operation};
-use crate::rules::symbols::{Symbol, Symbols};
+use crate::rules::symbols::{PairState, Symbol, Symbols};
 use crate::value::View;
+use std::collections::HashMap;
 use thiserror::Error;
 
 /// Why a request could not be evaluated, where Casbin would raise an error.
@@ -46,12 +47,16 @@ impl Argument<'_> {
     };
 }
 
+/// The conditions for `eval()`, by their text.
+pub(crate) type Conditions = HashMap<Symbol, Expr, PairState>;
+
 /// What an expression is evaluated against.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scene<'a> {
     pub(crate) symbols: &'a Symbols,
     pub(crate) patterns: &'a Patterns,
     pub(crate) roles: &'a [Roles],
+    pub(crate) conditions: &'a Conditions,
     pub(crate) request: &'a [Argument<'a>],
     /// The row's fields; empty when a section has no rows.
     pub(crate) row: &'a [Symbol],
@@ -86,6 +91,13 @@ impl<'a> Scene<'a> {
                 Ok(symbol.is_some() && symbol == self.row.get(*column).copied())
             }
             Expr::Is { column, symbol } => Ok(self.row.get(*column) == Some(symbol)),
+            Expr::Eval { column } => {
+                let condition = self
+                    .row
+                    .get(*column)
+                    .and_then(|symbol| self.conditions.get(symbol));
+                self.satisfies(condition.ok_or(EvaluationFault::MissingAttribute)?)
+            }
             Expr::Compare(comparison, sides) => self.compare(*comparison, &sides.0, &sides.1),
             Expr::Match {
                 matching,
@@ -158,6 +170,7 @@ impl<'a> Scene<'a> {
             Expr::Bool(_)
             | Expr::Same { .. }
             | Expr::Is { .. }
+            | Expr::Eval { .. }
             | Expr::Not(_)
             | Expr::All(_)
             | Expr::Any(_)
@@ -174,7 +187,8 @@ impl<'a> Scene<'a> {
         }
     }
 
-    fn attribute(&self, argument: usize, path: &'a [Box<str>]) -> Evaluated<'a> {
+    /// An argument of the request, or an attribute in it.
+    pub(crate) fn attribute(&self, argument: usize, path: &[Box<str>]) -> Evaluated<'a> {
         let mut value = match self.request.get(argument) {
             Some(argument) => argument.view,
             None => return Err(EvaluationFault::ArgumentCount),

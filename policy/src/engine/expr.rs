@@ -30,6 +30,10 @@ pub(crate) enum Expr {
         column: usize,
         symbol: Symbol,
     },
+    /// The condition that a field of the row holds; conditions hold no further ones.
+    Eval {
+        column: usize,
+    },
     Not(Box<Expr>),
     Negative(Box<Expr>),
     All(Vec<Expr>),
@@ -156,6 +160,7 @@ impl Expr {
             Self::Bool(_)
             | Self::Same { .. }
             | Self::Is { .. }
+            | Self::Eval { .. }
             | Self::Not(_)
             | Self::All(_)
             | Self::Any(_)
@@ -168,7 +173,7 @@ impl Expr {
     /// Whether a field of the row has a part in it.
     pub(crate) fn touches_rule(&self) -> bool {
         match self {
-            Self::Rule { .. } | Self::Same { .. } | Self::Is { .. } => true,
+            Self::Rule { .. } | Self::Same { .. } | Self::Is { .. } | Self::Eval { .. } => true,
             Self::Text(_) | Self::Number(_) | Self::Bool(_) | Self::Request { .. } => false,
             Self::List(parts) | Self::All(parts) | Self::Any(parts) => {
                 parts.iter().any(Self::touches_rule)
@@ -205,6 +210,7 @@ impl Expr {
             | Self::Request { .. }
             | Self::Same { .. }
             | Self::Is { .. }
+            | Self::Eval { .. }
             | Self::Rule { .. } => {}
             Self::List(parts) | Self::All(parts) | Self::Any(parts) => {
                 for part in parts {

@@ -5,8 +5,9 @@
 //! probe, and every row found is verified. What cannot be indexed is answered by evaluating the rows in order, by
 //! the same evaluator.
 
-use super::eval::{Argument, Scene};
+use super::eval::Scene;
 use super::expr::Expr;
+use super::need::Need;
 use super::paths::{PathIndex, Place};
 use super::plan::{Clause, Domain, KEYS_MAX, Key, Plan, Source};
 use super::roles::NO_DOMAIN;
@@ -22,7 +23,8 @@ use crate::value::View;
 #[derive(Debug)]
 pub(crate) struct Index {
     clauses: Vec<Indexed>,
-    may_fail: bool,
+    /// What a request must give to be answered from the tables.
+    needs: Option<Vec<Need>>,
     first_allow: Option<usize>,
     first_deny: Option<usize>,
 }
@@ -65,7 +67,7 @@ impl Index {
     pub(crate) fn build(plan: Plan, ruled: Ruled<'_>, symbols: &Symbols) -> Self {
         let rows = ruled.rows.len();
         Self {
-            may_fail: plan.may_fail,
+            needs: plan.needs,
             clauses: plan
                 .clauses
                 .into_iter()
@@ -79,17 +81,9 @@ impl Index {
     /// No index: every request walks the rows.
     #[cfg(test)]
     pub(crate) fn walking() -> Self {
-        let clause = Clause {
-            rest: vec![Expr::Bool(true)],
-            ..Clause::default()
-        };
         Self {
-            clauses: vec![Indexed {
-                clause,
-                keys: Vec::new(),
-                table: Table::default(),
-            }],
-            may_fail: true,
+            clauses: Vec::new(),
+            needs: None,
             first_allow: None,
             first_deny: None,
         }
@@ -100,25 +94,31 @@ impl Index {
         let mut query = Query {
             scene,
             ruled,
-            may_fail: self.may_fail,
             verdict: Verdict::new(ruled.effect),
         };
-        for (position, indexed) in self.clauses.iter().enumerate() {
-            let answered = match query.opens(&indexed.clause) {
-                Some(false) => true,
-                Some(true) if indexed.clause.keys.is_empty() => {
-                    let every = indexed.clause.rest.is_empty() && (position == 0 || !self.may_fail);
-                    if every {
-                        self.every_row(&mut query.verdict);
-                    }
-                    every
+        let met = |needs: &Vec<Need>| needs.iter().all(|need| need.is_met(scene));
+        if !self.needs.as_ref().is_some_and(met) {
+            return query.walk();
+        }
+        for indexed in &self.clauses {
+            let clause = &indexed.clause;
+            if !clause
+                .guards
+                .iter()
+                .all(|guard| scene.satisfies(guard) == Ok(true))
+            {
+                continue;
+            }
+            if !clause.keys.is_empty() {
+                if query.look_up(indexed) {
+                    continue;
                 }
-                Some(true) => query.look_up(indexed),
-                None => false,
-            };
-            if !answered {
                 return query.walk();
             }
+            if !clause.rest.is_empty() {
+                return query.walk();
+            }
+            self.every_row(&mut query.verdict);
         }
         query.verdict.outcome()
     }
@@ -286,7 +286,6 @@ fn extend(hash: u64, symbol: Symbol) -> u64 {
 struct Query<'q, 'a> {
     scene: &'q Scene<'a>,
     ruled: Ruled<'a>,
-    may_fail: bool,
     verdict: Verdict,
 }
 
@@ -305,22 +304,6 @@ impl Choice<'_> {
 }
 
 impl<'a> Query<'_, 'a> {
-    /// Whether a clause's guards hold; `None` if that cannot be told, or its keys do not stand for its terms.
-    fn opens(&self, clause: &'a Clause) -> Option<bool> {
-        let fits = |(index, argument): (usize, &Argument<'_>)| {
-            clause.texts & (1 << index) == 0 || matches!(argument.view, View::Text(_))
-        };
-        if !self.scene.request.iter().enumerate().all(fits) {
-            return None;
-        }
-        for guard in &clause.guards {
-            if !self.scene.satisfies(guard).ok()? {
-                return Some(false);
-            }
-        }
-        Some(true)
-    }
-
     /// Answers from the table of a clause; `false` if the rows must be walked instead.
     fn look_up(&mut self, indexed: &'a Indexed) -> bool {
         let mut choices = [Choice::default(); KEYS_MAX];
@@ -419,10 +402,6 @@ impl<'a> Query<'_, 'a> {
 
     /// Judges one row that the table gave.
     fn candidate(&mut self, indexed: &'a Indexed, row: usize, chosen: &[Symbol; KEYS_MAX]) {
-        if self.may_fail {
-            self.judge(row);
-            return;
-        }
         let denies = self.ruled.denies(row);
         if !self.verdict.cares(row, denies) {
             return;

@@ -3,6 +3,7 @@
 pub(crate) mod eval;
 pub(crate) mod expr;
 pub(crate) mod index;
+pub(crate) mod need;
 pub(crate) mod paths;
 pub(crate) mod pattern;
 pub(crate) mod plan;

@@ -4,21 +4,21 @@
 //! argument, or a role of it, or is a pattern that matches it" gives a key; terms of the request alone are guards,
 //! asked once; what is left is evaluated for the rows that the keys let through.
 //!
-//! Casbin evaluates terms from the left and fails where one cannot be evaluated. So that we fail where it does, a
-//! term that might fail and everything right of it give no keys: rows may be skipped only by terms that Casbin would
-//! have asked before.
+//! Casbin evaluates terms from the left, row after row, and fails where one cannot be evaluated. So that we fail
+//! where it does, the plan holds only for requests that give every term what it [needs](Need); for any other the
+//! rows are walked as Casbin walks them.
 
-use super::expr::{Expr, PatternOf, Type};
+use super::expr::{Expr, PatternOf};
+use super::need::Need;
 use super::pattern::Matching;
-use crate::model::parser::Comparison;
 use crate::rules::symbols::{Symbol, Symbols};
 
 /// The plan of one matcher.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Plan {
     pub(crate) clauses: Vec<Clause>,
-    /// Some term may fail: a candidate is judged by the whole matcher.
-    pub(crate) may_fail: bool,
+    /// What a request must give so that no term can fail; `None` if that cannot be told.
+    pub(crate) needs: Option<Vec<Need>>,
 }
 
 /// One clause of it.
@@ -29,8 +29,6 @@ pub(crate) struct Clause {
     pub(crate) keys: Vec<Key>,
     /// Terms evaluated for each candidate row.
     pub(crate) rest: Vec<Expr>,
-    /// Arguments, one bit each, that must be texts for the keys to stand for their terms.
-    pub(crate) texts: u32,
 }
 
 /// A column, and where the symbols that it may have come from.
@@ -79,9 +77,7 @@ pub(crate) enum Domain {
 }
 
 /// Plans a matcher.
-pub(crate) fn plan(matcher: &Expr, symbols: &mut Symbols) -> Plan {
-    let mut texts = 0;
-    let may_fail = !cannot_fail(matcher, &mut texts);
+pub(crate) fn plan(matcher: &Expr, needs: Option<Vec<Need>>, symbols: &mut Symbols) -> Plan {
     let mut open: Vec<Vec<Expr>> = matcher
         .disjuncts()
         .iter()
@@ -92,15 +88,13 @@ pub(crate) fn plan(matcher: &Expr, symbols: &mut Symbols) -> Plan {
         let clause = clause(&terms, symbols);
         let room = CLAUSES_MAX.saturating_sub(clauses.len() + open.len());
         match alternatives(&terms) {
-            Some((at, parts)) if clause.keys.is_empty() && !may_fail && parts.len() <= room => {
+            Some((at, parts)) if clause.keys.is_empty() && parts.len() <= room => {
                 open.extend(parts.iter().map(|part| replaced(&terms, at, part)));
             }
             _ => clauses.push(clause),
         }
     }
-    // The first clause is first again: where terms may fail, the order counts.
-    clauses.reverse();
-    Plan { clauses, may_fail }
+    Plan { clauses, needs }
 }
 
 /// The first term that is a disjunction over fields of the row.
@@ -121,21 +115,12 @@ fn replaced(terms: &[Expr], at: usize, part: &Expr) -> Vec<Expr> {
 
 fn clause(terms: &[Expr], symbols: &mut Symbols) -> Clause {
     let mut clause = Clause::default();
-    let mut certain = true;
     for term in terms {
         if !term.touches_rule() {
-            let into = if certain {
-                &mut clause.guards
-            } else {
-                &mut clause.rest
-            };
-            into.push(term.clone());
+            clause.guards.push(term.clone());
             continue;
         }
-        let mut texts = 0;
-        certain &= cannot_fail(term, &mut texts);
-        let key = if certain { key(term, symbols) } else { None };
-        match key {
+        match key(term, symbols) {
             Some(key)
                 if clause.keys.len() < KEYS_MAX
                     && clause.keys.iter().all(|other| other.column != key.column) =>
@@ -143,9 +128,6 @@ fn clause(terms: &[Expr], symbols: &mut Symbols) -> Clause {
                 clause.keys.push(key);
             }
             _ => clause.rest.push(term.clone()),
-        }
-        if certain {
-            clause.texts |= texts;
         }
     }
     clause
@@ -218,69 +200,6 @@ fn source(term: &Expr, symbols: &mut Symbols) -> Option<(usize, Source)> {
         domain,
     };
     Some((column, source))
-}
-
-/// Whether a condition can be evaluated for every request in which the arguments `texts` are texts.
-fn cannot_fail(expr: &Expr, texts: &mut u32) -> bool {
-    match expr {
-        Expr::Bool(_) | Expr::Same { .. } | Expr::Is { .. } => true,
-        Expr::Not(inner) => cannot_fail(inner, texts),
-        Expr::All(parts) | Expr::Any(parts) => parts.iter().all(|part| cannot_fail(part, texts)),
-        Expr::Compare(comparison, sides) => comparison_cannot_fail(*comparison, sides, texts),
-        Expr::Match { value, pattern, .. } => {
-            let pattern = match pattern {
-                PatternOf::Any(expr) => is_text(expr, texts),
-                PatternOf::Fixed(_) | PatternOf::Rule { .. } => true,
-            };
-            pattern && is_text(value, texts)
-        }
-        Expr::Role {
-            who, role, domain, ..
-        } => {
-            let domain = domain.as_ref().is_none_or(|domain| is_text(domain, texts));
-            domain && is_text(who, texts) && is_text(role, texts)
-        }
-        Expr::Text(_)
-        | Expr::Number(_)
-        | Expr::List(_)
-        | Expr::Request { .. }
-        | Expr::Rule { .. }
-        | Expr::Negative(_)
-        | Expr::Arithmetic(..) => false,
-    }
-}
-
-fn comparison_cannot_fail(comparison: Comparison, sides: &(Expr, Expr), texts: &mut u32) -> bool {
-    let (left, right) = sides;
-    match comparison {
-        Comparison::Equal | Comparison::NotEqual => {
-            is_certain(left, texts) && is_certain(right, texts)
-        }
-        Comparison::In => right.as_list().is_some_and(|items| {
-            is_certain(left, texts) && items.iter().all(|item| is_certain(item, texts))
-        }),
-        Comparison::Less
-        | Comparison::LessOrEqual
-        | Comparison::Greater
-        | Comparison::GreaterOrEqual => is_text(left, texts) && is_text(right, texts),
-    }
-}
-
-/// Whether a value, of whatever type, can be had from every request.
-fn is_certain(expr: &Expr, texts: &mut u32) -> bool {
-    let plain = matches!(expr, Expr::Text(_) | Expr::Number(_) | Expr::Rule { .. });
-    plain
-        || expr.as_argument().is_some()
-        || (expr.type_of() == Type::Bool && cannot_fail(expr, texts))
-}
-
-/// Whether it is a text, given that the arguments it names are texts.
-fn is_text(expr: &Expr, texts: &mut u32) -> bool {
-    if let Some(argument) = expr.as_argument() {
-        *texts |= 1_u32.checked_shl(argument as u32).unwrap_or_default();
-        return true;
-    }
-    matches!(expr, Expr::Text(_) | Expr::Rule { .. })
 }
 
 /// Clauses of one matcher; a matcher that would need more is evaluated row by row.

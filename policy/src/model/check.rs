@@ -1,8 +1,8 @@
 //! A model as meant: which arguments a request has, which columns a row, and the expression that joins them.
 
 use super::conf::{Definition, Section};
-use super::parser::{self, Node};
-use super::resolve::Resolver;
+use super::parser;
+use super::resolve::{Origin, Resolver};
 use crate::engine::expr::{Expr, Type};
 use crate::engine::pattern::Patterns;
 use crate::problem::{Place, Problems};
@@ -141,15 +141,16 @@ fn context(
     };
     let mut resolver = Resolver {
         number,
+        origin: Origin::Matcher,
         arguments: &request,
-        columns: &columns,
+        columns: &shape.columns,
         relations,
         symbols,
         patterns,
         phrase: &matcher.value,
         problems,
     };
-    let expr = expression(matcher, &mut resolver);
+    let expr = condition(&mut resolver);
     let effect_kind = effect_of(effect, problems);
     Some(Context {
         number,
@@ -164,30 +165,26 @@ fn context(
     })
 }
 
-fn expression(matcher: &Definition, resolver: &mut Resolver<'_, '_>) -> Option<Expr> {
-    let node = match parser::parse(&matcher.value.text) {
+/// The condition that a resolver's phrase is.
+pub(crate) fn condition(resolver: &mut Resolver<'_, '_>) -> Option<Expr> {
+    let phrase = resolver.phrase;
+    let node = match parser::parse(&phrase.text) {
         Ok(node) => node,
         Err(fault) => {
-            let at = matcher.value.place(fault.at);
-            resolver.problems.add(at, fault.what, fault.fix);
+            resolver.refuse(fault.at, fault.what, fault.fix);
             return None;
         }
     };
     let expr = resolver.resolve(&node)?;
-    truth(&node, &expr, resolver).then_some(expr)
-}
-
-/// Whether the matcher answers yes or no.
-fn truth(node: &Node<'_>, expr: &Expr, resolver: &mut Resolver<'_, '_>) -> bool {
-    let fine = matches!(expr.type_of(), Type::Bool | Type::Unknown);
-    if !fine {
+    if !matches!(expr.type_of(), Type::Bool | Type::Unknown) {
         resolver.refuse(
             node.at,
-            "the matcher is a value, not a condition",
+            "a value where a condition is needed",
             "compare it with something",
         );
+        return None;
     }
-    fine
+    Some(expr)
 }
 
 /// The names of `r = a, b` or `p = a, b`, each with its place.

@@ -8,11 +8,20 @@ use crate::engine::pattern::{Matching, Patterns};
 use crate::problem::{Place, Problems};
 use crate::rules::symbols::Symbols;
 
-/// Resolves one matcher of one context.
+/// Where an expression is written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Origin {
+    Matcher,
+    /// In a field of a row, for `eval()`.
+    Row,
+}
+
+/// Resolves one expression of one context.
 pub(crate) struct Resolver<'a, 'p> {
     pub(crate) number: usize,
+    pub(crate) origin: Origin,
     pub(crate) arguments: &'a [(String, Place)],
-    pub(crate) columns: &'a [(String, Place)],
+    pub(crate) columns: &'a [String],
     pub(crate) relations: &'a [Relation],
     pub(crate) symbols: &'a mut Symbols,
     pub(crate) patterns: &'a mut Patterns,
@@ -93,6 +102,14 @@ impl Resolver<'_, '_> {
             );
             return None;
         }
+        if self.origin == Origin::Row && text.contains('\\') {
+            self.refuse(
+                at,
+                "backslash in quotes, which Go casbin takes for an escape in rows and not in matchers",
+                "write the condition without it",
+            );
+            return None;
+        }
         Some(Expr::Text(text.into()))
     }
 
@@ -109,7 +126,7 @@ impl Resolver<'_, '_> {
             [section, name] if *section == policy => self
                 .columns
                 .iter()
-                .position(|(known, _)| known == name)
+                .position(|known| known == name)
                 .map(|column| Expr::Rule { column }),
             _ => None,
         };
@@ -118,11 +135,7 @@ impl Resolver<'_, '_> {
                 .arguments
                 .iter()
                 .map(|(name, _)| format!("`{request}.{name}`"))
-                .chain(
-                    self.columns
-                        .iter()
-                        .map(|(name, _)| format!("`{policy}.{name}`")),
-                )
+                .chain(self.columns.iter().map(|name| format!("`{policy}.{name}`")))
                 .collect();
             self.refuse(
                 at,
@@ -143,6 +156,14 @@ impl Resolver<'_, '_> {
         let (a, b) = (self.resolve(left), self.resolve(right));
         let (a, b) = (a?, b?);
         let (ta, tb) = (a.type_of(), b.type_of());
+        if b.as_list().is_some_and(|items| items.len() < 2) {
+            self.refuse(
+                at,
+                "a list of one, which Go casbin takes for a value",
+                "compare with `==`",
+            );
+            return None;
+        }
         let fine = match comparison {
             Comparison::Equal | Comparison::NotEqual => ta != Type::List && tb != Type::List,
             Comparison::In => ta != Type::List && matches!(tb, Type::List | Type::Unknown),
@@ -201,6 +222,9 @@ impl Resolver<'_, '_> {
         if let Some(relation) = self.relations.iter().position(|r| r.name == name) {
             return self.role(relation, arguments, at);
         }
+        if name == "eval" {
+            return self.eval(arguments, at);
+        }
         let known: Vec<_> = Matching::ALL
             .iter()
             .map(|m| m.name().to_owned())
@@ -212,6 +236,29 @@ impl Resolver<'_, '_> {
             format!("use one of `{}`", known.join("`, `")),
         );
         None
+    }
+
+    fn eval(&mut self, arguments: &[Node<'_>], at: usize) -> Option<Expr> {
+        if self.origin == Origin::Row {
+            self.refuse(at, "`eval` inside a condition", "write the condition out");
+            return None;
+        }
+        let argument = match arguments {
+            [argument] => self.resolve(argument)?,
+            _ => Expr::Bool(false),
+        };
+        let Expr::Rule { column } = argument else {
+            self.refuse(
+                at,
+                "`eval` takes one field of the rows",
+                format!(
+                    "write `eval({}.sub_rule)` with a column of that name",
+                    numbered("p", self.number)
+                ),
+            );
+            return None;
+        };
+        Some(Expr::Eval { column })
     }
 
     fn matching(&mut self, matching: Matching, arguments: &[Node<'_>], at: usize) -> Option<Expr> {

@@ -1,0 +1,145 @@
+//! What rows bring besides texts: patterns, and conditions for `eval()`; each compiled once, at load.
+
+use crate::bounds::{CONDITIONS_MAX, REGEXES_MAX};
+use crate::engine::eval::Conditions;
+use crate::engine::expr::{Expr, PatternOf};
+use crate::engine::pattern::{Matching, Patterns};
+use crate::model::check::{Context, Relation, condition};
+use crate::model::conf::Phrase;
+use crate::model::resolve::{Origin, Resolver};
+use crate::problem::{Place, Problems, Source};
+use crate::rules::csv;
+use crate::rules::symbols::{Symbol, Symbols};
+use crate::rules::table::Rows;
+
+/// Compiles the conditions of the columns that the matcher gives to `eval()`.
+pub(crate) fn compile_conditions(
+    context: &Context,
+    relations: &[Relation],
+    rows: &Rows,
+    source: Source<'_>,
+    symbols: &mut Symbols,
+    patterns: &mut Patterns,
+    problems: &mut Problems<'_>,
+) -> Conditions {
+    let mut conditions = Conditions::default();
+    for column in eval_columns(&context.matcher) {
+        for (symbol, row) in distinct(rows, column, symbols) {
+            if conditions.contains_key(&symbol) {
+                continue;
+            }
+            let at = field_place(source, rows.line(row), column);
+            if problems.is_full() {
+                return conditions;
+            }
+            if conditions.len() >= CONDITIONS_MAX {
+                problems.add(
+                    at,
+                    format!("more than {CONDITIONS_MAX} different conditions"),
+                    "compare attributes in the matcher instead",
+                );
+                return conditions;
+            }
+            let phrase = Phrase::new(symbols.text(symbol), at);
+            let mut resolver = Resolver {
+                number: context.number,
+                origin: Origin::Row,
+                arguments: &context.arguments,
+                columns: &context.shape.columns,
+                relations,
+                symbols,
+                patterns,
+                phrase: &phrase,
+                problems,
+            };
+            if let Some(expr) = condition(&mut resolver) {
+                conditions.insert(symbol, expr);
+            }
+        }
+    }
+    conditions
+}
+
+/// Checks each pattern of the columns that the matcher or a condition takes as patterns, and compiles those that
+/// need it.
+pub(crate) fn compile_patterns(
+    exprs: &[&Expr],
+    rows: &Rows,
+    source: Source<'_>,
+    symbols: &Symbols,
+    patterns: &mut Patterns,
+    problems: &mut Problems<'_>,
+) {
+    for (matching, column) in pattern_columns(exprs) {
+        for (symbol, row) in distinct(rows, column, symbols) {
+            let mut added = patterns.add(matching, symbol, symbols);
+            if patterns.regexes() > REGEXES_MAX {
+                added = Err((
+                    format!("more than {REGEXES_MAX} patterns need a regular expression"),
+                    "write paths in whole segments: `/a/:id`, `/a/*`".to_owned(),
+                ));
+            }
+            if let Err((what, fix)) = added {
+                problems.add(field_place(source, rows.line(row), column), what, fix);
+            }
+            if problems.is_full() || patterns.regexes() > REGEXES_MAX {
+                return;
+            }
+        }
+    }
+}
+
+/// The columns that the matcher gives to `eval()`.
+pub(crate) fn eval_columns(matcher: &Expr) -> Vec<usize> {
+    let mut columns = Vec::new();
+    matcher.each(&mut |expr| {
+        if let Expr::Eval { column } = expr {
+            columns.push(*column);
+        }
+    });
+    columns.sort_unstable();
+    columns.dedup();
+    columns
+}
+
+fn pattern_columns(exprs: &[&Expr]) -> Vec<(Matching, usize)> {
+    let mut columns = Vec::new();
+    for expr in exprs {
+        expr.each(&mut |expr| {
+            if let Expr::Match {
+                matching,
+                pattern: PatternOf::Rule { column },
+                ..
+            } = expr
+                && !columns.contains(&(*matching, *column))
+            {
+                columns.push((*matching, *column));
+            }
+        });
+    }
+    columns
+}
+
+/// The symbols of a column, each with the first row that holds it.
+fn distinct(rows: &Rows, column: usize, symbols: &Symbols) -> Vec<(Symbol, usize)> {
+    let mut seen = vec![false; symbols.len()];
+    (0..rows.len())
+        .filter_map(|row| Some((rows.field(row, column)?, row)))
+        .filter(|(symbol, _)| {
+            seen.get_mut(symbol.0 as usize)
+                .is_some_and(|seen| !std::mem::replace(seen, true))
+        })
+        .collect()
+}
+
+/// Where a field of a row stands in the file; the row's type is not counted among the fields.
+fn field_place(source: Source<'_>, line: usize, column: usize) -> Place {
+    let text = source.text.split('\n').nth(line.saturating_sub(1));
+    let mut fields = Vec::new();
+    let mut ignored = Problems::new(source.name);
+    csv::split(text.unwrap_or_default(), line, &mut fields, &mut ignored);
+    Place {
+        line,
+        column: fields.get(column + 1).map_or(1, |field| field.column),
+    }
+}

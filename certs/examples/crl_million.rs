@@ -7,7 +7,7 @@ use std::error::Error;
 use std::hint::black_box;
 use std::io::Write;
 
-use hangu_certs::{Authority, Link, LinkKind, RevocationIndex, Serial, TrustBundle, Validity};
+use hangu_certs::{Authority, Link, RevocationIndex, Serial, TrustBundle, Validity};
 
 const NOW: i64 = 1_790_000_000;
 const DAY: i64 = 86_400;
@@ -42,28 +42,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     )?;
 
     let issuer = hangu_certs::Identity::from_chain(&certificates(&root)?)?.links;
-    let links: Vec<Link> = issuer
-        .iter()
-        .map(|link| Link {
-            kind: LinkKind::Leaf,
-            ..*link
-        })
-        .collect();
-    let template = links.first().copied().ok_or("the root has no link")?;
+    let template = issuer.first().copied().ok_or("the root has no link")?;
     let strangers: Vec<Link> = (0..65_536)
-        .filter_map(|_| {
-            Some(Link {
-                serial: random.serial()?,
-                ..template
-            })
-        })
+        .filter_map(|_| Some(template.with_serial(random.serial()?)))
         .collect();
     let listed: Vec<Link> = revoked
         .iter()
-        .map(|(serial, _)| Link {
-            serial: *serial,
-            ..template
-        })
+        .map(|(serial, _)| template.with_serial(*serial))
         .collect();
     for (what, asked) in [("not revoked", &strangers), ("revoked", &listed)] {
         let mut refused = 0_u32;

@@ -53,6 +53,8 @@ pub(crate) struct Extensions<'a> {
     pub(crate) subject_alt_names: Option<&'a [u8]>,
     /// Content: NameConstraints.
     pub(crate) name_constraints: Option<&'a [u8]>,
+    /// Content: DistributionPoints.
+    pub(crate) crl_distribution_points: Option<&'a [u8]>,
     /// Content: PolicyInformation.
     pub(crate) policies: Option<&'a [u8]>,
     /// Content: pairs of policies.
@@ -212,6 +214,7 @@ impl<'a> Extensions<'a> {
             17 => self.subject_alt_names = Some(non_empty(sequence()?)?),
             19 => self.basic_constraints = Some(BasicConstraints::parse(sequence()?)?),
             30 => self.name_constraints = Some(non_empty(sequence()?)?),
+            31 => self.crl_distribution_points = Some(non_empty(sequence()?)?),
             32 => self.policies = Some(non_empty(sequence()?)?),
             33 => self.policy_mappings = Some(non_empty(sequence()?)?),
             35 => self.authority_key_id = key_identifier(sequence()?)?,

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use crate::certificate::Extension;
+use crate::coverage::{Kinds, Scope};
 use crate::der::{self, Malformed, Reader, context, context_constructed};
+use crate::points::point_names;
 use crate::serial::Serial;
 
 /// A list's parts, borrowed from its bytes. Nothing here has been verified.
@@ -50,21 +52,13 @@ impl fmt::Debug for CrlNumber {
     }
 }
 
-/// Which certificates of its issuer a list speaks about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Scope {
-    All,
-    LeavesOnly,
-    AuthoritiesOnly,
-}
-
 /// Why a list is not usable as it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ListProblem {
     Malformed(Malformed),
     Delta,
     Indirect,
-    /// It covers some reasons, attribute certificates, or one of several distribution points.
+    /// It covers some reasons only, or attribute certificates.
     Partial,
     UnknownCritical,
 }
@@ -116,7 +110,7 @@ impl<'a> RevocationList<'a> {
             next_update,
             entries,
             number: CrlNumber::default(),
-            scope: Scope::All,
+            scope: Scope::ALL,
             authority_key_id: None,
         };
         if let Some(explicit) = extensions {
@@ -138,7 +132,7 @@ impl<'a> RevocationList<'a> {
                 CRL_NUMBER => self.number = crl_number(extension.value)?,
                 DELTA_CRL_INDICATOR => return Err(ListProblem::Delta),
                 ISSUING_DISTRIBUTION_POINT => {
-                    self.scope = scope(der::only(extension.value, der::SEQUENCE)?)?
+                    self.scope = scope(der::only(extension.value, der::SEQUENCE)?, self.issuer)?
                 }
                 AUTHORITY_KEY_ID => {
                     self.authority_key_id = Reader::new(der::only(extension.value, der::SEQUENCE)?)
@@ -220,10 +214,15 @@ fn crl_number(value: &[u8]) -> Result<CrlNumber, Malformed> {
     Ok(number)
 }
 
-/// IssuingDistributionPoint: only "leaves only" and "authorities only" leave a list that stands for itself.
-fn scope(content: &[u8]) -> Result<Scope, ListProblem> {
+/// IssuingDistributionPoint: which certificates the list stands for.
+fn scope(content: &[u8], issuer: &[u8]) -> Result<Scope, ListProblem> {
     let mut parts = Reader::new(content);
-    let has_point = parts.optional(context_constructed(0))?.is_some();
+    let point = parts.optional(context_constructed(0))?;
+    let mut points = point
+        .map(|point| point_names(point, issuer))
+        .transpose()?
+        .unwrap_or_default();
+    points.sort_unstable();
     let mut flag = |number: u8| {
         parts
             .optional(context(number))?
@@ -243,15 +242,16 @@ fn scope(content: &[u8]) -> Result<Scope, ListProblem> {
     if indirect {
         return Err(ListProblem::Indirect);
     }
-    if has_point || has_reasons || attributes_only {
+    if has_reasons || attributes_only {
         return Err(ListProblem::Partial);
     }
-    match (leaves_only, authorities_only) {
-        (false, false) => Ok(Scope::All),
-        (true, false) => Ok(Scope::LeavesOnly),
-        (false, true) => Ok(Scope::AuthoritiesOnly),
-        (true, true) => Err(Malformed("it covers leaves only and authorities only").into()),
-    }
+    let kinds = match (leaves_only, authorities_only) {
+        (false, false) => Kinds::All,
+        (true, false) => Kinds::LeavesOnly,
+        (false, true) => Kinds::AuthoritiesOnly,
+        (true, true) => return Err(Malformed("it covers leaves only and authorities only").into()),
+    };
+    Ok(Scope { kinds, points })
 }
 
 const CRL_NUMBER: &[u8] = &[0x55, 0x1d, 0x14];

@@ -1,7 +1,8 @@
 //! What is wrong with a revocation list, for the operator who configured it.
 
-use crate::crl::ListProblem;
+use crate::crl::{CrlNumber, ListProblem};
 use crate::der::Malformed;
+use crate::revocation::Revocation;
 
 /// Why a revocation list is refused: which file, what, how to mend it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,9 +48,9 @@ pub enum CrlProblem {
         "it is an indirect list (it speaks for other issuers), which is not supported; configure each issuer's own list"
     )]
     Indirect,
-    /// A list of some reasons, some distribution points or attribute certificates.
+    /// A list of some reasons, or of attribute certificates.
     #[error(
-        "it covers only a part of its issuer's certificates (issuingDistributionPoint); configure the complete list"
+        "it covers only some reasons or only attribute certificates (issuingDistributionPoint); configure the complete list"
     )]
     Partial,
     /// A critical extension that we do not process.
@@ -93,6 +94,34 @@ pub enum CrlProblem {
         "its signature algorithm is not supported or does not fit its issuer's key; it needs SHA-256 or better"
     )]
     Algorithm,
+    /// The certificate that signed it is out of date.
+    #[error(
+        "the certificate of its issuer `{issuer}` is not valid now; put the current one into the trust bundle"
+    )]
+    SignerNotCurrent {
+        /// RFC 4514 form.
+        issuer: String,
+    },
+    /// The certificate that signed it is revoked, or nobody knows.
+    #[error(
+        "it is not counted, because it is signed for `{issuer}` with a certificate of its own, and {why}"
+    )]
+    SignerNotGood {
+        /// RFC 4514 form.
+        issuer: String,
+        /// What a list says of the signer.
+        why: Revocation,
+    },
+    /// A newer one was loaded before.
+    #[error(
+        "its number {number} is lower than {last}, which was loaded before; somebody put an old list back"
+    )]
+    Older {
+        /// The list's number.
+        number: CrlNumber,
+        /// The number that was loaded before.
+        last: CrlNumber,
+    },
     /// keyUsage without cRLSign.
     #[error("its issuer `{issuer}` may not sign lists (its key usage lacks cRLSign)")]
     MayNotSign {

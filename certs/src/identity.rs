@@ -14,6 +14,7 @@ use crate::der::Malformed;
 use crate::field::{Field, UnknownField};
 use crate::name;
 use crate::names::{AlternativeNames, Subject};
+use crate::points::Points;
 use crate::serial::Serial;
 use crate::spiffe::{SpiffeError, SpiffeId};
 
@@ -87,6 +88,15 @@ pub struct Link {
     pub serial: Serial,
     /// Whether the certificate is an end entity's or a CA's: some lists cover one kind only.
     pub kind: LinkKind,
+    /// Which part of its issuer's lists it belongs to.
+    pub(crate) points: Points,
+}
+
+impl Link {
+    /// The same issuer's certificate of another number.
+    pub fn with_serial(self, serial: Serial) -> Link {
+        Link { serial, ..self }
+    }
 }
 
 /// Which kind of certificate a link stands for.
@@ -197,11 +207,14 @@ impl Identity {
             LastElement::Issued => path.len(),
         };
         let kinds = std::iter::once(LinkKind::Leaf).chain(std::iter::repeat(LinkKind::Authority));
-        let link = |(certificate, kind): (&Certificate<'_>, LinkKind)| Link {
-            issuer: NameHash::of(certificate.issuer),
-            serial: certificate.serial,
-            kind,
-        };
+        let links = path
+            .iter()
+            .zip(kinds)
+            .take(linked)
+            .map(|(certificate, kind)| link(certificate, kind));
+        let links = links
+            .collect::<Result<_, _>>()
+            .map_err(IdentityError::Malformed)?;
         Ok(Identity {
             fingerprint,
             key_fingerprint,
@@ -238,7 +251,7 @@ impl Identity {
                 .map(|certificate| certificate.not_after)
                 .min()
                 .unwrap_or(i64::MIN),
-            links: path.iter().zip(kinds).take(linked).map(link).collect(),
+            links,
         })
     }
 
@@ -294,6 +307,19 @@ impl Identity {
 pub(crate) enum LastElement {
     Anchor,
     Issued,
+}
+
+pub(crate) fn link(certificate: &Certificate<'_>, kind: LinkKind) -> Result<Link, Malformed> {
+    let points = Points::of_certificate(
+        certificate.extensions.crl_distribution_points,
+        certificate.issuer,
+    )?;
+    Ok(Link {
+        issuer: NameHash::of(certificate.issuer),
+        serial: certificate.serial,
+        kind,
+        points,
+    })
 }
 
 fn single(value: Option<&str>, index: usize) -> Option<&str> {

@@ -24,33 +24,39 @@ pub(crate) fn attributes(name: &[u8]) -> Result<Vec<Attribute<'_>>, Malformed> {
     let mut found = Vec::new();
     let mut relative_names = Reader::new(der::only(name, der::SEQUENCE)?);
     while !relative_names.is_empty() {
-        let mut set = Reader::new(relative_names.expect(der::SET)?);
-        let first = found.len();
-        loop {
-            let mut pair = Reader::new(set.expect(der::SEQUENCE)?);
-            let oid = pair.expect(der::OID)?;
-            let element = pair.any()?;
-            pair.finish()?;
-            found.push(Attribute {
-                oid,
-                tag: element.tag,
-                value: element.value,
-                siblings: 1,
-            });
-            if found.len() > ATTRIBUTES_MAX {
-                return Err(Malformed("a name has more than 64 attributes"));
-            }
-            if set.is_empty() {
-                break;
-            }
-        }
-        let siblings = found.len() - first;
-        found
-            .iter_mut()
-            .skip(first)
-            .for_each(|attribute| attribute.siblings = siblings);
+        read_relative(relative_names.expect(der::SET)?, &mut found)?;
     }
     Ok(found)
+}
+
+/// Reads the attributes of one relative name.
+fn read_relative<'a>(set: &'a [u8], found: &mut Vec<Attribute<'a>>) -> Result<(), Malformed> {
+    let mut set = Reader::new(set);
+    let first = found.len();
+    loop {
+        let mut pair = Reader::new(set.expect(der::SEQUENCE)?);
+        let oid = pair.expect(der::OID)?;
+        let element = pair.any()?;
+        pair.finish()?;
+        found.push(Attribute {
+            oid,
+            tag: element.tag,
+            value: element.value,
+            siblings: 1,
+        });
+        if found.len() > ATTRIBUTES_MAX {
+            return Err(Malformed("a name has more than 64 attributes"));
+        }
+        if set.is_empty() {
+            break;
+        }
+    }
+    let siblings = found.len() - first;
+    found
+        .iter_mut()
+        .skip(first)
+        .for_each(|attribute| attribute.siblings = siblings);
+    Ok(())
 }
 
 impl Attribute<'_> {
@@ -65,19 +71,21 @@ impl Attribute<'_> {
 /// The form in which names are compared (RFC 5280 section 7.1, less the Unicode folding of RFC 4518): string types do not matter, nor
 /// letter case, nor how many spaces stand where one does. What is no text is compared byte by byte.
 pub(crate) fn canonical(name: &[u8]) -> Result<Vec<Vec<u8>>, Malformed> {
-    let mut relative_names: Vec<Vec<u8>> = Vec::new();
-    let attributes = attributes(name)?;
-    let mut rest = attributes.as_slice();
-    while let Some(first) = rest.first() {
-        let (set, after) = rest
-            .split_at_checked(first.siblings.max(1))
-            .unwrap_or((rest, &[]));
-        let mut members: Vec<Vec<u8>> = set.iter().map(canonical_attribute).collect();
-        members.sort_unstable();
-        relative_names.push(members.concat());
-        rest = after;
+    let mut canonical = Vec::new();
+    let mut relative_names = Reader::new(der::only(name, der::SEQUENCE)?);
+    while !relative_names.is_empty() {
+        canonical.push(canonical_relative(relative_names.expect(der::SET)?)?);
     }
-    Ok(relative_names)
+    Ok(canonical)
+}
+
+/// One relative name, given the content of its SET.
+pub(crate) fn canonical_relative(set: &[u8]) -> Result<Vec<u8>, Malformed> {
+    let mut members = Vec::new();
+    read_relative(set, &mut members)?;
+    let mut members: Vec<Vec<u8>> = members.iter().map(canonical_attribute).collect();
+    members.sort_unstable();
+    Ok(members.concat())
 }
 
 fn canonical_attribute(attribute: &Attribute<'_>) -> Vec<u8> {

@@ -7,7 +7,7 @@
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::{PemObject, SectionKind};
 
-use crate::certificate::{Certificate, KEY_CERT_SIGN};
+use crate::certificate::{CRL_SIGN, Certificate, KEY_CERT_SIGN};
 use crate::der::Malformed;
 use crate::identity::NameHash;
 use crate::name;
@@ -20,6 +20,8 @@ pub struct TrustBundle {
     name: String,
     anchors: Vec<Authority>,
     intermediates: Vec<Authority>,
+    /// Certificates that sign lists and nothing else.
+    list_signers: Vec<Authority>,
 }
 
 /// A CA certificate of a bundle.
@@ -181,6 +183,7 @@ impl TrustBundle {
             name: name.to_owned(),
             anchors: Vec::new(),
             intermediates: Vec::new(),
+            list_signers: Vec::new(),
         };
         for certificate in parsed {
             let has_issuer_here = || {
@@ -209,6 +212,56 @@ impl TrustBundle {
             bundle.anchors = std::mem::take(&mut bundle.intermediates);
         }
         bundle
+    }
+
+    /// The bundle with more intermediates, such as those given beside a certificate that is to be judged offline. Taken are
+    /// certificates for signing certificates or lists that a CA of the bundle has signed, directly or through others of them;
+    /// whatever else there is is left out.
+    pub fn with_intermediates(mut self, certificates: &[CertificateDer<'_>]) -> TrustBundle {
+        let mut waiting: Vec<&CertificateDer<'_>> =
+            certificates.iter().take(BUNDLE_CERTIFICATES_MAX).collect();
+        loop {
+            let (taken, left): (Vec<&CertificateDer<'_>>, Vec<_>) =
+                waiting.into_iter().partition(|der| self.vouches_for(der));
+            if taken.is_empty() {
+                return self;
+            }
+            for der in taken {
+                self.take(der);
+            }
+            waiting = left;
+        }
+    }
+
+    fn take(&mut self, der: &CertificateDer<'_>) {
+        let Ok(parsed) = Certificate::parse(der) else {
+            return;
+        };
+        let known = Authority {
+            der: CertificateDer::from(der.to_vec()),
+            subject: NameHash::of(parsed.subject),
+        };
+        if parsed.is_ca() && parsed.may(KEY_CERT_SIGN) {
+            self.intermediates.push(known);
+        } else if parsed
+            .extensions
+            .key_usage
+            .is_some_and(|granted| granted & CRL_SIGN != 0)
+        {
+            self.list_signers.push(known);
+        }
+    }
+
+    /// Whether one of the bundle's CAs has signed a certificate.
+    fn vouches_for(&self, der: &CertificateDer<'_>) -> bool {
+        let Ok(certificate) = Certificate::parse(der) else {
+            return false;
+        };
+        let issuer = NameHash::of(certificate.issuer);
+        self.authorities()
+            .filter(|authority| authority.subject == issuer)
+            .filter_map(|authority| Certificate::parse(&authority.der).ok())
+            .any(|authority| signed(&certificate, &authority))
     }
 
     /// How operators know it.
@@ -246,6 +299,11 @@ impl TrustBundle {
 
     pub(crate) fn intermediates(&self) -> &[Authority] {
         &self.intermediates
+    }
+
+    /// Whoever may have signed a list.
+    pub(crate) fn crl_signers(&self) -> impl Iterator<Item = &Authority> {
+        self.authorities().chain(&self.list_signers)
     }
 
     /// Anchors and intermediates.

@@ -3,6 +3,7 @@
 mod authority;
 mod chains;
 mod constraints;
+mod coverage;
 mod craft;
 mod handshake;
 mod identity;

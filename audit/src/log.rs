@@ -206,7 +206,10 @@ impl Log {
             segment_bytes,
             last,
         } = from;
-        let tape = disk.open(&segment)?;
+        let mut tape = disk.open(&segment)?;
+        // A process that was killed may have left records that are whole and not on the disk yet; from here on they count
+        // as committed.
+        tape.sync()?;
         Ok(Self {
             dir,
             options,

@@ -190,6 +190,17 @@ fn a_crash_right_after_a_new_segment_was_made_leaves_a_sound_log() {
 }
 
 #[test]
+fn what_a_killed_process_left_is_synced_before_it_counts() {
+    let (dir, disk) = (TempDir::new().unwrap(), Failing::new());
+    dying_log(dir.path());
+    disk.0.sync_fails.store(true, Ordering::Relaxed);
+    let error = Log::open_on(dir.path(), options(), at(9), Box::new(disk.clone())).unwrap_err();
+    assert!(matches!(error, OpenError::Io { .. }), "{error}");
+    disk.mend();
+    assert_eq!(disk.log(dir.path(), u64::MAX).committed().sequence, 5);
+}
+
+#[test]
 fn a_log_in_use_is_never_called_damaged() {
     let dir = TempDir::new().unwrap();
     let mut log = Failing::new().log(dir.path(), 20_000);

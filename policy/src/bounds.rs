@@ -5,7 +5,7 @@ pub const MODEL_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a policy file: room for ten million rows of a hundred bytes.
 pub const RULES_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// Bytes of one line of a policy file.
-pub const LINE_BYTES_MAX: usize = 16 * 1024;
+pub const LINE_BYTES_MAX: usize = 16 * 1024 - 1;
 /// Fields of one row, its type included.
 pub const FIELDS_MAX: usize = 33;
 /// Rows of one section, of `p` or of `g`.

@@ -122,13 +122,10 @@ fn pattern_columns(exprs: &[&Expr]) -> Vec<(Matching, usize)> {
 
 /// The symbols of a column, each with the first row that holds it.
 fn distinct(rows: &Rows, column: usize, symbols: &Symbols) -> Vec<(Symbol, usize)> {
-    let mut seen = vec![false; symbols.len()];
+    let mut seen = symbols.none();
     (0..rows.len())
         .filter_map(|row| Some((rows.field(row, column)?, row)))
-        .filter(|(symbol, _)| {
-            seen.get_mut(symbol.0 as usize)
-                .is_some_and(|seen| !std::mem::replace(seen, true))
-        })
+        .filter(|(symbol, _)| seen.mark(*symbol))
         .collect()
 }
 

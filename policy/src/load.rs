@@ -80,20 +80,18 @@ pub(crate) fn compile(
         .zip(tables)
         .zip(conditions)
         .zip(facts);
+    let parts = parts.map(|(((context, rows), conditions), facts)| Part {
+        context,
+        rows,
+        conditions,
+        facts,
+    });
+    let sections = sections(parts.collect(), &mut symbols);
+    symbols.freeze();
     Ok(Policy {
         model_name: model.name.to_owned(),
         rules_name: rules.name.to_owned(),
-        sections: sections(
-            parts
-                .map(|(((context, rows), conditions), facts)| Part {
-                    context,
-                    rows,
-                    conditions,
-                    facts,
-                })
-                .collect(),
-            &mut symbols,
-        ),
+        sections,
         symbols,
         relations,
         roles,

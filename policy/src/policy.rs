@@ -284,7 +284,7 @@ impl Policy {
 
     /// Every domain that a rule or a role row names, each once.
     pub fn domains(&self) -> impl Iterator<Item = &str> {
-        let mut seen = vec![false; self.symbols.len()];
+        let mut seen = self.symbols.none();
         let roles = self
             .relations
             .iter()
@@ -304,7 +304,7 @@ impl Policy {
             .flat_map(|(rows, column)| {
                 (0..rows.len()).filter_map(move |row| rows.field(row, column))
             })
-            .filter(move |symbol| first_time(&mut seen, *symbol))
+            .filter(move |symbol| seen.mark(*symbol))
             .map(|symbol| self.symbols.text(symbol))
     }
 
@@ -313,17 +313,12 @@ impl Policy {
         rows: Option<&'a Rows>,
         column: usize,
     ) -> impl Iterator<Item = &'a str> {
-        let mut seen = vec![false; self.symbols.len()];
+        let mut seen = self.symbols.none();
         rows.into_iter()
             .flat_map(move |rows| (0..rows.len()).filter_map(move |row| rows.field(row, column)))
-            .filter(move |symbol| first_time(&mut seen, *symbol))
+            .filter(move |symbol| seen.mark(*symbol))
             .map(|symbol| self.symbols.text(symbol))
     }
-}
-
-fn first_time(seen: &mut [bool], symbol: Symbol) -> bool {
-    seen.get_mut(symbol.0 as usize)
-        .is_some_and(|seen| !std::mem::replace(seen, true))
 }
 
 impl Section {

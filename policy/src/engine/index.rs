@@ -15,7 +15,7 @@ use super::set::SymbolSet;
 use super::table::Table;
 use super::verdict::{Outcome, Verdict};
 use crate::model::check::Effect;
-use crate::rules::symbols::{Symbol, Symbols, mix};
+use crate::rules::symbols::{Marks, Symbol, Symbols, mix};
 use crate::rules::table::Rows;
 use crate::value::View;
 
@@ -154,7 +154,7 @@ impl Indexed {
             keys.push(indexed);
             tried.push(others);
         }
-        let pairs = |clause: &Clause, tried: &[Vec<bool>]| -> Vec<(u64, u32)> {
+        let pairs = |clause: &Clause, tried: &[Marks]| -> Vec<(u64, u32)> {
             (0..rows.len())
                 .filter_map(|row| {
                     Some((
@@ -214,9 +214,9 @@ impl Indexed {
 
 impl IndexedKey {
     /// The pattern indexes of a key, and by symbol, which patterns must be tried.
-    fn build(key: &Key, rows: &Rows, symbols: &Symbols) -> (Self, Vec<bool>) {
+    fn build(key: &Key, rows: &Rows, symbols: &Symbols) -> (Self, Marks) {
         let mut built = Self::default();
-        let mut tried = Vec::new();
+        let mut tried = Marks::default();
         let patterns: Vec<_> = key
             .sources
             .iter()
@@ -228,16 +228,14 @@ impl IndexedKey {
         if patterns.is_empty() {
             return (built, tried);
         }
-        let distinct = distinct(rows, key.column, symbols.len());
-        tried.resize(symbols.len(), false);
+        let distinct = distinct(rows, key.column, symbols);
+        tried = symbols.none();
         for matching in patterns {
             let (index, places) = PathIndex::build(matching, &distinct, symbols);
             for (symbol, place) in distinct.iter().zip(places) {
                 if place == Place::Other {
                     built.others = true;
-                    if let Some(tried) = tried.get_mut(symbol.0 as usize) {
-                        *tried = true;
-                    }
+                    tried.mark(*symbol);
                 }
             }
             built.paths.push(index);
@@ -247,22 +245,19 @@ impl IndexedKey {
 }
 
 /// The symbols of a column, each once.
-fn distinct(rows: &Rows, column: usize, symbols: usize) -> Vec<Symbol> {
-    let mut seen = vec![false; symbols];
+fn distinct(rows: &Rows, column: usize, symbols: &Symbols) -> Vec<Symbol> {
+    let mut seen = symbols.none();
     (0..rows.len())
         .filter_map(|row| rows.field(row, column))
-        .filter(|symbol| {
-            seen.get_mut(symbol.0 as usize)
-                .is_some_and(|seen| !std::mem::replace(seen, true))
-        })
+        .filter(|symbol| seen.mark(*symbol))
         .collect()
 }
 
-fn row_hash(clause: &Clause, tried: &[Vec<bool>], row: &[Symbol]) -> u64 {
+fn row_hash(clause: &Clause, tried: &[Marks], row: &[Symbol]) -> u64 {
     let mut hash = 0;
     for (key, tried) in clause.keys.iter().zip(tried) {
         let symbol = row.get(key.column).copied().unwrap_or(OTHER);
-        let must_try = tried.get(symbol.0 as usize).copied().unwrap_or_default();
+        let must_try = tried.has(symbol);
         hash = extend(hash, if must_try { OTHER } else { symbol });
     }
     hash

@@ -1,18 +1,19 @@
 //! Who inherits which role: one graph a relation, as in Go; closed at load.
 
+use super::table::Table;
 use crate::bounds::{ROLE_DEPTH_MAX, ROLES_HELD_MAX};
 use crate::problem::{Place, Problems};
-use crate::rules::symbols::{PairState, Symbol, Symbols};
+use crate::rules::symbols::{Marks, PairState, Symbol, Symbols, mix};
 use crate::rules::table::Rows;
 use std::collections::HashMap;
 
 /// The roles of one relation (`g`, `g2`, …), each name's whole inheritance resolved.
 #[derive(Debug, Default)]
 pub(crate) struct Roles {
-    /// Name and domain to a range of `held`; without domains, the domain is [`NO_DOMAIN`].
-    spans: HashMap<(Symbol, Symbol), (u32, u32), PairState>,
-    /// Roles held, itself not counted, nearest first.
-    held: Vec<Symbol>,
+    /// From the hash of name and domain to its record.
+    table: Table,
+    /// Records: name, domain, how many roles, and the roles, itself not counted, nearest first.
+    records: Vec<Symbol>,
 }
 
 impl Roles {
@@ -39,112 +40,144 @@ impl Roles {
             }
         }
         let mut roles = Self::default();
+        let mut closing = Closing {
+            links,
+            seen: symbols.none(),
+            held: Vec::new(),
+        };
+        let mut pairs = Vec::with_capacity(order.len());
         for (name, domain) in order {
-            if let Err(Refused { row, what, fix }) = roles.close(name, domain, &links) {
+            let closed = closing.close(
+                name,
+                domain,
+                ROLES_HELD_MAX.saturating_sub(roles.records.len()),
+            );
+            if let Err(Refused { row, what, fix }) = closed {
                 let at = Place {
                     line: rows.line(row),
                     column: 1,
                 };
-                problems.add(
-                    at,
-                    format!("{what} from `{}` in `{relation}`", symbols.text(name)),
-                    fix,
-                );
+                let from = symbols.text(name);
+                problems.add(at, format!("{what} from `{from}` in `{relation}`"), fix);
                 if problems.is_full() {
                     break;
                 }
+            } else if let (Ok(at), Ok(count)) = (
+                u32::try_from(roles.records.len()),
+                u32::try_from(closing.held.len()),
+            ) {
+                pairs.push((hash(name, domain), at));
+                roles.records.extend([name, domain, Symbol(count)]);
+                roles
+                    .records
+                    .extend(closing.held.iter().map(|(role, _)| *role));
             }
         }
+        roles.records.shrink_to_fit();
+        roles.table = Table::build(pairs);
         roles
     }
 
-    fn close(&mut self, name: Symbol, domain: Symbol, links: &Links) -> Result<(), Refused> {
-        let start = self.held.len();
-        let mut frontier = start;
-        for (role, row) in links.get(&(name, domain)).into_iter().flatten() {
-            self.hold(start, name, *role, *row)?;
-        }
-        for depth in 1.. {
-            let end = self.held.len();
-            if frontier == end {
-                break;
-            }
-            for index in frontier..end {
-                let Some(role) = self.held.get(index).copied() else {
-                    break;
-                };
-                for (next, row) in links.get(&(role, domain)).into_iter().flatten() {
-                    let before = self.held.len();
-                    self.hold(start, name, *next, *row)?;
-                    if depth == ROLE_DEPTH_MAX && self.held.len() > before {
-                        self.held.truncate(start);
-                        return Err(Refused {
-                            row: *row,
-                            what: format!("more than {ROLE_DEPTH_MAX} links"),
-                            fix: "shorten the chain; casbin follows no further",
-                        });
-                    }
-                }
-            }
-            frontier = end;
-        }
-        if let (Ok(from), Ok(to)) = (u32::try_from(start), u32::try_from(self.held.len())) {
-            self.spans.insert((name, domain), (from, to));
-        }
-        Ok(())
-    }
-
-    fn hold(
-        &mut self,
-        start: usize,
-        name: Symbol,
-        role: Symbol,
-        row: usize,
-    ) -> Result<(), Refused> {
-        let known = self.held.get(start..).unwrap_or_default();
-        if role == name || known.contains(&role) {
-            return Ok(());
-        }
-        if self.held.len() >= ROLES_HELD_MAX {
-            return Err(Refused {
-                row,
-                what: format!("more than {ROLES_HELD_MAX} roles held"),
-                fix: "flatten the roles or split the policy by organisation",
-            });
-        }
-        self.held.push(role);
-        Ok(())
-    }
-
-    pub(crate) fn bytes(&self) -> usize {
-        let span = size_of::<(Symbol, Symbol)>() + size_of::<(u32, u32)>() + 1;
-        self.spans.capacity() * span + self.held.capacity() * size_of::<Symbol>()
-    }
-
     /// The roles that `name` inherits in `domain`, itself not counted.
+    #[inline]
     pub(crate) fn held(&self, name: Symbol, domain: Symbol) -> &[Symbol] {
-        match self.spans.get(&(name, domain)) {
-            Some((from, to)) => self
-                .held
-                .get(*from as usize..*to as usize)
-                .unwrap_or_default(),
-            None => &[],
-        }
+        let mut held: &[Symbol] = &[];
+        self.table.each(hash(name, domain), |at| {
+            let at = at as usize;
+            if let Some([of, within, count, rest @ ..]) = self.records.get(at..)
+                && (*of, *within) == (name, domain)
+            {
+                held = rest.get(..count.0 as usize).unwrap_or_default();
+            }
+        });
+        held
     }
 
     /// Whether `name` inherits `role` in `domain`; a name's own role is not looked at.
     pub(crate) fn inherits(&self, name: Symbol, role: Symbol, domain: Symbol) -> bool {
         self.held(name, domain).contains(&role)
     }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.table.bytes() + self.records.capacity() * size_of::<Symbol>()
+    }
+}
+
+fn hash(name: Symbol, domain: Symbol) -> u64 {
+    mix(u64::from(name.0) << 32 | u64::from(domain.0))
 }
 
 /// The direct roles of a name in a domain, each with its row.
 type Links = HashMap<(Symbol, Symbol), Vec<(Symbol, usize)>, PairState>;
 
+/// The closure of one name after the other.
+struct Closing {
+    links: Links,
+    seen: Marks,
+    /// The roles of the name at hand, each with the row that gave it.
+    held: Vec<(Symbol, usize)>,
+}
+
 struct Refused {
     row: usize,
     what: String,
     fix: &'static str,
+}
+
+impl Closing {
+    fn close(&mut self, name: Symbol, domain: Symbol, room: usize) -> Result<(), Refused> {
+        for (role, _) in self.held.drain(..) {
+            self.seen.unmark(role);
+        }
+        self.seen.mark(name);
+        let closed = self.walk(name, domain, room);
+        self.seen.unmark(name);
+        closed
+    }
+
+    fn walk(&mut self, name: Symbol, domain: Symbol, room: usize) -> Result<(), Refused> {
+        self.follow(name, domain, room)?;
+        let mut frontier = 0;
+        for depth in 1.. {
+            let end = self.held.len();
+            if frontier == end {
+                break;
+            }
+            for index in frontier..end {
+                if let Some((role, _)) = self.held.get(index).copied() {
+                    self.follow(role, domain, room)?;
+                }
+            }
+            if depth == ROLE_DEPTH_MAX
+                && let Some((_, row)) = self.held.get(end)
+            {
+                return Err(Refused {
+                    row: *row,
+                    what: format!("more than {ROLE_DEPTH_MAX} links"),
+                    fix: "shorten the chain; casbin follows no further",
+                });
+            }
+            frontier = end;
+        }
+        Ok(())
+    }
+
+    /// Adds the direct roles of `name` that are new.
+    fn follow(&mut self, name: Symbol, domain: Symbol, room: usize) -> Result<(), Refused> {
+        for (role, row) in self.links.get(&(name, domain)).into_iter().flatten() {
+            if self.held.len() >= room {
+                return Err(Refused {
+                    row: *row,
+                    what: format!("more than {ROLES_HELD_MAX} roles held"),
+                    fix: "flatten the roles or split the policy by organisation",
+                });
+            }
+            if self.seen.mark(*role) {
+                self.held.push((*role, *row));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The domain of relations without one: no text has this number.

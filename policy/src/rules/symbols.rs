@@ -4,111 +4,177 @@
 
 use std::hash::{BuildHasher, Hasher};
 
-/// The number of a text.
+/// The number of a text: where it stands among all texts. Numbers have gaps.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Symbol(pub(crate) u32);
 
 /// The texts and their numbers.
+///
+/// A text is looked up in two steps of memory, its slot and itself; it is read back in one.
 #[derive(Debug, Default)]
 pub(crate) struct Symbols {
+    /// Each text after its length, which is two characters of seven bits.
     arena: String,
-    /// Where each text ends in the arena; it starts where the one before ends.
-    ends: Vec<u32>,
-    /// Open addressing: `0` is free, else the number of a text plus one.
-    slots: Vec<u32>,
+    count: usize,
+    /// Open addressing; at least one slot is free.
+    slots: Vec<Slot>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    /// Half of the hash.
+    tag: u32,
+    /// The number of the text plus one, or 0 if the slot is free.
+    number: u32,
 }
 
 impl Symbols {
-    /// The number of `text`, new or known; `None` when the arena is full.
+    /// The number of `text`, new or known; `None` when the arena is full or the text longer than any line.
     pub(crate) fn intern(&mut self, text: &str) -> Option<Symbol> {
-        if (self.ends.len() + 1) * 4 > self.slots.len() * 3 {
-            self.grow();
+        if (self.count + 1) * 4 > self.slots.len() * 3 {
+            self.resize((self.slots.len() * 2).max(64));
         }
-        let slot = match self.probe(text) {
+        let tag = tag(text);
+        let slot = match self.probe(text, tag) {
             Found::Known(symbol) => return Some(symbol),
             Found::Free(slot) => slot,
         };
-        let end = u32::try_from(self.arena.len() + text.len()).ok()?;
-        let number = u32::try_from(self.ends.len()).ok()?;
-        self.arena.push_str(text);
-        self.ends.push(end);
-        if let Some(free) = self.slots.get_mut(slot) {
-            *free = number + 1;
+        let number = u32::try_from(self.arena.len()).ok()?.checked_add(1)?;
+        if text.len() >= 1 << 14 || number >= Self::NUMBERS_MAX {
+            return None;
         }
-        Some(Symbol(number))
+        for part in [text.len() & 0x7f, text.len() >> 7] {
+            self.arena.push(char::from(part as u8));
+        }
+        self.arena.push_str(text);
+        self.count += 1;
+        if let Some(free) = self.slots.get_mut(slot) {
+            *free = Slot { tag, number };
+        }
+        Some(Symbol(number - 1))
     }
 
     /// The number of `text`, if any row or the model mentions it.
+    #[inline]
     pub(crate) fn find(&self, text: &str) -> Option<Symbol> {
-        match self.probe(text) {
+        match self.probe(text, tag(text)) {
             Found::Known(symbol) => Some(symbol),
             Found::Free(_) => None,
         }
     }
 
     /// The text with this number.
+    #[inline]
     pub(crate) fn text(&self, symbol: Symbol) -> &str {
-        let index = symbol.0 as usize;
-        let start = match index.checked_sub(1) {
-            Some(before) => self.ends.get(before).copied().unwrap_or_default(),
-            None => 0,
+        let start = symbol.0 as usize;
+        let length = match self.arena.as_bytes().get(start..start + 2) {
+            Some([low, high]) => usize::from(*low) | usize::from(*high) << 7,
+            _ => 0,
         };
-        let end = self.ends.get(index).copied().unwrap_or_default();
         self.arena
-            .get(start as usize..end as usize)
+            .get(start + 2..start + 2 + length)
             .unwrap_or_default()
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.ends.len()
+    /// No more texts come: gives back the memory that was kept for them.
+    pub(crate) fn freeze(&mut self) {
+        self.resize(self.count + self.count / 4 + 1);
+        self.arena.shrink_to_fit();
+    }
+
+    /// An empty set of symbols.
+    pub(crate) fn none(&self) -> Marks {
+        Marks {
+            bits: vec![0; self.arena.len() / 128 + 1],
+        }
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.arena.capacity() + (self.ends.capacity() + self.slots.capacity()) * size_of::<u32>()
+        self.arena.capacity() + self.slots.capacity() * size_of::<Slot>()
     }
 
-    fn probe(&self, text: &str) -> Found {
-        let Some(mask) = self.slots.len().checked_sub(1) else {
-            return Found::Free(0);
-        };
-        let mut slot = fold(hash(text.as_bytes())) & mask;
-        // INVARIANT: at most three quarters of the slots are taken, so a free one ends the loop.
-        loop {
-            match self.slots.get(slot).copied().unwrap_or_default() {
-                0 => return Found::Free(slot),
-                number => {
-                    let symbol = Symbol(number - 1);
-                    if self.text(symbol) == text {
-                        return Found::Known(symbol);
-                    }
-                }
+    #[inline]
+    fn probe(&self, text: &str, tag: u32) -> Found {
+        let length = self.slots.len();
+        let mut at = home(tag, length);
+        while let Some(slot) = self.slots.get(at) {
+            if slot.number == 0 {
+                break;
             }
-            slot = (slot + 1) & mask;
+            let symbol = Symbol(slot.number - 1);
+            if slot.tag == tag && self.text(symbol) == text {
+                return Found::Known(symbol);
+            }
+            at = if at + 1 == length { 0 } else { at + 1 };
+        }
+        Found::Free(at)
+    }
+
+    fn resize(&mut self, length: usize) {
+        let old = std::mem::replace(&mut self.slots, vec![Slot::default(); length]);
+        for slot in old {
+            if slot.number == 0 {
+                continue;
+            }
+            let mut at = home(slot.tag, length);
+            while self.slots.get(at).is_some_and(|taken| taken.number != 0) {
+                at = if at + 1 == length { 0 } else { at + 1 };
+            }
+            if let Some(free) = self.slots.get_mut(at) {
+                *free = slot;
+            }
         }
     }
 
-    fn grow(&mut self) {
-        let size = (self.slots.len() * 2).max(64);
-        self.slots.clear();
-        self.slots.resize(size, 0);
-        for number in 0..self.ends.len() {
-            let Ok(number) = u32::try_from(number) else {
-                return;
-            };
-            let mut slot = fold(hash(self.text(Symbol(number)).as_bytes())) & (size - 1);
-            while self.slots.get(slot).is_some_and(|taken| *taken != 0) {
-                slot = (slot + 1) & (size - 1);
-            }
-            if let Some(free) = self.slots.get_mut(slot) {
-                *free = number + 1;
-            }
-        }
-    }
+    /// Numbers from here on stand for no text.
+    const NUMBERS_MAX: u32 = u32::MAX - 16;
 }
 
 enum Found {
     Known(Symbol),
     Free(usize),
+}
+
+/// Where the probe for a text starts.
+fn home(tag: u32, length: usize) -> usize {
+    ((u64::from(tag) * length as u64) >> 32) as usize
+}
+
+fn tag(text: &str) -> u32 {
+    (hash(text.as_bytes()) >> 32) as u32
+}
+
+/// A set of symbols: one bit for two bytes of texts, for no two texts start closer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Marks {
+    bits: Vec<u64>,
+}
+
+impl Marks {
+    /// Adds a symbol; `true` if it is new.
+    pub(crate) fn mark(&mut self, symbol: Symbol) -> bool {
+        let bit = 1_u64 << (symbol.0 / 2 % 64);
+        match self.bits.get_mut((symbol.0 / 128) as usize) {
+            Some(word) => {
+                let new = *word & bit == 0;
+                *word |= bit;
+                new
+            }
+            None => false,
+        }
+    }
+
+    /// Takes a symbol out.
+    pub(crate) fn unmark(&mut self, symbol: Symbol) {
+        if let Some(word) = self.bits.get_mut((symbol.0 / 128) as usize) {
+            *word &= !(1 << (symbol.0 / 2 % 64));
+        }
+    }
+
+    pub(crate) fn has(&self, symbol: Symbol) -> bool {
+        let word = self.bits.get((symbol.0 / 128) as usize);
+        word.is_some_and(|word| word & 1 << (symbol.0 / 2 % 64) != 0)
+    }
 }
 
 /// A fast hash of bytes: eight at a time through a folded 128-bit product.
@@ -168,10 +234,6 @@ pub(crate) fn mix(state: u64) -> u64 {
     (product as u64) ^ ((product >> 64) as u64)
 }
 
-fn fold(hash: u64) -> usize {
-    (hash ^ (hash >> 32)) as usize
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,7 +248,11 @@ mod tests {
             assert_eq!(symbols.find(text), Some(*number));
             assert_eq!(symbols.text(*number), text);
         }
-        assert_eq!(symbols.len(), texts.len());
+        symbols.freeze();
+        for (text, number) in texts.iter().zip(&numbers) {
+            assert_eq!(symbols.find(text), Some(*number));
+        }
+        assert_eq!(symbols.count, texts.len());
         assert_eq!(symbols.find("unknown"), None);
     }
 
@@ -197,5 +263,26 @@ mod tests {
         let empty = symbols.intern("").unwrap();
         assert_eq!(symbols.find(""), Some(empty));
         assert_eq!(symbols.text(empty), "");
+    }
+
+    #[test]
+    fn a_text_as_long_as_a_line_is_a_text_and_no_longer_one() {
+        let mut symbols = Symbols::default();
+        let long = "长".repeat(5_000);
+        let symbol = symbols.intern(&long).unwrap();
+        assert_eq!(symbols.text(symbol), long);
+        assert_eq!(symbols.intern(&"x".repeat(1 << 14)), None);
+    }
+
+    #[test]
+    fn marks_tell_neighbours_apart() {
+        let mut symbols = Symbols::default();
+        let texts = ["", "a", "b", "cd", "e"];
+        let numbers: Vec<_> = texts.iter().map(|t| symbols.intern(t).unwrap()).collect();
+        let mut marks = symbols.none();
+        assert!(marks.mark(numbers[1]));
+        assert!(!marks.mark(numbers[1]));
+        let marked: Vec<_> = numbers.iter().map(|n| marks.has(*n)).collect();
+        assert_eq!(marked, [false, true, false, false, false]);
     }
 }

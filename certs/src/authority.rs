@@ -163,12 +163,29 @@ impl Authority {
         if first.len() <= COMMON_NAME_CHARACTERS_MAX {
             params.distinguished_name.push(DnType::CommonName, *first);
         }
-        for host in hosts {
-            params.subject_alt_names.push(match host.parse::<IpAddr>() {
-                Ok(address) => SanType::IpAddress(address),
-                Err(_) => SanType::DnsName(ia5(host)?),
-            });
+        params.subject_alt_names = host_names(hosts)?;
+        self.issue(params, None)
+    }
+
+    /// Issues a workload's certificate (an X.509-SVID): its SPIFFE id, and the hosts that it serves, if any; good for both ends of
+    /// a connection.
+    pub fn issue_workload(
+        &self,
+        id: &SpiffeId,
+        hosts: &[&str],
+        validity: Validity,
+    ) -> Result<Issued, AuthorityError> {
+        if id.path().is_empty() {
+            return Err(AuthorityError::Nobody);
         }
+        let mut params = leaf_params(validity, ExtendedKeyUsagePurpose::ClientAuth)?;
+        params
+            .extended_key_usages
+            .push(ExtendedKeyUsagePurpose::ServerAuth);
+        params.subject_alt_names = host_names(hosts)?;
+        params
+            .subject_alt_names
+            .push(SanType::URI(ia5(id.as_str())?));
         self.issue(params, None)
     }
 
@@ -293,6 +310,14 @@ impl fmt::Debug for Authority {
             .field("depth", &self.depth)
             .finish_non_exhaustive()
     }
+}
+
+fn host_names(hosts: &[&str]) -> Result<Vec<SanType>, AuthorityError> {
+    let name = |host: &&str| match host.parse::<IpAddr>() {
+        Ok(address) => Ok(SanType::IpAddress(address)),
+        Err(_) => ia5(host).map(SanType::DnsName),
+    };
+    hosts.iter().map(name).collect()
 }
 
 fn ca_params(

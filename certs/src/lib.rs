@@ -3,6 +3,7 @@
 //! - [`TrustBundle`]: the CAs a listener trusts, each checked.
 //! - [`RevocationIndex`]: verified revocation lists as one table, asked in the handshake and on every request.
 //! - [`ClientVerifier`] and [`verify_client_chain`]: a client's chain, judged more strictly than the TLS library would.
+//! - [`ServerVerifier`]: the same for the servers behind the gateway, with the identity that each must prove.
 //! - [`Identity`] and [`Template`]: who a verified chain speaks for, and text made from it.
 //! - [`ServerCertificate`]: the gateway's own certificates.
 //! - [`Authority`]: a small CA for the quickstart, tests and small sites.
@@ -11,6 +12,7 @@
 
 mod authority;
 mod certificate;
+mod chain_cache;
 mod chain_error;
 mod constraints;
 mod coverage;
@@ -30,6 +32,7 @@ mod policies;
 mod revocation;
 mod serial;
 mod server_certificate;
+mod server_verifier;
 mod signature;
 mod spiffe;
 mod table;
@@ -54,6 +57,7 @@ pub use path::{
 pub use revocation::{CrlExpiry, Revocation, RevocationIndex, Uncovered};
 pub use serial::{SERIAL_BYTES_MAX, Serial};
 pub use server_certificate::{ServerCertificate, ServerCertificateError, ServerCertificateProblem};
+pub use server_verifier::{ExpectedServer, ServerError, ServerVerifier};
 pub use spiffe::{SPIFFE_ID_BYTES_MAX, SpiffeError, SpiffeId};
 pub use template::{Template, TemplateError};
 pub use trust::{AnchorProblem, Expiry, TrustBundle, TrustError};

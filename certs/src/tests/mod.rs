@@ -10,6 +10,7 @@ mod identity;
 mod lists;
 mod policies;
 mod server_certificate;
+mod server_verifier;
 mod template;
 mod trust;
 

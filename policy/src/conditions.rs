@@ -9,7 +9,7 @@ use crate::model::conf::Phrase;
 use crate::model::resolve::{Origin, Resolver};
 use crate::problem::{Place, Problems, Source};
 use crate::rules::csv;
-use crate::rules::symbols::{Symbol, Symbols};
+use crate::rules::symbols::{Marks, Symbol, Symbols};
 use crate::rules::table::Rows;
 
 /// Compiles the conditions of the columns that the matcher gives to `eval()`.
@@ -118,6 +118,36 @@ fn pattern_columns(exprs: &[&Expr]) -> Vec<(Matching, usize)> {
         });
     }
     columns
+}
+
+/// What rows have in the columns where matchers ask for a role of the relation number `relation`.
+pub(crate) fn named_by_rules(
+    relation: usize,
+    exprs: &[(&Expr, &Rows)],
+    symbols: &Symbols,
+) -> Marks {
+    let mut named = symbols.none();
+    for (expr, rows) in exprs {
+        let mut columns = Vec::new();
+        expr.each(&mut |expr| {
+            if let Expr::Role {
+                relation: asked,
+                role,
+                ..
+            } = expr
+                && *asked == relation
+                && let Expr::Rule { column } = **role
+            {
+                columns.push(column);
+            }
+        });
+        for column in columns {
+            for row in 0..rows.len() {
+                rows.field(row, column).map(|symbol| named.mark(symbol));
+            }
+        }
+    }
+    named
 }
 
 /// The symbols of a column, each with the first row that holds it.

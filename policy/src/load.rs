@@ -1,7 +1,7 @@
 //! Compiling: the model's text, then the rules', then patterns and roles.
 
 use crate::bounds::ARGUMENTS_MAX;
-use crate::conditions::{compile_conditions, compile_patterns, eval_columns};
+use crate::conditions::{compile_conditions, compile_patterns, eval_columns, named_by_rules};
 use crate::engine::eval::Conditions;
 use crate::engine::expr::Expr;
 use crate::engine::index::{Index, Ruled};
@@ -48,29 +48,22 @@ pub(crate) fn compile(
     let shapes = shapes(&checked);
     let mut tables = table::read(rules, &shapes, &mut symbols, &mut problems);
     let role_rows = tables.split_off(checked.contexts.len().min(tables.len()));
-    let mut conditions = Vec::new();
-    for (context, rows) in checked.contexts.iter().zip(&mut tables) {
-        order(context, rows, &symbols);
-        let found = compile_conditions(
-            context,
-            &checked.relations,
-            rows,
-            rules,
-            &mut symbols,
-            &mut patterns,
-            &mut problems,
-        );
-        let exprs: Vec<_> = std::iter::once(&context.matcher)
-            .chain(found.values())
-            .collect();
-        compile_patterns(&exprs, rows, rules, &symbols, &mut patterns, &mut problems);
-        conditions.push(found);
-    }
+    let conditions = conditions(
+        &checked,
+        &mut tables,
+        rules,
+        &mut symbols,
+        &mut patterns,
+        &mut problems,
+    );
     let relations = relations(checked.relations, role_rows);
-    let roles = relations
+    let matchers: Vec<_> = checked
+        .contexts
         .iter()
-        .map(|relation| Roles::resolve(&relation.name, &relation.rows, &symbols, &mut problems))
+        .map(|c| &c.matcher)
+        .zip(&tables)
         .collect();
+    let roles = roles(&relations, &matchers, &symbols, &mut problems);
     if !problems.is_empty() {
         return Err(problems.into_vec());
     }
@@ -99,6 +92,46 @@ pub(crate) fn compile(
     })
 }
 
+/// Orders the rows of each section, and compiles what they bring besides texts.
+fn conditions(
+    model: &Model,
+    tables: &mut [Rows],
+    rules: Source<'_>,
+    symbols: &mut Symbols,
+    patterns: &mut Patterns,
+    problems: &mut Problems<'_>,
+) -> Vec<Conditions> {
+    let mut all = Vec::new();
+    for (context, rows) in model.contexts.iter().zip(tables) {
+        order(context, rows, symbols);
+        let relations = &model.relations;
+        let found =
+            compile_conditions(context, relations, rows, rules, symbols, patterns, problems);
+        let exprs: Vec<_> = std::iter::once(&context.matcher)
+            .chain(found.values())
+            .collect();
+        compile_patterns(&exprs, rows, rules, symbols, patterns, problems);
+        all.push(found);
+    }
+    all
+}
+
+fn roles(
+    relations: &[RelationTable],
+    matchers: &[(&Expr, &Rows)],
+    symbols: &Symbols,
+    problems: &mut Problems<'_>,
+) -> Vec<Roles> {
+    relations
+        .iter()
+        .enumerate()
+        .map(|(number, relation)| {
+            let named = named_by_rules(number, matchers, symbols);
+            Roles::resolve(&relation.name, &relation.rows, &named, symbols, problems)
+        })
+        .collect()
+}
+
 fn relations(relations: Vec<Relation>, rows: Vec<Rows>) -> Vec<RelationTable> {
     relations
         .into_iter()
@@ -125,6 +158,11 @@ fn facts(context: &Context, binding: Binding, problems: &mut Problems<'_>) -> Ve
     }
     for (name, at) in &context.arguments {
         match Fact::named(name) {
+            Some(fact) if facts.contains(&fact) => problems.add(
+                *at,
+                format!("`{name}` stands for what another argument stands for"),
+                "remove one of them",
+            ),
             Some(fact) => facts.push(fact),
             None => problems.add(
                 *at,

@@ -157,7 +157,7 @@ impl Policy {
                 EvaluationFault::ArgumentCount,
             ));
         }
-        let mut arguments = [Argument::NONE; ARGUMENTS_MAX];
+        let mut arguments = [Argument::NONE; Fact::COUNT];
         for (argument, fact) in arguments.iter_mut().zip(&section.facts) {
             argument.view = fact.of(request);
         }

@@ -62,6 +62,9 @@ impl Fact {
         (Self::Application, &["application", "app"]),
     ];
 
+    /// How many there are.
+    pub(crate) const COUNT: usize = Self::NAMES.len();
+
     /// The fact that `name` stands for.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Self::NAMES

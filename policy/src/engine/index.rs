@@ -9,15 +9,13 @@ use super::eval::Scene;
 use super::expr::Expr;
 use super::need::Need;
 use super::paths::{PathIndex, Place};
-use super::plan::{Clause, Domain, KEYS_MAX, Key, Plan, Source};
-use super::roles::NO_DOMAIN;
-use super::set::SymbolSet;
+use super::plan::{Clause, Key, Plan, Source};
+use super::query::Query;
 use super::table::Table;
 use super::verdict::{Outcome, Verdict};
 use crate::model::check::Effect;
 use crate::rules::symbols::{Marks, Symbol, Symbols, mix};
 use crate::rules::table::Rows;
-use crate::value::View;
 
 /// The index of one section.
 #[derive(Debug)]
@@ -31,18 +29,19 @@ pub(crate) struct Index {
 
 /// One clause with its table.
 #[derive(Debug)]
-struct Indexed {
-    clause: Clause,
-    keys: Vec<IndexedKey>,
-    table: Table,
+pub(crate) struct Indexed {
+    pub(crate) clause: Clause,
+    pub(crate) keys: Vec<IndexedKey>,
+    pub(crate) table: Table,
 }
 
+/// What is known of the patterns of a key.
 #[derive(Debug, Default)]
-struct IndexedKey {
+pub(crate) struct IndexedKey {
     /// One for each source that is a pattern, in order.
-    paths: Vec<PathIndex>,
+    pub(crate) paths: Vec<PathIndex>,
     /// Some rows have patterns that must be tried.
-    others: bool,
+    pub(crate) others: bool,
 }
 
 /// The rows of a section and how they count.
@@ -56,9 +55,10 @@ pub(crate) struct Ruled<'a> {
 }
 
 impl Ruled<'_> {
-    fn denies(&self, row: usize) -> bool {
+    /// Whether a row with these fields denies.
+    pub(crate) fn denies(&self, fields: &[Symbol]) -> bool {
         self.deny
-            .is_some_and(|(column, deny)| self.rows.field(row, column) == Some(deny))
+            .is_some_and(|(column, deny)| fields.get(column) == Some(&deny))
     }
 }
 
@@ -73,8 +73,8 @@ impl Index {
                 .into_iter()
                 .map(|clause| Indexed::build(clause, ruled.rows, symbols))
                 .collect(),
-            first_allow: (0..rows).find(|row| !ruled.denies(*row)),
-            first_deny: (0..rows).find(|row| ruled.denies(*row)),
+            first_allow: (0..rows).find(|row| !ruled.denies(ruled.rows.row(*row))),
+            first_deny: (0..rows).find(|row| ruled.denies(ruled.rows.row(*row))),
         }
     }
 
@@ -273,181 +273,13 @@ fn longest_run(pairs: &[(u64, u32)]) -> usize {
         .unwrap_or_default()
 }
 
-fn extend(hash: u64, symbol: Symbol) -> u64 {
+/// The hash of a key with one more symbol.
+#[inline]
+pub(crate) fn extend(hash: u64, symbol: Symbol) -> u64 {
     mix(hash ^ u64::from(symbol.0)).rotate_left(17)
 }
 
-/// One request being answered.
-struct Query<'q, 'a> {
-    scene: &'q Scene<'a>,
-    ruled: Ruled<'a>,
-    verdict: Verdict,
-}
-
-/// The symbols that one column may have.
-#[derive(Clone, Copy, Default)]
-struct Choice<'a> {
-    own: SymbolSet,
-    held: &'a [Symbol],
-    others: bool,
-}
-
-impl Choice<'_> {
-    fn count(&self) -> usize {
-        self.own.as_slice().len() + self.held.len() + usize::from(self.others)
-    }
-}
-
-impl<'a> Query<'_, 'a> {
-    /// Answers from the table of a clause; `false` if the rows must be walked instead.
-    fn look_up(&mut self, indexed: &'a Indexed) -> bool {
-        let mut choices = [Choice::default(); KEYS_MAX];
-        let mut probes = 1_usize;
-        let keys = indexed.clause.keys.iter().zip(&indexed.keys);
-        for (choice, (key, built)) in choices.iter_mut().zip(keys) {
-            self.choose(key, built, choice);
-            if choice.own.overflowed() {
-                return false;
-            }
-            probes = probes.saturating_mul(choice.count());
-        }
-        if probes > PROBES_MAX {
-            return false;
-        }
-        let choices = choices.get(..indexed.keys.len()).unwrap_or_default();
-        if probes > 0 {
-            let mut chosen = [OTHER; KEYS_MAX];
-            self.probe(indexed, choices, 0, 0, &mut chosen);
-        }
-        true
-    }
-
-    fn choose(&self, key: &Key, built: &'a IndexedKey, choice: &mut Choice<'a>) {
-        choice.others = built.others;
-        let mut paths = built.paths.iter();
-        for source in &key.sources {
-            match source {
-                Source::Fixed(symbol) => choice.own.push(*symbol),
-                Source::Argument(argument) => {
-                    if let Some(symbol) = self.symbol(*argument) {
-                        choice.own.push(symbol);
-                    }
-                }
-                Source::Role {
-                    relation,
-                    who,
-                    domain,
-                } => {
-                    let Some(who) = self.symbol(*who) else {
-                        continue;
-                    };
-                    choice.own.push(who);
-                    let domain = match domain {
-                        Domain::None => Some(NO_DOMAIN),
-                        Domain::Fixed(symbol) => Some(*symbol),
-                        Domain::Argument(argument) => self.symbol(*argument),
-                    };
-                    if let (Some(roles), Some(domain)) = (self.scene.roles.get(*relation), domain) {
-                        choice.held = roles.held(who, domain);
-                    }
-                }
-                Source::Pattern { argument, .. } => {
-                    let argument = self.scene.request.get(*argument).map(|a| a.view);
-                    if let (Some(index), Some(View::Text(text))) = (paths.next(), argument) {
-                        index.find(text, self.scene.symbols, &mut choice.own);
-                    }
-                }
-            }
-        }
-    }
-
-    fn symbol(&self, argument: usize) -> Option<Symbol> {
-        self.scene.request.get(argument)?.symbol
-    }
-
-    /// Probes every combination of the choices from `level` on.
-    fn probe(
-        &mut self,
-        indexed: &'a Indexed,
-        choices: &[Choice<'_>],
-        level: usize,
-        hash: u64,
-        chosen: &mut [Symbol; KEYS_MAX],
-    ) {
-        let Some(choice) = choices.get(level) else {
-            indexed
-                .table
-                .each(hash, |row| self.candidate(indexed, row as usize, chosen));
-            return;
-        };
-        let others = choice.others.then_some(OTHER);
-        let symbols = choice
-            .own
-            .as_slice()
-            .iter()
-            .chain(choice.held)
-            .chain(&others);
-        for symbol in symbols {
-            if let Some(place) = chosen.get_mut(level) {
-                *place = *symbol;
-            }
-            self.probe(indexed, choices, level + 1, extend(hash, *symbol), chosen);
-        }
-    }
-
-    /// Judges one row that the table gave.
-    fn candidate(&mut self, indexed: &'a Indexed, row: usize, chosen: &[Symbol; KEYS_MAX]) {
-        let denies = self.ruled.denies(row);
-        if !self.verdict.cares(row, denies) {
-            return;
-        }
-        let fields = self.ruled.rows.row(row);
-        let scene = Scene {
-            row: fields,
-            ..*self.scene
-        };
-        let fits = indexed.clause.keys.iter().zip(chosen).all(|(key, symbol)| {
-            if *symbol == OTHER {
-                scene.satisfies(&key.term) == Ok(true)
-            } else {
-                fields.get(key.column) == Some(symbol)
-            }
-        });
-        let rest = &indexed.clause.rest;
-        if fits && rest.iter().all(|term| scene.satisfies(term) == Ok(true)) {
-            self.verdict.matched(row, denies);
-        }
-    }
-
-    /// Judges a row by the whole matcher.
-    fn judge(&mut self, row: usize) {
-        let scene = Scene {
-            row: self.ruled.rows.row(row),
-            ..*self.scene
-        };
-        match scene.satisfies(self.ruled.matcher) {
-            Ok(true) => self.verdict.matched(row, self.ruled.denies(row)),
-            Ok(false) => {}
-            Err(fault) => self.verdict.failed(row, fault),
-        }
-    }
-
-    /// Judges the rows in order until the answer is settled.
-    fn walk(&mut self) -> Outcome {
-        self.verdict = Verdict::new(self.ruled.effect);
-        for row in 0..self.ruled.rows.len() {
-            if self.verdict.is_settled_before(row) {
-                break;
-            }
-            self.judge(row);
-        }
-        self.verdict.outcome()
-    }
-}
-
 /// Stands for a pattern that must be tried, in place of its symbol.
-const OTHER: Symbol = Symbol(u32::MAX - 1);
+pub(crate) const OTHER: Symbol = Symbol(u32::MAX - 1);
 /// Rows of one key that are rather verified than told apart by one more column.
 const RUN_MAX: usize = 16;
-/// Probes spent on one clause; beyond it the rows are walked.
-const PROBES_MAX: usize = 4_096;

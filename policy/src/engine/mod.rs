@@ -7,6 +7,7 @@ pub(crate) mod need;
 pub(crate) mod paths;
 pub(crate) mod pattern;
 pub(crate) mod plan;
+pub(crate) mod query;
 pub(crate) mod roles;
 pub(crate) mod set;
 pub(crate) mod table;

@@ -7,6 +7,7 @@ use super::pattern::{Matching, Part, Whole, fits_whole, key_match};
 use super::set::SymbolSet;
 use super::table::Table;
 use crate::rules::symbols::{Symbol, Symbols, hash, mix};
+use std::hint::black_box;
 
 /// The indexable patterns of one column.
 #[derive(Debug)]
@@ -90,30 +91,37 @@ impl PathIndex {
         }
         let by_prefix = self.matching == Matching::KeyMatch;
         let segments = (!by_prefix).then(|| Segments::of(value));
-        for (index, shape) in self.shapes.iter().enumerate() {
-            let hash = match (shape, &segments) {
-                (Shape::Prefix { bytes }, _) => match value.as_bytes().get(..*bytes) {
-                    Some(prefix) => combine(index, hash(prefix)),
-                    None => continue,
-                },
-                (shape, Some(segments)) => match segments.hash(*shape) {
-                    Some(sum) => combine(index, sum),
-                    None => continue,
-                },
-                (Shape::Segments { .. }, None) => continue,
-            };
-            self.table.each(hash, |number| {
-                let pattern = Symbol(number);
-                let text = symbols.text(pattern);
-                let fits = if by_prefix {
-                    key_match(value, text)
-                } else {
-                    fits_whole(self.matching, value, text)
+        let mut hashes = [0; PROBES_AT_ONCE];
+        for (chunk, shapes) in self.shapes.chunks(PROBES_AT_ONCE).enumerate() {
+            let mut count = 0;
+            let mut touched = 0;
+            for (index, shape) in shapes.iter().enumerate() {
+                let literal = match (shape, &segments) {
+                    (Shape::Prefix { bytes }, _) => value.as_bytes().get(..*bytes).map(hash),
+                    (shape, Some(segments)) => segments.hash(*shape),
+                    (Shape::Segments { .. }, None) => None,
                 };
-                if fits {
-                    found.push(pattern);
+                if let (Some(literal), Some(place)) = (literal, hashes.get_mut(count)) {
+                    *place = combine(chunk * PROBES_AT_ONCE + index, literal);
+                    touched ^= self.table.touch(*place);
+                    count += 1;
                 }
-            });
+            }
+            black_box(touched);
+            for hash in hashes.iter().take(count) {
+                self.table.each(*hash, |number| {
+                    let pattern = Symbol(number);
+                    let text = symbols.text(pattern);
+                    let fits = if by_prefix {
+                        key_match(value, text)
+                    } else {
+                        fits_whole(self.matching, value, text)
+                    };
+                    if fits {
+                        found.push(pattern);
+                    }
+                });
+            }
         }
     }
 
@@ -167,7 +175,7 @@ fn pattern_hash(matching: Matching, index: usize, shape: Shape, text: &str) -> u
             .flat_map(Whole::parts)
             .enumerate()
             .filter_map(|(position, part)| match part {
-                Part::Literal(text) => Some(segment_hash(position, text)),
+                Part::Literal(text) => Some(segment_hash(position, text.as_bytes())),
                 Part::Parameter(_) => None,
             })
             .fold(0, u64::wrapping_add),
@@ -176,8 +184,8 @@ fn pattern_hash(matching: Matching, index: usize, shape: Shape, text: &str) -> u
 }
 
 /// The hash of a segment at its position; those of a path are added up.
-fn segment_hash(position: usize, text: &str) -> u64 {
-    mix(hash(text.as_bytes()) ^ (position as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+fn segment_hash(position: usize, text: &[u8]) -> u64 {
+    mix(hash(text) ^ (position as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
 fn combine(shape: usize, literal: u64) -> u64 {
@@ -200,13 +208,17 @@ impl Segments {
         let Some(inner) = value.strip_prefix('/') else {
             return segments;
         };
-        for text in inner.split('/') {
+        let mut rest = inner.as_bytes();
+        loop {
+            let end = rest.iter().position(|byte| *byte == b'/');
+            let (segment, after) = rest.split_at(end.unwrap_or(rest.len()));
             if let Some(hash) = segments.hashes.get_mut(segments.count) {
-                *hash = segment_hash(segments.count, text);
+                *hash = segment_hash(segments.count, segment);
             }
             segments.count += 1;
-            if segments.count > SEGMENTS_MAX {
-                break;
+            match after.split_first() {
+                Some((_, after)) if segments.count <= SEGMENTS_MAX => rest = after,
+                _ => break,
             }
         }
         segments
@@ -241,10 +253,12 @@ impl Segments {
     }
 }
 
+/// Probes whose memory is asked for together.
+const PROBES_AT_ONCE: usize = 16;
 /// Shapes of one column: a probe is spent on each; patterns of further shapes must be tried.
 const SHAPES_MAX: usize = 64;
 /// Segments of a pattern that the index takes.
-const SEGMENTS_MAX: usize = 32;
+const SEGMENTS_MAX: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -295,7 +309,7 @@ mod tests {
         let texts = [
             long.as_str(),
             "/a/*",
-            &format!("{}/:x", "/a".repeat(31)),
+            &format!("{}/:x", "/a".repeat(15)),
             &format!("{long}/*"),
         ];
         let numbers: Vec<_> = texts.iter().map(|t| symbols.intern(t).unwrap()).collect();
@@ -305,7 +319,7 @@ mod tests {
             [Place::Other, Place::Shaped, Place::Shaped, Place::Other]
         );
         let mut found = SymbolSet::default();
-        index.find(&"/a".repeat(32), &symbols, &mut found);
+        index.find(&"/a".repeat(16), &symbols, &mut found);
         assert_eq!(found.as_slice(), &numbers[1..3]);
         let mut found = SymbolSet::default();
         index.find(&"/a".repeat(1_000), &symbols, &mut found);

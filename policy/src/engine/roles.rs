@@ -12,7 +12,7 @@ use std::collections::HashMap;
 pub(crate) struct Roles {
     /// From the hash of name and domain to its record.
     table: Table,
-    /// Records: name, domain, how many roles, and the roles, itself not counted, nearest first.
+    /// Records: name, domain, how many roles and whether rules name it itself, and the roles, nearest first.
     records: Vec<Symbol>,
 }
 
@@ -24,6 +24,7 @@ impl Roles {
     pub(crate) fn resolve(
         relation: &str,
         rows: &Rows,
+        named_by_rules: &Marks,
         symbols: &Symbols,
         problems: &mut Problems<'_>,
     ) -> Self {
@@ -67,7 +68,10 @@ impl Roles {
                 u32::try_from(closing.held.len()),
             ) {
                 pairs.push((hash(name, domain), at));
-                roles.records.extend([name, domain, Symbol(count)]);
+                let named = u32::from(named_by_rules.has(name));
+                roles
+                    .records
+                    .extend([name, domain, Symbol(count << 1 | named)]);
                 roles
                     .records
                     .extend(closing.held.iter().map(|(role, _)| *role));
@@ -78,19 +82,26 @@ impl Roles {
         roles
     }
 
-    /// The roles that `name` inherits in `domain`, itself not counted.
+    /// What is known of `name` in `domain`, if it inherits any role there.
     #[inline]
-    pub(crate) fn held(&self, name: Symbol, domain: Symbol) -> &[Symbol] {
-        let mut held: &[Symbol] = &[];
+    pub(crate) fn member(&self, name: Symbol, domain: Symbol) -> Option<Member<'_>> {
+        let mut member = None;
         self.table.each(hash(name, domain), |at| {
-            let at = at as usize;
-            if let Some([of, within, count, rest @ ..]) = self.records.get(at..)
+            if let Some([of, within, count, rest @ ..]) = self.records.get(at as usize..)
                 && (*of, *within) == (name, domain)
             {
-                held = rest.get(..count.0 as usize).unwrap_or_default();
+                member = Some(Member {
+                    held: rest.get(..(count.0 >> 1) as usize).unwrap_or_default(),
+                    named_by_rules: count.0 & 1 == 1,
+                });
             }
         });
-        held
+        member
+    }
+
+    /// The roles that `name` inherits in `domain`, itself not counted.
+    pub(crate) fn held(&self, name: Symbol, domain: Symbol) -> &[Symbol] {
+        self.member(name, domain).map_or(&[], |member| member.held)
     }
 
     /// Whether `name` inherits `role` in `domain`; a name's own role is not looked at.
@@ -101,6 +112,15 @@ impl Roles {
     pub(crate) fn bytes(&self) -> usize {
         self.table.bytes() + self.records.capacity() * size_of::<Symbol>()
     }
+}
+
+/// One who inherits roles.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Member<'a> {
+    /// The roles inherited, itself not counted.
+    pub(crate) held: &'a [Symbol],
+    /// Whether a rule has it where it has roles.
+    pub(crate) named_by_rules: bool,
 }
 
 fn hash(name: Symbol, domain: Symbol) -> u64 {

@@ -41,5 +41,5 @@ impl SymbolSet {
     }
 }
 
-/// Patterns of one column that may match one path and still be looked up rather than tried.
-const SYMBOLS_MAX: usize = 32;
+/// Symbols of one request, patterns that match its path among them, that are looked up; with more the rows are walked.
+const SYMBOLS_MAX: usize = 48;

@@ -63,6 +63,13 @@ impl Table {
         }
     }
 
+    /// Reads where a probe starts, so that it is in the cache when the probe comes.
+    #[inline]
+    pub(crate) fn touch(&self, hash: u64) -> u32 {
+        let slot = self.slots.get(home(hash, self.slots.len()));
+        slot.map_or(0, |slot| slot.tag)
+    }
+
     /// Calls `visit` for every number whose key has this hash, and rarely for one of another key.
     #[inline]
     pub(crate) fn each(&self, hash: u64, mut visit: impl FnMut(u32)) {

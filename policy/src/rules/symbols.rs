@@ -183,15 +183,28 @@ impl Marks {
 /// only probes them, and a probe ends at the first free slot whatever it asks for.
 pub(crate) fn hash(bytes: &[u8]) -> u64 {
     let mut state = 0x9e37_79b9_7f4a_7c15 ^ bytes.len() as u64;
-    let (words, rest) = bytes.as_chunks::<8>();
-    for word in words {
+    let mut rest = bytes;
+    while let Some((word, after)) = rest.split_first_chunk::<8>() {
+        if after.is_empty() {
+            break;
+        }
         state = mix(state ^ u64::from_le_bytes(*word));
+        rest = after;
     }
-    let mut last = [0_u8; 8];
-    for (to, from) in last.iter_mut().zip(rest) {
-        *to = *from;
+    mix(mix(state ^ last_word(bytes, rest)))
+}
+
+/// The last eight bytes, or all of a shorter text; what was read before may come again.
+#[inline]
+fn last_word(bytes: &[u8], rest: &[u8]) -> u64 {
+    if let Some(word) = bytes.last_chunk::<8>() {
+        return u64::from_le_bytes(*word);
     }
-    mix(mix(state ^ u64::from_le_bytes(last)))
+    if let (Some(first), Some(last)) = (rest.first_chunk::<4>(), rest.last_chunk::<4>()) {
+        return u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
+    }
+    rest.iter()
+        .fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 /// The hasher of maps whose keys are small numbers.

@@ -1,0 +1,228 @@
+//! One request being answered from the index of a section.
+//!
+//! Memory is what costs: each probe and each row found is likely not in the cache. All probes of a clause are
+//! therefore touched first, one after the other without waiting, and only then read.
+
+use super::eval::Scene;
+use super::index::{Indexed, IndexedKey, OTHER, Ruled};
+use super::plan::{Domain, KEYS_MAX, Key, Source};
+use super::roles::NO_DOMAIN;
+use super::set::SymbolSet;
+use super::verdict::{Outcome, Verdict};
+use crate::rules::symbols::Symbol;
+use crate::value::View;
+use std::hint::black_box;
+
+/// A request, the rows, and the answer so far.
+pub(crate) struct Query<'q, 'a> {
+    pub(crate) scene: &'q Scene<'a>,
+    pub(crate) ruled: Ruled<'a>,
+    pub(crate) verdict: Verdict,
+}
+
+/// The symbols that one column may have: a stretch of the common set, and roles held.
+#[derive(Clone, Copy, Default)]
+struct Choice<'a> {
+    start: usize,
+    end: usize,
+    held: &'a [Symbol],
+    others: bool,
+}
+
+/// The symbols that all columns of a key may have.
+struct Choices<'a> {
+    own: SymbolSet,
+    columns: [Choice<'a>; KEYS_MAX],
+    length: usize,
+}
+
+/// One combination of symbols.
+type Chosen = [Symbol; KEYS_MAX];
+
+impl Choices<'_> {
+    fn combinations(&self) -> usize {
+        let columns = self.columns.iter().take(self.length);
+        columns.fold(1, |product, choice| {
+            let count = choice.end - choice.start + choice.held.len() + usize::from(choice.others);
+            product.saturating_mul(count)
+        })
+    }
+
+    /// Calls `visit` with the hash of every combination.
+    fn each(
+        &self,
+        level: usize,
+        hash: u64,
+        chosen: &mut Chosen,
+        visit: &mut impl FnMut(u64, &Chosen),
+    ) {
+        let Some(choice) = self.columns.get(level).filter(|_| level < self.length) else {
+            visit(hash, chosen);
+            return;
+        };
+        let own = self.own.as_slice().get(choice.start..choice.end);
+        let others = choice.others.then_some(OTHER);
+        let symbols = own
+            .unwrap_or_default()
+            .iter()
+            .chain(choice.held)
+            .chain(&others);
+        for symbol in symbols {
+            if let Some(place) = chosen.get_mut(level) {
+                *place = *symbol;
+            }
+            self.each(
+                level + 1,
+                super::index::extend(hash, *symbol),
+                chosen,
+                visit,
+            );
+        }
+    }
+}
+
+impl<'a> Query<'_, 'a> {
+    /// Answers from the table of a clause; `false` if the rows must be walked instead.
+    pub(crate) fn look_up(&mut self, indexed: &'a Indexed) -> bool {
+        let mut choices = Choices {
+            own: SymbolSet::default(),
+            columns: [Choice::default(); KEYS_MAX],
+            length: indexed.keys.len(),
+        };
+        for (index, (key, built)) in indexed.clause.keys.iter().zip(&indexed.keys).enumerate() {
+            let choice = self.choose(key, built, &mut choices.own);
+            if let Some(place) = choices.columns.get_mut(index) {
+                *place = choice;
+            }
+        }
+        let combinations = choices.combinations();
+        if choices.own.overflowed() || combinations > PROBES_MAX {
+            return false;
+        }
+        let table = &indexed.table;
+        if combinations > 1 {
+            let mut touched = 0;
+            choices.each(0, 0, &mut [OTHER; KEYS_MAX], &mut |hash, _| {
+                touched ^= table.touch(hash)
+            });
+            black_box(touched);
+        }
+        choices.each(0, 0, &mut [OTHER; KEYS_MAX], &mut |hash, chosen| {
+            table.each(hash, |row| self.candidate(indexed, row as usize, chosen));
+        });
+        true
+    }
+
+    fn choose(&self, key: &Key, built: &'a IndexedKey, own: &mut SymbolSet) -> Choice<'a> {
+        let mut choice = Choice {
+            start: own.as_slice().len(),
+            others: built.others,
+            ..Choice::default()
+        };
+        let mut paths = built.paths.iter();
+        for source in &key.sources {
+            match source {
+                Source::Fixed(symbol) => own.push(*symbol),
+                Source::Argument(argument) => {
+                    if let Some(symbol) = self.symbol(*argument) {
+                        own.push(symbol);
+                    }
+                }
+                Source::Role {
+                    relation,
+                    who,
+                    domain,
+                } => {
+                    if let Some(who) = self.symbol(*who) {
+                        choice.held = self.roles(*relation, who, *domain, own);
+                    }
+                }
+                Source::Pattern { argument, .. } => {
+                    let argument = self.scene.request.get(*argument).map(|a| a.view);
+                    if let (Some(index), Some(View::Text(text))) = (paths.next(), argument) {
+                        index.find(text, self.scene.symbols, own);
+                    }
+                }
+            }
+        }
+        choice.end = own.as_slice().len();
+        choice
+    }
+
+    /// The roles that `who` holds; itself goes into `own` where rules may name it.
+    fn roles(
+        &self,
+        relation: usize,
+        who: Symbol,
+        domain: Domain,
+        own: &mut SymbolSet,
+    ) -> &'a [Symbol] {
+        let domain = match domain {
+            Domain::None => Some(NO_DOMAIN),
+            Domain::Fixed(symbol) => Some(symbol),
+            Domain::Argument(argument) => self.symbol(argument),
+        };
+        let member = self.scene.roles.get(relation).zip(domain);
+        let member = member.and_then(|(roles, domain)| roles.member(who, domain));
+        if member.is_none_or(|member| member.named_by_rules) {
+            own.push(who);
+        }
+        member.map_or(&[], |member| member.held)
+    }
+
+    fn symbol(&self, argument: usize) -> Option<Symbol> {
+        self.scene.request.get(argument)?.symbol
+    }
+
+    /// Judges one row that the table gave.
+    fn candidate(&mut self, indexed: &'a Indexed, row: usize, chosen: &Chosen) {
+        let fields = self.ruled.rows.row(row);
+        let keys = || indexed.clause.keys.iter().zip(chosen);
+        if !keys().all(|(key, symbol)| *symbol == OTHER || fields.get(key.column) == Some(symbol)) {
+            return;
+        }
+        let denies = self.ruled.denies(fields);
+        if !self.verdict.cares(row, denies) {
+            return;
+        }
+        let scene = Scene {
+            row: fields,
+            ..*self.scene
+        };
+        let tried =
+            keys().all(|(key, symbol)| *symbol != OTHER || scene.satisfies(&key.term) == Ok(true));
+        let rest = &indexed.clause.rest;
+        if tried && rest.iter().all(|term| scene.satisfies(term) == Ok(true)) {
+            self.verdict.matched(row, denies);
+        }
+    }
+
+    /// Judges a row by the whole matcher.
+    fn judge(&mut self, row: usize) {
+        let fields = self.ruled.rows.row(row);
+        let scene = Scene {
+            row: fields,
+            ..*self.scene
+        };
+        match scene.satisfies(self.ruled.matcher) {
+            Ok(true) => self.verdict.matched(row, self.ruled.denies(fields)),
+            Ok(false) => {}
+            Err(fault) => self.verdict.failed(row, fault),
+        }
+    }
+
+    /// Judges the rows in order until the answer is settled.
+    pub(crate) fn walk(&mut self) -> Outcome {
+        self.verdict = Verdict::new(self.ruled.effect);
+        for row in 0..self.ruled.rows.len() {
+            if self.verdict.is_settled_before(row) {
+                break;
+            }
+            self.judge(row);
+        }
+        self.verdict.outcome()
+    }
+}
+
+/// Probes spent on one clause; beyond it the rows are walked.
+const PROBES_MAX: usize = 4_096;

@@ -10,11 +10,13 @@ use ring::digest::{Context, SHA256, digest};
 use rustls_pki_types::CertificateDer;
 
 use crate::certificate::Certificate;
+use crate::credit_code::CreditCode;
 use crate::der::Malformed;
 use crate::field::{Field, UnknownField};
 use crate::name;
 use crate::names::{AlternativeNames, Subject};
 use crate::points::Points;
+use crate::policies;
 use crate::serial::Serial;
 use crate::spiffe::{SpiffeError, SpiffeId};
 
@@ -50,6 +52,11 @@ pub struct Identity {
     pub subject_serial_number: Option<String>,
     /// subject organizationIdentifier (2.5.4.97), where a unified social credit code may stand.
     pub organisation_identifier: Option<String>,
+    /// The unified social credit code of the organisation: the first that organizationIdentifier, serialNumber or an OU of the
+    /// subject holds with right check characters.
+    pub credit_code: Option<CreditCode>,
+    /// The certificate's policies as dotted OIDs.
+    pub policies: Vec<String>,
     /// URI alternative names.
     pub uris: Vec<String>,
     /// DNS alternative names, lower case; may be wildcards.
@@ -200,6 +207,8 @@ impl Identity {
         let subject = Subject::read(leaf.subject)?;
         let names = AlternativeNames::read(leaf.extensions.subject_alt_names)?;
         let spiffe = spiffe_of(&names.uris)?;
+        let credit_code = credit_code_of(&subject);
+        let policies = policies_of(leaf)?;
         let fingerprint = sha256(leaf.der);
         let key_fingerprint = sha256(leaf.key.raw);
         let linked = match last {
@@ -230,6 +239,8 @@ impl Identity {
             user_id: subject.user_id,
             subject_serial_number: subject.serial_number,
             organisation_identifier: subject.organisation_identifier,
+            credit_code,
+            policies,
             texts: Texts {
                 fingerprint: name::hex(&fingerprint),
                 key_fingerprint: name::hex(&key_fingerprint),
@@ -307,6 +318,27 @@ impl Identity {
 pub(crate) enum LastElement {
     Anchor,
     Issued,
+}
+
+fn credit_code_of(subject: &Subject) -> Option<CreditCode> {
+    let fields = [&subject.organisation_identifier, &subject.serial_number]
+        .into_iter()
+        .flatten();
+    fields
+        .chain(&subject.organisational_units)
+        .find_map(|field| CreditCode::find(field))
+}
+
+fn policies_of(leaf: &Certificate<'_>) -> Result<Vec<String>, IdentityError> {
+    let policies = leaf
+        .extensions
+        .policies
+        .map(policies::policies_of)
+        .transpose();
+    let policies = policies
+        .map_err(IdentityError::Malformed)?
+        .unwrap_or_default();
+    Ok(policies.into_iter().map(name::dotted).collect())
 }
 
 pub(crate) fn link(certificate: &Certificate<'_>, kind: LinkKind) -> Result<Link, Malformed> {

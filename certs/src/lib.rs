@@ -16,6 +16,7 @@ mod chain_cache;
 mod chain_error;
 mod constraints;
 mod coverage;
+mod credit_code;
 mod crl;
 mod crl_error;
 mod crl_load;
@@ -44,6 +45,7 @@ mod verifier;
 
 pub use authority::Authority;
 pub use chain_error::{ChainError, ChainReason};
+pub use credit_code::{CREDIT_CODE_CHARACTERS, CreditCode, CreditCodeError};
 pub use crl::CrlNumber;
 pub use crl_error::{CrlError, CrlProblem};
 pub use der::Malformed;

@@ -11,7 +11,7 @@ use crate::chain_error::ChainReason;
 use crate::der::{self, Malformed, Reader};
 
 /// An OID's DER value.
-type Policy<'a> = &'a [u8];
+pub(crate) type Policy<'a> = &'a [u8];
 
 /// Checks a path, the leaf first and the anchor last. Gives the depth of the certificate at which it fails.
 pub(crate) fn check(path: &[Certificate<'_>]) -> Result<(), (ChainReason, usize)> {
@@ -161,7 +161,7 @@ impl<'a> State<'a> {
     }
 }
 
-fn policies_of(content: &[u8]) -> Result<BTreeSet<Policy<'_>>, Malformed> {
+pub(crate) fn policies_of(content: &[u8]) -> Result<BTreeSet<Policy<'_>>, Malformed> {
     let mut policies = BTreeSet::new();
     let mut list = Reader::new(content);
     while !list.is_empty() {

@@ -73,6 +73,40 @@ fn every_field_is_read() {
 }
 
 #[test]
+fn a_social_credit_code_is_recognised_only_when_its_check_characters_are_right() {
+    let of = |identifier: &[u8]| {
+        let organisation_identifier: &[u8] = &[0x55, 0x04, 0x61];
+        identity(subject(&[
+            (organisation_identifier, UTF8, identifier),
+            (CN, UTF8, b"api"),
+        ]))
+        .unwrap()
+        .credit_code
+    };
+    assert_eq!(
+        of(b"NTRCN-91350100M000100Y43")
+            .map(|code| code.to_string())
+            .as_deref(),
+        Some("91350100M000100Y43")
+    );
+    assert_eq!(of(b"NTRCN-91350100M000100Y44"), None);
+    let in_unit = identity(subject(&[
+        (OU, UTF8, b"Audit"),
+        (OU, UTF8, b"91350100M000100Y43"),
+    ]))
+    .unwrap();
+    assert!(in_unit.credit_code.is_some());
+}
+
+#[test]
+fn policies_are_listed() {
+    let policies = seq(&[&seq(&[&tlv(6, &[0x2a, 0x81, 0x1c, 1])])]);
+    let read =
+        identity(Draft::leaf("alice").extension(&[0x55, 0x1d, 32], false, &policies)).unwrap();
+    assert_eq!(read.policies, ["1.2.156.1"]);
+}
+
+#[test]
 fn a_subject_that_could_be_read_in_two_ways_names_nobody() {
     let two_in_one = tlv(
         0x30,

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 mod audit;
 mod check;
+mod quickstart;
 mod run;
 
 /// Prints what a command has to say to a person or a pipe.
@@ -31,6 +32,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Start a protected demo application in one command, with certificates, rules and requests to try
+    Quickstart(quickstart::Options),
     /// Serve a configuration until told to stop
     Run {
         /// The configuration file
@@ -55,6 +58,7 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
+        Command::Quickstart(options) => quickstart::quickstart(&options),
         Command::Run { config, upgrade } => run::run(&config, upgrade),
         Command::Check { config } => check::check(&config),
         Command::Audit(command) => audit::audit(&command),

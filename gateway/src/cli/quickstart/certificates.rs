@@ -117,8 +117,7 @@ impl Set {
         let (chain, _) =
             credentials(&read(folder, file)?).map_err(|error| format!("{file}: {error}"))?;
         let (leaf, above) = chain.split_first().ok_or("there is no certificate")?;
-        let verdict =
-            verify_client_chain(&self.trust, &self.revocation, leaf, above, self.moment);
+        let verdict = verify_client_chain(&self.trust, &self.revocation, leaf, above, self.moment);
         let reason = verdict.err().map(|error| error.reason);
         let as_told = match person.fate() {
             Fate::Good => reason.is_none(),
@@ -155,12 +154,24 @@ fn issue_all(folder: &Path, now: i64) -> Result<(), QuickstartError> {
         },
         Ok,
     )?;
-    write_file(&new.join(CA), ca.certificate_pem().as_bytes(), Reader::Anyone)?;
+    write_file(
+        &new.join(CA),
+        ca.certificate_pem().as_bytes(),
+        Reader::Anyone,
+    )?;
     write_file(&new.join(CA_KEY), ca.key_pem().as_bytes(), Reader::Owner)?;
 
     let server = ca.issue_server(HOSTS, good(now))?;
-    write_file(&new.join(SERVER), server.certificate_pem.as_bytes(), Reader::Anyone)?;
-    write_file(&new.join(SERVER_KEY), server.key_pem.as_bytes(), Reader::Owner)?;
+    write_file(
+        &new.join(SERVER),
+        server.certificate_pem.as_bytes(),
+        Reader::Anyone,
+    )?;
+    write_file(
+        &new.join(SERVER_KEY),
+        server.key_pem.as_bytes(),
+        Reader::Owner,
+    )?;
 
     let foreign = Authority::new_root("Some other CA", good(now))?;
     let mut revoked = Vec::new();
@@ -279,9 +290,15 @@ mod tests {
     #[test]
     fn an_expired_list_renews_the_set_under_the_same_authority() {
         let (_parent, certs) = made();
-        let (ca, li) = (fs::read(certs.join(CA)).unwrap(), fs::read(certs.join("li.pem")).unwrap());
+        let (ca, li) = (
+            fs::read(certs.join(CA)).unwrap(),
+            fs::read(certs.join("li.pem")).unwrap(),
+        );
         let again = ensure(&certs, NOW + 31 * DAY).unwrap();
-        assert!(matches!(&again, Made::Again { why } if why.contains(CRL)), "{again:?}");
+        assert!(
+            matches!(&again, Made::Again { why } if why.contains(CRL)),
+            "{again:?}"
+        );
         assert_eq!(fs::read(certs.join(CA)).unwrap(), ca);
         assert_ne!(fs::read(certs.join("li.pem")).unwrap(), li);
         assert_eq!(ensure(&certs, NOW + 31 * DAY).unwrap(), Made::Kept);
@@ -297,12 +314,26 @@ mod tests {
 
     #[test]
     fn a_damaged_or_half_written_set_is_made_anew() {
-        for broken in [CA, CA_KEY, CRL, SERVER, SERVER_KEY, "li.pem", "zhou-revoked.pem"] {
+        for broken in [
+            CA,
+            CA_KEY,
+            CRL,
+            SERVER,
+            SERVER_KEY,
+            "li.pem",
+            "zhou-revoked.pem",
+        ] {
             let (_parent, certs) = made();
             fs::write(certs.join(broken), "-----BEGIN").unwrap();
-            assert!(matches!(ensure(&certs, NOW).unwrap(), Made::Again { .. }), "{broken}");
+            assert!(
+                matches!(ensure(&certs, NOW).unwrap(), Made::Again { .. }),
+                "{broken}"
+            );
             fs::remove_file(certs.join(broken)).unwrap();
-            assert!(matches!(ensure(&certs, NOW).unwrap(), Made::Again { .. }), "{broken}");
+            assert!(
+                matches!(ensure(&certs, NOW).unwrap(), Made::Again { .. }),
+                "{broken}"
+            );
             assert_eq!(ensure(&certs, NOW).unwrap(), Made::Kept, "{broken}");
         }
     }

@@ -51,7 +51,9 @@ pub(super) enum QuickstartError {
     Authority(#[from] AuthorityError),
     #[error(transparent)]
     Start(#[from] StartError),
-    #[error("the gateway did not begin to serve within {seconds} seconds; try again on a less busy machine")]
+    #[error(
+        "the gateway did not begin to serve within {seconds} seconds; try again on a less busy machine"
+    )]
     Slow { seconds: u64 },
     #[error("the gateway ended before the test did")]
     Ended,

@@ -53,7 +53,8 @@ impl Folder {
             Err(TryLockError::Error(source)) => return Err(at(&marker)(source)),
         }
         if lock.metadata().map_err(at(&marker))?.len() == 0 {
-            lock.write_all(MARKER_TEXT.as_bytes()).map_err(at(&marker))?;
+            lock.write_all(MARKER_TEXT.as_bytes())
+                .map_err(at(&marker))?;
         }
         Ok(Self {
             path: path.to_owned(),
@@ -66,6 +67,11 @@ impl Folder {
         &self.path
     }
 
+    /// Its path from the root, for commands that can be given anywhere.
+    pub(super) fn absolute(&self) -> PathBuf {
+        std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone())
+    }
+
     /// The configuration file.
     pub(super) fn config(&self) -> PathBuf {
         self.path.join("hangu.toml")
@@ -75,9 +81,13 @@ impl Folder {
     pub(super) fn fill(&self, now: i64) -> Result<Vec<String>, QuickstartError> {
         let mut done = Vec::new();
         match certificates::ensure(&self.path.join("certs"), now)? {
-            Made::New => done.push("made a throw-away CA, certificates and a revocation list in certs/".to_owned()),
+            Made::New => done.push(
+                "made a throw-away CA, certificates and a revocation list in certs/".to_owned(),
+            ),
             Made::Kept => {}
-            Made::Again { why } => done.push(format!("made the certificates in certs/ anew: {why}")),
+            Made::Again { why } => {
+                done.push(format!("made the certificates in certs/ anew: {why}"))
+            }
         }
         let policy = self.path.join("policy");
         make_folder(&policy)?;
@@ -103,7 +113,7 @@ impl Folder {
     ) -> Result<Addresses, QuickstartError> {
         let file = self.config();
         if !file.exists() {
-            let text = config_text(&Addresses::from(first.unwrap_or(PORT)), "audit");
+            let text = config_text(&Addresses::from(first.unwrap_or(PORT)), "");
             write_file(&file, text.as_bytes(), Reader::Anyone)?;
             done.push("wrote hangu.toml".to_owned());
         }
@@ -113,20 +123,29 @@ impl Folder {
             return Ok(found);
         }
         let text = fs::read_to_string(&file).map_err(at(&file))?;
-        write_file(&file, moved(&text, &found, &wanted).as_bytes(), Reader::Anyone)?;
-        done.push(format!("moved hangu.toml to the ports from {}", wanted.office.port()));
+        write_file(
+            &file,
+            moved(&text, &found, &wanted).as_bytes(),
+            Reader::Anyone,
+        )?;
+        done.push(format!(
+            "moved hangu.toml to the ports from {}",
+            wanted.office.port()
+        ));
         addresses_of(&config::load(&file)?)
     }
 }
 
-/// The text of a configuration with these addresses and this audit folder.
-pub(super) fn config_text(addresses: &Addresses, audit: &str) -> String {
+/// The text of a configuration with these addresses. What the gateway writes goes into `audit` and `run` below `prefix`, which
+/// is empty or ends with a slash.
+pub(super) fn config_text(addresses: &Addresses, prefix: &str) -> String {
     CONFIG
         .replace("{office}", &addresses.office.to_string())
         .replace("{internet}", &addresses.internet.to_string())
         .replace("{application}", &addresses.application.to_string())
         .replace("{admin}", &addresses.admin.to_string())
-        .replace("{audit}", audit)
+        .replace("{audit}", &format!("{prefix}audit"))
+        .replace("{run}", &format!("{prefix}run"))
 }
 
 /// Writes a whole file or none.
@@ -169,7 +188,10 @@ fn addresses_of(config: &Config) -> Result<Addresses, QuickstartError> {
         what,
     };
     let door = |name: &str| {
-        let found = config.listeners.iter().find(|door| door.name.as_str() == name);
+        let found = config
+            .listeners
+            .iter()
+            .find(|door| door.name.as_str() == name);
         found.map(|door| door.address)
     };
     Ok(Addresses {
@@ -225,7 +247,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("letter.txt"), "dear reader").unwrap();
         let error = Folder::open(folder.path()).unwrap_err().to_string();
-        assert!(error.contains("holds files that no quickstart wrote"), "{error}");
+        assert!(
+            error.contains("holds files that no quickstart wrote"),
+            "{error}"
+        );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
@@ -233,7 +258,10 @@ mod tests {
     fn a_folder_serves_one_quickstart_at_a_time() {
         let (_parent, folder) = filled();
         let error = Folder::open(folder.path()).unwrap_err().to_string();
-        assert!(error.contains("another quickstart uses this folder"), "{error}");
+        assert!(
+            error.contains("another quickstart uses this folder"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -21,7 +21,8 @@ pub(super) struct Addresses {
 impl Addresses {
     /// Four ports in a row.
     pub(super) fn from(first: u16) -> Self {
-        let address = |offset| SocketAddr::from((Ipv4Addr::LOCALHOST, first.saturating_add(offset)));
+        let address =
+            |offset| SocketAddr::from((Ipv4Addr::LOCALHOST, first.saturating_add(offset)));
         Self {
             office: address(0),
             internet: address(1),

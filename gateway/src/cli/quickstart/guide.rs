@@ -1,0 +1,179 @@
+//! What the newcomer reads first.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use super::cases::{CASES, Case, Expect, Shown};
+use super::ports::Addresses;
+use super::words::{glyph, in_words, question};
+use crate::layers::Layer;
+
+/// The whole text; `done` are lines about what was written to the folder.
+pub(super) fn guide(folder: &Path, addresses: &Addresses, done: &[String]) -> String {
+    let mut text = String::from("Hangu quickstart\n\n");
+    // Writing into a string cannot fail.
+    let _written = write_guide(&mut text, folder, addresses, done);
+    text
+}
+
+fn write_guide(
+    text: &mut String,
+    folder: &Path,
+    addresses: &Addresses,
+    done: &[String],
+) -> std::fmt::Result {
+    writeln!(text, "Folder {}", folder.display())?;
+    for line in done {
+        writeln!(text, "  {line}")?;
+    }
+    if done.is_empty() {
+        writeln!(
+            text,
+            "  everything was there from an earlier run and is used as it is"
+        )?;
+    }
+    write_places(text, addresses)?;
+    write_layers(text)?;
+    writeln!(text, "Try it. In a second terminal:\n")?;
+    writeln!(text, "  cd '{}'\n", folder.display())?;
+    let shown = CASES.iter().filter(|case| case.shown == Shown::Guide);
+    for (number, case) in (1..).zip(shown) {
+        write_case(text, number, case, addresses)?;
+    }
+    write_next_steps(text, addresses)?;
+    write!(
+        text,
+        "Requests appear here as they come (times in UTC). Ctrl-C stops everything.\n\n  \
+         time      what each layer said                 answer  who            what                        why\n"
+    )
+}
+
+fn write_places(text: &mut String, addresses: &Addresses) -> std::fmt::Result {
+    let Addresses {
+        office,
+        internet,
+        application,
+        admin,
+    } = addresses;
+    write!(
+        text,
+        "\nWhat is running\n  \
+         https://localhost:{}  the gateway's office door: its clients may reach all classes of data\n  \
+         https://localhost:{}  the gateway's internet door: its clients may reach public data only\n  \
+         http://{application}   the demo application, a bureau's resident records; only the gateway should ask it\n  \
+         http://{admin}   the gateway's own /metrics, /healthz and /readyz\n\n",
+        office.port(),
+        internet.port(),
+    )
+}
+
+fn write_layers(text: &mut String) -> std::fmt::Result {
+    writeln!(
+        text,
+        "Every request has to pass six layers (✓ agreed, ✗ refused, · was not asked any more)"
+    )?;
+    for layer in Layer::ALL {
+        writeln!(
+            text,
+            "  {} {:<12} {}",
+            glyph(layer),
+            layer.name(),
+            question(layer)
+        )?;
+    }
+    writeln!(text)
+}
+
+fn write_case(
+    text: &mut String,
+    number: usize,
+    case: &Case,
+    addresses: &Addresses,
+) -> std::fmt::Result {
+    writeln!(text, "  {number:>2}  {}", case.story)?;
+    writeln!(text, "      {}", case.curl(addresses))?;
+    writeln!(text, "      → {}\n", answer(case))
+}
+
+fn answer(case: &Case) -> String {
+    let by = |layer: Layer, code: &str| {
+        format!(
+            "{} {} refuses: {} ({code})",
+            glyph(layer),
+            layer.name(),
+            in_words(code)
+        )
+    };
+    match case.expect {
+        Expect::Allowed(status) if case.headers.is_empty() => {
+            format!(
+                "{status}, and in the answer what the gateway told the application about the client"
+            )
+        }
+        Expect::Allowed(status) => {
+            format!(
+                "{status}, and the answer shows Li's own identity: whatever a client says about itself is removed"
+            )
+        }
+        Expect::Denied(denial) if denial.status() == 429 => {
+            format!(
+                "about thirty times 200, then 429; {}",
+                by(case.layer, denial.code())
+            )
+        }
+        Expect::Denied(denial) => format!("{}; {}", denial.status(), by(case.layer, denial.code())),
+        Expect::NoConnection(denial, alert) => {
+            format!(
+                "no answer, curl tells of a TLS alert \"{alert}\"; {}",
+                by(case.layer, denial.code())
+            )
+        }
+    }
+}
+
+fn write_next_steps(text: &mut String, addresses: &Addresses) -> std::fmt::Result {
+    let hangu = std::env::current_exe().unwrap_or_else(|_| "hangu".into());
+    let hangu = hangu.display();
+    write!(
+        text,
+        "What to try next, in the same folder\n  \
+         Change a rule      allow DELETE in policy/policy.csv and save: it counts within two seconds. Make a mistake in it,\n                     \
+         and the rules from before serve on.\n  \
+         Check before       '{hangu}' check --config hangu.toml\n  \
+         Prove the log      '{hangu}' audit verify audit\n                     \
+         then change one letter in audit/audit-000000000001.jsonl and verify again.\n  \
+         See the numbers    curl --silent http://{}/metrics | grep hangu_layer_verdicts\n  \
+         Let it test itself '{hangu}' quickstart --self-test\n\n",
+        addresses.admin
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guide_names_every_place_and_every_layer_and_fits_a_terminal() {
+        let text = guide(Path::new("/demo"), &Addresses::from(8443), &[]);
+        for needed in [
+            "https://localhost:8443",
+            "https://localhost:8444",
+            "http://127.0.0.1:8445",
+            "http://127.0.0.1:8446",
+            "cd '/demo'",
+            "端 endpoint",
+            "用 application",
+            "everything was there",
+            "\"certificate revoked\"",
+            "data.label",
+        ] {
+            assert!(text.contains(needed), "{needed}");
+        }
+        for line in text
+            .lines()
+            .filter(|line| !line.contains("curl ") && !line.contains("hangu"))
+        {
+            assert!(line.chars().count() <= 130, "{line}");
+        }
+    }
+}

@@ -1,1 +1,14 @@
-//! Being built.
+//! What must hold for any bytes that a stranger, or a careless author, hands to Hangu.
+//!
+//! One function a target. Each takes bytes and panics when a law is broken; it is called by libFuzzer (`fuzz_targets/`) and,
+//! for every file of `corpus/`, by `cargo test`.
+
+mod certificate;
+mod path;
+mod policy;
+mod request;
+
+pub use certificate::certificate_identity;
+pub use path::canonicalise;
+pub use policy::{model, policy_csv};
+pub use request::request_head;

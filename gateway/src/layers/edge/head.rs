@@ -16,6 +16,15 @@ pub struct HeadLimits {
     pub fields_max: usize,
 }
 
+/// How many bytes follow a head as its body (RFC 9112 section 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Exactly so many; none for most requests.
+    Fixed(u64),
+    /// Until the last chunk, or for as long as an upgraded connection lasts.
+    Open,
+}
+
 /// Where a head ends in `bytes`: the length up to and with the blank line, or `None` when more is needed.
 /// `from` is how much of `bytes` an earlier call has searched.
 #[must_use]
@@ -29,11 +38,11 @@ pub fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
     Some(start + found + BLANK_LINE.len())
 }
 
-/// Judges one whole head, its blank line included.
+/// Judges one whole head, its blank line included, and says what follows it.
 ///
 /// # Errors
 /// The denial that names the first thing wrong.
-pub fn check_head(head: &[u8], limits: HeadLimits) -> Result<(), Denial> {
+pub fn check_head(head: &[u8], limits: HeadLimits) -> Result<Body, Denial> {
     if head.len() > limits.bytes_max {
         return Err(Denial::HeadTooLarge);
     }
@@ -51,8 +60,9 @@ pub fn check_head(head: &[u8], limits: HeadLimits) -> Result<(), Denial> {
         let (name, value) = split_field(line)?;
         fields.read(name, value)?;
     }
-    fields.check_framing(request.version)?;
-    request.check_target(fields.host()?)
+    let body = fields.framing(request.version)?;
+    request.check_target(fields.host()?)?;
+    Ok(body)
 }
 
 /// Splits at CRLF; a bare CR or LF inside a line is caught by the byte checks of the line.
@@ -99,7 +109,9 @@ impl<'a> RequestLine<'a> {
         if method == b"CONNECT" {
             return Err(Denial::MethodUnknown);
         }
-        if target.is_empty() || !target.iter().all(u8::is_ascii_graphic) {
+        // A fragment never belongs in a request (RFC 9112 section 3.2); a lenient parser would cut it off without a word.
+        let is_clean = |byte: &u8| byte.is_ascii_graphic() && *byte != b'#';
+        if target.is_empty() || !target.iter().all(is_clean) {
             return Err(Denial::PathAmbiguous);
         }
         let version = match version {
@@ -162,7 +174,9 @@ struct Fields<'a> {
     hosts: usize,
     host: &'a [u8],
     lengths: usize,
+    length: u64,
     codings: usize,
+    upgrades: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -172,28 +186,28 @@ impl<'a> Fields<'a> {
             self.host = value;
         } else if name.eq_ignore_ascii_case(b"content-length") {
             self.lengths += 1;
-            let digits = !value.is_empty()
-                && value.len() <= CONTENT_LENGTH_DIGITS_MAX
-                && value.iter().all(u8::is_ascii_digit);
-            if !digits {
-                return Err(Denial::FramingAmbiguous);
-            }
+            self.length = decimal(value).ok_or(Denial::FramingAmbiguous)?;
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
             self.codings += 1;
             if !value.eq_ignore_ascii_case(b"chunked") {
                 return Err(Denial::FramingAmbiguous);
             }
+        } else if name.eq_ignore_ascii_case(b"upgrade") {
+            self.upgrades = true;
         }
         Ok(())
     }
 
     /// RFC 9112 section 6.3.
-    fn check_framing(&self, version: Version) -> Result<(), Denial> {
+    fn framing(&self, version: Version) -> Result<Body, Denial> {
         let chunked_1_0 = self.codings > 0 && version == Version::Http10;
         if self.lengths + self.codings > 1 || chunked_1_0 {
             return Err(Denial::FramingAmbiguous);
         }
-        Ok(())
+        if self.codings > 0 || self.upgrades {
+            return Ok(Body::Open);
+        }
+        Ok(Body::Fixed(self.length))
     }
 
     /// RFC 9112 section 3.2.
@@ -207,6 +221,17 @@ impl<'a> Fields<'a> {
             _ => Err(Denial::HostDuplicate),
         }
     }
+}
+
+/// RFC 9110 section 8.6: digits alone.
+fn decimal(value: &[u8]) -> Option<u64> {
+    if value.is_empty()
+        || value.len() > CONTENT_LENGTH_DIGITS_MAX
+        || !value.iter().all(u8::is_ascii_digit)
+    {
+        return None;
+    }
+    std::str::from_utf8(value).ok()?.parse().ok()
 }
 
 /// RFC 9110 section 5.6.2.
@@ -256,7 +281,20 @@ mod tests {
             "GET https://a/x HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET https://a:1?q HTTP/1.1\r\nHost: a:1\r\n\r\n",
         ] {
-            assert_eq!(check_head(head.as_bytes(), LIMITS), Ok(()), "{head:?}");
+            assert!(check_head(head.as_bytes(), LIMITS).is_ok(), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn a_head_says_how_long_its_body_is() {
+        for (fields, body) in [
+            ("", Body::Fixed(0)),
+            ("Content-Length: 005\r\n", Body::Fixed(5)),
+            ("Transfer-Encoding: chunked\r\n", Body::Open),
+            ("Connection: upgrade\r\nUpgrade: websocket\r\n", Body::Open),
+        ] {
+            let head = format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+            assert_eq!(check_head(head.as_bytes(), LIMITS), Ok(body), "{fields}");
         }
     }
 
@@ -310,6 +348,10 @@ mod tests {
         ("G(T / HTTP/1.1\r\nHost: a\r\n\r\n", Denial::HeadMalformed),
         (
             "GET /\u{7f} HTTP/1.1\r\nHost: a\r\n\r\n",
+            Denial::PathAmbiguous,
+        ),
+        (
+            "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n",
             Denial::PathAmbiguous,
         ),
         (

@@ -6,23 +6,21 @@ use pingora::http::RequestHeader;
 /// The prefix of every header that the gateway speaks in.
 pub const OUR_PREFIX: &str = "x-hangu-";
 
-/// Headers by which proxies, and we, tell an application who is calling. Whatever a client sends under one of these names, in
-/// any case and with `_` for `-` (CGI-style servers fold the two), is removed.
+/// Families of headers by which proxies, and we, tell an application who is calling: whatever begins so. Lists of single names
+/// leave gaps (`SSL_CLIENT_S_DN`, `SSL_CLIENT_I_DN`, `SSL_CLIENT_SAN_DNS_0` and so on).
+const CLAIM_FAMILIES: &[&str] = &[
+    OUR_PREFIX,
+    "x-forwarded-",
+    "ssl-client-",
+    "x-ssl-",
+    "client-cert",
+    "x-client-cert",
+];
+
+/// Single such headers. Whatever a client sends under one of these names, in any case and with `_` for `-` (CGI-style servers
+/// fold the two), is removed.
 const CLAIMS: &[&str] = &[
     "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-forwarded-port",
-    "x-forwarded-server",
-    "x-forwarded-prefix",
-    "x-forwarded-scheme",
-    "x-forwarded-client-cert",
-    "x-forwarded-user",
-    "x-forwarded-email",
-    "x-forwarded-groups",
-    "x-forwarded-access-token",
-    "x-forwarded-preferred-username",
     "x-original-url",
     "x-original-uri",
     "x-original-host",
@@ -32,19 +30,8 @@ const CLAIMS: &[&str] = &[
     "x-cluster-client-ip",
     "true-client-ip",
     "cf-connecting-ip",
-    "x-client-cert",
     "x-client-dn",
     "x-client-verify",
-    "x-ssl-cert",
-    "x-ssl-client-cert",
-    "x-ssl-client-dn",
-    "x-ssl-client-s-dn",
-    "x-ssl-client-verify",
-    "ssl-client-cert",
-    "ssl-client-dn",
-    "ssl-client-verify",
-    "client-cert",
-    "client-cert-chain",
     "x-remote-user",
     "remote-user",
     "x-authenticated-user",
@@ -61,7 +48,9 @@ const CLAIMS: &[&str] = &[
 #[must_use]
 pub fn is_claim(name: &str, reserved: &[HeaderName]) -> bool {
     let folded = Folded(name);
-    folded.starts_with(OUR_PREFIX)
+    CLAIM_FAMILIES
+        .iter()
+        .any(|family| folded.starts_with(family))
         || CLAIMS.iter().any(|claim| folded.equals(claim))
         || reserved
             .iter()
@@ -131,6 +120,9 @@ mod tests {
             "x-hangu-anything",
             "X_Forwarded-For",
             "FORWARDED",
+            "SSL_CLIENT_S_DN",
+            "X-SSL-Client-I-DN",
+            "X-Client-Cert-Chain",
             "x-client_identity",
             "X_Client_Identity",
             "X-HTTP-Method-Override",

@@ -51,6 +51,7 @@ pub(crate) struct Extensions<'a> {
     pub(crate) extended_key_usage: Option<&'a [u8]>,
     /// Content: GeneralNames.
     pub(crate) subject_alt_names: Option<&'a [u8]>,
+    pub(crate) subject_alt_names_critical: bool,
     /// Content: NameConstraints.
     pub(crate) name_constraints: Option<&'a [u8]>,
     /// Content: DistributionPoints.
@@ -117,6 +118,7 @@ impl<'a> Certificate<'a> {
         if issuer.value.is_empty() {
             return Err(Malformed("its issuer has no name"));
         }
+        extensions.check_subject(subject.value)?;
         Ok(Certificate {
             der: bytes,
             tbs: tbs.raw,
@@ -202,6 +204,27 @@ impl<'a> Extensions<'a> {
         Ok(found)
     }
 
+    /// Sections 4.1.2.6 and 4.2.1.6: a CA has a name, and who has none must at least be known by alternative names that nobody
+    /// may overlook.
+    fn check_subject(&self, subject: &[u8]) -> Result<(), Malformed> {
+        if !subject.is_empty() {
+            return Ok(());
+        }
+        if self
+            .basic_constraints
+            .is_some_and(|constraints| constraints.ca)
+        {
+            return Err(Malformed("it is a CA's and its subject has no name"));
+        }
+        if self.subject_alt_names_critical {
+            Ok(())
+        } else {
+            Err(Malformed(
+                "its subject has no name and its alternative names are not critical",
+            ))
+        }
+    }
+
     /// Says whether the extension is one that validation acts on.
     fn remember(&mut self, extension: &Extension<'a>) -> Result<bool, Malformed> {
         let [0x55, 0x1d, kind] = *extension.oid else {
@@ -211,7 +234,10 @@ impl<'a> Extensions<'a> {
         match kind {
             14 => self.subject_key_id = Some(der::only(extension.value, der::OCTET_STRING)?),
             15 => self.key_usage = Some(key_usage(extension.value)?),
-            17 => self.subject_alt_names = Some(non_empty(sequence()?)?),
+            17 => {
+                self.subject_alt_names = Some(non_empty(sequence()?)?);
+                self.subject_alt_names_critical = extension.critical;
+            }
             19 => self.basic_constraints = Some(BasicConstraints::parse(sequence()?)?),
             30 => self.name_constraints = Some(non_empty(sequence()?)?),
             31 => self.crl_distribution_points = Some(non_empty(sequence()?)?),

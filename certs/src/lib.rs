@@ -6,6 +6,7 @@
 //! - [`ServerVerifier`]: the same for the servers behind the gateway, with the identity that each must prove.
 //! - [`Identity`] and [`Template`]: who a verified chain speaks for, and text made from it.
 //! - [`ServerCertificate`]: the gateway's own certificates.
+//! - [`CertificateSummary`] and [`ListSummary`]: what a file says, for people.
 //! - [`Authority`]: a small CA for the quickstart, tests and small sites.
 //!
 //! Time is always an argument, in Unix seconds. Nothing here opens files or sockets or knows HTTP.
@@ -23,6 +24,7 @@ mod crl_load;
 mod der;
 mod field;
 mod identity;
+mod inspect;
 mod issue;
 mod name;
 mod names;
@@ -51,6 +53,7 @@ pub use crl_error::{CrlError, CrlProblem};
 pub use der::Malformed;
 pub use field::UnknownField;
 pub use identity::{Identity, IdentityError, Link, LinkKind, NameHash};
+pub use inspect::{CertificateSummary, ListSummary};
 pub use issue::{AuthorityError, ClientRequest, Issued, UnixSeconds, Validity};
 pub use path::{
     PATH_MAX, PRESENTED_BYTES_MAX, PRESENTED_MAX, Purpose, SIGNATURES_MAX, VerifiedChain,

@@ -175,6 +175,11 @@ fn ip_address(bytes: &[u8]) -> Result<IpAddr, Malformed> {
     Ok(IpAddr::V6(Ipv6Addr::from(v6)))
 }
 
+/// An address for people; hexadecimal if it is none.
+pub(crate) fn ip_text(bytes: &[u8]) -> String {
+    ip_address(bytes).map_or_else(|_why| name::hex(bytes), |address| address.to_string())
+}
+
 /// 1.3.6.1.4.1.311.20.2.3
 const UPN: &[u8] = &[0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x14, 0x02, 0x03];
 

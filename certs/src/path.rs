@@ -343,7 +343,7 @@ fn judge(
 }
 
 /// What holds for every certificate of a path.
-fn check_any(certificate: &Certificate<'_>, now: i64) -> Result<(), ChainReason> {
+pub(crate) fn check_any(certificate: &Certificate<'_>, now: i64) -> Result<(), ChainReason> {
     if now < certificate.not_before {
         return Err(ChainReason::NotYetValid {
             not_before: certificate.not_before,
@@ -371,6 +371,10 @@ pub(crate) fn check_leaf_usage(
 ) -> Result<(), &'static str> {
     if leaf.is_ca() {
         return Err("a CA's certificate is presented as an end entity's");
+    }
+    let usage = leaf.extensions.key_usage;
+    if usage.is_some_and(|granted| granted & KEY_CERT_SIGN != 0) {
+        return Err("its key usage has keyCertSign, and it is no CA's");
     }
     if !leaf.may(DIGITAL_SIGNATURE) {
         return Err("its key usage lacks digitalSignature");
@@ -402,7 +406,7 @@ fn check_extended_usage(
     Err(lacks)
 }
 
-fn check_issuer(issuer: &Certificate<'_>, purpose: Purpose) -> Result<(), ChainReason> {
+pub(crate) fn check_issuer(issuer: &Certificate<'_>, purpose: Purpose) -> Result<(), ChainReason> {
     if !issuer.is_ca() {
         return Err(ChainReason::NotAnAuthority);
     }

@@ -3,7 +3,7 @@
 use rustls_pki_types::AlgorithmIdentifier;
 
 use crate::certificate::PublicKey;
-use crate::der::{self, Reader};
+use crate::der::{self, Malformed, Reader};
 
 /// Why a signature does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,63 +40,77 @@ pub(crate) fn verify(
         .ok_or(SignatureProblem::Mismatch)
 }
 
+/// What a public key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyKind {
+    P256,
+    P384,
+    Ed25519,
+    Rsa {
+        bits: usize,
+    },
+    /// Malformed, or of a kind that is not verified here: DSA, other curves, SM2.
+    Other,
+}
+
 /// What a key is, in as much as it decides whether it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyStrength {
     Sufficient,
     /// RSA under 2,048 bits, or with an exponent that is even or 1.
     Weak,
-    /// Of a kind that is not verified here: DSA, other curves, RSA over 8,192 bits, SM2.
+    /// Of a kind that is not verified here, or RSA over 8,192 bits.
     Unsupported,
+}
+
+/// Tells what a public key is.
+pub(crate) fn kind(key: &PublicKey<'_>) -> KeyKind {
+    // Only uncompressed points: ring and every TLS stack write them so.
+    let is_point = |bytes: usize| key.bits.len() == bytes && key.bits.first() == Some(&4);
+    match key.algorithm {
+        P256 if is_point(65) => KeyKind::P256,
+        P384 if is_point(97) => KeyKind::P384,
+        ED25519 if key.bits.len() == 32 => KeyKind::Ed25519,
+        RSA => rsa_numbers(key.bits).map_or(KeyKind::Other, |(modulus, _exponent)| KeyKind::Rsa {
+            bits: bit_length(modulus),
+        }),
+        _ => KeyKind::Other,
+    }
 }
 
 /// Judges a public key by its kind and size.
 pub(crate) fn strength(key: &PublicKey<'_>) -> KeyStrength {
-    let point_bytes = match key.algorithm {
-        P256 => 65,
-        P384 => 97,
-        ED25519 => {
-            return if key.bits.len() == 32 {
-                KeyStrength::Sufficient
-            } else {
-                KeyStrength::Unsupported
-            };
+    match kind(key) {
+        KeyKind::P256 | KeyKind::P384 | KeyKind::Ed25519 => KeyStrength::Sufficient,
+        KeyKind::Rsa { bits } if bits > RSA_BITS_MAX => KeyStrength::Unsupported,
+        KeyKind::Rsa { bits } if bits < RSA_BITS_MIN || !exponent_is_sound(key.bits) => {
+            KeyStrength::Weak
         }
-        RSA => return rsa_strength(key.bits),
-        _ => return KeyStrength::Unsupported,
-    };
-    // Only uncompressed points: ring and every TLS stack write them so.
-    if key.bits.len() == point_bytes && key.bits.first() == Some(&4) {
-        KeyStrength::Sufficient
-    } else {
-        KeyStrength::Unsupported
+        KeyKind::Rsa { .. } => KeyStrength::Sufficient,
+        KeyKind::Other => KeyStrength::Unsupported,
     }
 }
 
-fn rsa_strength(bits: &[u8]) -> KeyStrength {
-    let numbers = || {
-        let mut parts = Reader::new(der::only(bits, der::SEQUENCE)?);
-        let modulus = der::unsigned(parts.expect(der::INTEGER)?)?;
-        let exponent = der::unsigned(parts.expect(der::INTEGER)?)?;
-        parts.finish()?;
-        Ok::<_, der::Malformed>((modulus, exponent))
-    };
-    let Ok((modulus, exponent)) = numbers() else {
-        return KeyStrength::Unsupported;
-    };
-    let leading = modulus
+fn exponent_is_sound(bits: &[u8]) -> bool {
+    rsa_numbers(bits).is_ok_and(|(_modulus, exponent)| {
+        exponent.last().is_some_and(|byte| byte % 2 == 1) && exponent != [1]
+    })
+}
+
+/// Modulus and exponent.
+fn rsa_numbers(bits: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
+    let mut parts = Reader::new(der::only(bits, der::SEQUENCE)?);
+    let modulus = der::unsigned(parts.expect(der::INTEGER)?)?;
+    let exponent = der::unsigned(parts.expect(der::INTEGER)?)?;
+    parts.finish()?;
+    Ok((modulus, exponent))
+}
+
+fn bit_length(magnitude: &[u8]) -> usize {
+    let leading = magnitude
         .first()
         .map_or(0, |byte| byte.leading_zeros() as usize);
-    let modulus_bits = (8 * modulus.len()).saturating_sub(leading);
-    if modulus_bits > RSA_BITS_MAX {
-        return KeyStrength::Unsupported;
-    }
-    let exponent_is_sound = exponent.last().is_some_and(|byte| byte % 2 == 1) && exponent != [1];
-    if modulus_bits < RSA_BITS_MIN || !exponent_is_sound {
-        KeyStrength::Weak
-    } else {
-        KeyStrength::Sufficient
-    }
+    (8 * magnitude.len()).saturating_sub(leading)
 }
 
 const RSA_BITS_MIN: usize = 2048;

@@ -150,6 +150,11 @@ fn a_leaf_that_is_not_a_client_certificate_is_refused() {
             "a CA's",
         ),
         (
+            leaf().extension(KEY_USAGE, true, &[3, 2, 2, 0x84]),
+            "bad_usage",
+            "no CA and keyCertSign",
+        ),
+        (
             leaf().extension(KEY_USAGE, true, &[3, 2, 5, 0x20]),
             "bad_usage",
             "for encipherment only",
@@ -251,6 +256,7 @@ fn a_certificate_that_is_not_clean_x509_is_refused() {
             "bytes behind the extensions",
         ),
         (twice, "an extension twice"),
+        (leaf().edit(|d| d.subject = vec![0x30, 0]), "no name at all"),
         (
             leaf().extension(KEY_USAGE, true, &[3, 2, 7, 0x00]),
             "empty key usage",

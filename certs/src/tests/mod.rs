@@ -7,6 +7,7 @@ mod coverage;
 mod craft;
 mod handshake;
 mod identity;
+mod inspect;
 mod lists;
 mod policies;
 mod server_certificate;

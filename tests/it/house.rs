@@ -153,6 +153,36 @@ fn every_dependency_says_why_it_is_there() -> Outcome {
 }
 
 #[test]
+fn alerts_speak_of_metrics_and_reasons_that_exist() -> Outcome {
+    let metrics = fs::read_to_string(root().join("gateway/src/observe/metrics.rs"))?;
+    let denials = fs::read_to_string(root().join("gateway/src/denial.rs"))?;
+    let mut violations = Vec::new();
+    for file in [
+        "deploy/prometheus/alerts.yml",
+        "deploy/prometheus/alerts_test.yml",
+    ] {
+        for (number, line) in (1_usize..).zip(fs::read_to_string(root().join(file))?.lines()) {
+            for (word, known) in alert_words(line).map(|word| {
+                (
+                    word,
+                    if word.contains('.') {
+                        &denials
+                    } else {
+                        &metrics
+                    },
+                )
+            }) {
+                let name = word.strip_prefix("hangu_").unwrap_or(word);
+                if !known.contains(&format!("\"{name}\"")) {
+                    violations.push(format!("{file}:{number}: the gateway has no `{word}`"));
+                }
+            }
+        }
+    }
+    report(&violations)
+}
+
+#[test]
 fn a_forbidden_path_is_found_however_it_is_written() {
     let source = r##"
 //! tokio::spawn in prose, and http.
@@ -223,6 +253,15 @@ fn a_forbidden_package_is_found_behind_others() {
 }
 
 #[test]
+fn metrics_and_reasons_are_found_in_alerts() {
+    let line = r#"rate(hangu_a_total{reason=~"edge.x|data.y_z", app="records.pem"}[5m]) > 0.2 and the application. "#;
+    assert_eq!(
+        alert_words(line).collect::<Vec<_>>(),
+        ["hangu_a_total", "edge.x", "data.y_z"]
+    );
+}
+
+#[test]
 fn modules_that_only_tests_build_are_told_from_others() {
     let found =
         scan("#[cfg(test)]\nmod drills;\nmod log;\n#[cfg(test)]\nuse std::fs;\nfn f() {}\n");
@@ -239,6 +278,18 @@ fn modules_that_only_tests_build_are_told_from_others() {
 fn report(violations: &[String]) -> Outcome {
     assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
     Ok(())
+}
+
+/// The metrics (`hangu_…`) and reason codes (`layer.…`) that a line of an alert file names.
+fn alert_words(line: &str) -> impl Iterator<Item = &str> {
+    let is_part = |letter: char| letter.is_ascii_lowercase() || letter == '_' || letter == '.';
+    let words = line.split(move |letter| !is_part(letter));
+    words.filter(|word| {
+        let reason = word
+            .split_once('.')
+            .filter(|(layer, code)| LAYERS.contains(layer) && !code.is_empty());
+        word.starts_with("hangu_") || reason.is_some()
+    })
 }
 
 /// One line for each path of a source that its room must never know.

@@ -17,7 +17,7 @@ use crate::base64;
 use crate::chain::Hash;
 use crate::key::{Signer, Verifier};
 use crate::note::{Note, NoteError};
-use crate::proof::TreeHead;
+use crate::tree::TreeHead;
 
 /// The state of a log. Shown as the text that is signed.
 #[derive(Clone, Debug, PartialEq, Eq)]

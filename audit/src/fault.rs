@@ -47,12 +47,12 @@ pub enum Fault {
         /// How many.
         bytes: u64,
     },
-    /// The log ends before its head.
+    /// The log ends before its head, or before a checkpoint.
     #[error(
-        "the log ends before it, but `head.json` knows of record `{head}`; the tail was cut off"
+        "the log ends before it, but `head.json` or a checkpoint vouches for record `{head}`; the tail was cut off"
     )]
     Cut {
-        /// The record in `head.json`.
+        /// The record that is vouched for.
         head: u64,
     },
     /// A segment is missing.
@@ -75,4 +75,28 @@ pub enum Fault {
     /// `head.json` was not written by a log.
     #[error("the file was changed after it was written; put it back")]
     BadHead,
+    /// A hash of the tree is not that of the records.
+    #[error(
+        "the tree has another hash than the records; it was changed, remove the folder `tree` and open the log again"
+    )]
+    Tile,
+    /// The records do not have the root that was promised.
+    #[error(
+        "the checkpoint of size `{size}` has another root; the log was rewritten, or the checkpoint is of another log"
+    )]
+    Checkpoint {
+        /// Its size.
+        size: u64,
+    },
+    /// The file `checkpoint` is none.
+    #[error("the file is no checkpoint; put it back")]
+    BadCheckpoint,
+    /// No known key has signed the checkpoint.
+    #[error(
+        "no known key has signed the checkpoint; check the verifier key, or the log was signed by somebody else"
+    )]
+    Unsigned,
+    /// A key was given, and there is nothing that it has signed.
+    #[error("the file is missing, but a verifier key was given; put it back")]
+    NoCheckpoint,
 }

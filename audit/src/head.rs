@@ -9,6 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::chain::{Hash, Link};
+use crate::checkpoint::Checkpoint;
+use crate::note::Note;
 
 /// What is in `head.json`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +23,29 @@ pub(crate) enum Head {
 
 pub(crate) fn path(dir: &Path) -> PathBuf {
     dir.join("head.json")
+}
+
+/// The signed checkpoint, where there is one.
+pub(crate) fn checkpoint_path(dir: &Path) -> PathBuf {
+    dir.join("checkpoint")
+}
+
+/// The checkpoint as it was written, with its note; `Ok(Err(()))` when the file is not one.
+pub(crate) fn read_checkpoint(dir: &Path) -> io::Result<Result<Option<(Note, Checkpoint)>, ()>> {
+    let bytes = match fs::read(checkpoint_path(dir)) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ok(None)),
+        Err(error) => return Err(error),
+    };
+    let note = String::from_utf8(bytes)
+        .ok()
+        .and_then(|text| Note::parse(&text).ok());
+    let read = note.and_then(|note| {
+        Checkpoint::parse(note.text())
+            .ok()
+            .map(|checkpoint| (note, checkpoint))
+    });
+    Ok(read.map(Some).ok_or(()))
 }
 
 pub(crate) fn read(dir: &Path) -> io::Result<Head> {

@@ -24,12 +24,20 @@
 //! `head.json` is `{"v":1,"seq":N,"hash":"H"}` and a newline: a record that the log has reached. `lock` is empty; who
 //! writes the log holds its `flock`. Files named `….torn` hold what a crash left after the last whole record.
 //!
+//! `tree/level-0`, `tree/level-8`, … are a Merkle tree over the records ([`tiles`]): RFC 6962 with SHA-256, its leaves the
+//! 32 bytes of each `H`. They follow from the segments and are made again when they are missing. `checkpoint`, where the
+//! gateway signs its log, is a signed note ([`checkpoint`](mod@checkpoint)) of the tree's size and root.
+//!
 //! # What it proves
-//! Any change inside the chain: a flipped bit, a line deleted, swapped, inserted, a segment missing. A cut *tail* leaves a
-//! chain that is shorter and whole, so it is seen only as far as `head.json` reaches: everything after a clean stop, all but the
-//! last few MiB (or the last minute, see [`Log::write_head`]) while the process runs. Not at all: somebody who may write the folder
-//! and computes the whole chain and the head anew. Against that helps [`Verified::head_hash`] noted down elsewhere; a later
-//! format signs its heads and has them witnessed.
+//! | who can do what | how it is found |
+//! |---|---|
+//! | anybody changes, deletes, swaps or inserts bytes, lines or segments | by the chain, always, with the place |
+//! | cuts the tail | by `head.json`: all of it after a clean stop, all but the last few MiB (or the last minute, see [`Log::write_head`]) of a running process |
+//! | writes the whole folder anew, chain, head and tree | by the signed checkpoint ([`verify_against`] with the key), up to what it covers |
+//! | puts an older folder back, with its older checkpoint | by a newer checkpoint kept elsewhere, or by a [witness] |
+//! | has the key too | only by a witness or a checkpoint kept elsewhere, up to what it covers |
+//!
+//! A log begins with record 1: deleting old segments is damage until there are signed retention records.
 //!
 //! # Who writes
 //! One process a folder; a second one gets [`OpenError::Locked`]. On a binary upgrade the new process keeps its records in memory and tries
@@ -49,11 +57,15 @@ mod log;
 pub mod note;
 mod open;
 pub mod proof;
+mod prove;
 mod reader;
 mod record;
+mod regrow;
 mod segment;
+pub mod tiles;
 mod time;
 pub mod tree;
+mod tree_check;
 mod verify;
 mod walk;
 pub mod witness;
@@ -67,9 +79,10 @@ pub use entry::{Entry, Layers, ParseError, render};
 pub use fault::{Damage, Fault};
 pub use log::{AppendError, CommitError, Log, Options};
 pub use open::OpenError;
+pub use prove::{ProveError, RecordProof, RecordProofError, prove};
 pub use reader::{Line, Position, ReadError, Reader};
 pub use record::{
     Basis, Connection, Decision, Exchange, Judgement, Kind, LAYERS, Origin, Record, Step, Target,
 };
 pub use time::Timestamp;
-pub use verify::{Progress, Verified, VerifyError, verify};
+pub use verify::{Progress, Trust, Verified, VerifyError, verify, verify_against};

@@ -10,8 +10,11 @@ use thiserror::Error;
 use crate::chain::{Link, seal};
 use crate::encode::body;
 use crate::head;
+use crate::note::Note;
 use crate::record::{Origin, Record};
 use crate::segment::{Disk, Segment, Tape};
+use crate::tiles::{self, Growth};
+use crate::tree::{Frontier, TreeHead};
 
 /// How a log is written.
 #[derive(Clone, Debug)]
@@ -55,6 +58,7 @@ pub struct Log {
     /// Lines after `committed`, and the link after the last of them.
     pending: Vec<u8>,
     appended: Link,
+    growth: Growth,
     /// Bytes committed since the head was last written.
     unheaded_bytes: u64,
     /// Held, never read.
@@ -106,6 +110,7 @@ impl Log {
         body(record, sequence, &mut self.pending);
         let hash = seal(&mut self.pending, start, &self.appended.hash);
         self.appended = Link { sequence, hash };
+        self.growth.push(&hash);
         Ok(sequence)
     }
 
@@ -125,6 +130,10 @@ impl Log {
         if self.segment_bytes >= self.options.segment_bytes_max {
             self.rotate()?;
         }
+        // The tree first: once the records are durable, so is their place in the tree, or it follows from them.
+        self.growth
+            .write(&*self.disk)
+            .map_err(|source| self.failed_tree("write", source))?;
         self.is_untidy = true;
         let written = self
             .tape
@@ -144,6 +153,7 @@ impl Log {
         self.segment_bytes += self.pending.len() as u64;
         self.unheaded_bytes += self.pending.len() as u64;
         self.committed = self.appended;
+        self.growth.settle();
         self.pending.clear();
         if self.pending.capacity() > PENDING_BYTES_KEPT {
             self.pending.shrink_to(PENDING_BYTES_KEPT);
@@ -187,6 +197,29 @@ impl Log {
         }
     }
 
+    /// Size and root of the tree over all durable records: what a [`Checkpoint`](crate::checkpoint::Checkpoint) promises. Its
+    /// leaves are the chain hashes of the records, 32 bytes each.
+    #[must_use]
+    pub fn tree_head(&self) -> TreeHead {
+        self.growth.head()
+    }
+
+    /// Keeps a signed checkpoint of this log, with whatever cosignatures it has by now, in the file `checkpoint`. From then on
+    /// the log is not opened again if it does not continue it.
+    ///
+    /// # Errors
+    /// When the file cannot be replaced; the old one is still whole.
+    pub fn write_checkpoint(&mut self, note: &Note) -> Result<(), CommitError> {
+        let path = head::checkpoint_path(&self.dir);
+        self.disk
+            .replace(&path, note.to_string().as_bytes())
+            .map_err(|source| CommitError {
+                path,
+                what: "replace",
+                source,
+            })
+    }
+
     /// Commits what is pending, notes the head and gives up the lock.
     ///
     /// # Errors
@@ -205,8 +238,9 @@ impl Log {
             segment,
             segment_bytes,
             last,
+            growth,
         } = from;
-        let mut tape = disk.open(&segment)?;
+        let mut tape = disk.open(&segment.path)?;
         // A process that was killed may have left records that are whole and not on the disk yet; from here on they count
         // as committed.
         tape.sync()?;
@@ -221,6 +255,7 @@ impl Log {
             committed: last,
             pending: Vec::new(),
             appended: last,
+            growth,
             unheaded_bytes: 0,
             _lock: lock,
         })
@@ -239,16 +274,31 @@ impl Log {
 
     /// Goes on in a new segment; on an error everything is as before.
     fn rotate(&mut self) -> Result<(), CommitError> {
+        // What was committed is never written again after this, neither in the segment nor in the tree.
+        self.growth
+            .sync()
+            .map_err(|source| self.failed_tree("sync", source))?;
         self.write_head()?;
         let segment = Segment::new(&self.dir, self.committed.sequence.saturating_add(1));
-        self.tape = self.disk.open(&segment).map_err(|source| CommitError {
-            path: segment.path.clone(),
-            what: "create",
-            source,
-        })?;
+        self.tape = self
+            .disk
+            .open(&segment.path)
+            .map_err(|source| CommitError {
+                path: segment.path.clone(),
+                what: "create",
+                source,
+            })?;
         self.segment = segment;
         self.segment_bytes = 0;
         Ok(())
+    }
+
+    fn failed_tree(&self, what: &'static str, source: io::Error) -> CommitError {
+        CommitError {
+            path: tiles::folder(&self.dir),
+            what,
+            source,
+        }
     }
 
     fn failed(&self, what: &'static str, source: io::Error) -> CommitError {
@@ -268,6 +318,7 @@ pub(crate) struct Resumed {
     pub(crate) segment: Segment,
     pub(crate) segment_bytes: u64,
     pub(crate) last: Link,
+    pub(crate) growth: Growth,
 }
 
 impl Resumed {
@@ -279,6 +330,7 @@ impl Resumed {
             segment: Segment::new(dir, 1),
             segment_bytes: 0,
             last: Link::GENESIS,
+            growth: Growth::of(dir, Frontier::new()),
         }
     }
 }

@@ -1,19 +1,21 @@
 //! Opening a log: find its end, prove that it is ours, repair what a crash left, and say so.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::chain::{self, Link};
+use crate::chain::{self, Hash, Link};
 use crate::encode::LINE_BYTES_MAX;
 use crate::fault::{Damage, Fault};
 use crate::head::{self, Head};
 use crate::log::{CommitError, Log, Options, Resumed};
 use crate::record::{Kind, Record};
+use crate::regrow::{check_checkpoint, regrow};
 use crate::segment::{self, Disk, FILE_MODE, FileSystem, Segment};
+use crate::tiles;
 use crate::time::Timestamp;
 use crate::walk::{Rest, Walked, walk};
 
@@ -131,9 +133,12 @@ fn find_end(dir: &Path, disk: Box<dyn Disk>) -> Result<(Resumed, Option<Moved>),
         Some(segment) => last_link(segment)?,
         None => Link::GENESIS,
     };
-    let walked = check_last(dir, last, &before, &head)?;
+    let mut newest = Vec::new();
+    let walked = check_last(dir, last, &before, &head, &mut newest)?;
+    let growth = regrow(dir, &*disk, earlier, &before, &newest)?;
+    check_checkpoint(dir, walked.last.sequence)?;
     let moved = match walked.rest {
-        Some(_) => Some(move_aside(&last.path, walked.good_bytes).map_err(at(&last.path))?),
+        Some(_) => Some(move_aside(&*disk, &last.path, walked.good_bytes).map_err(at(&last.path))?),
         None => None,
     };
     let resumed = Resumed {
@@ -142,6 +147,7 @@ fn find_end(dir: &Path, disk: Box<dyn Disk>) -> Result<(Resumed, Option<Moved>),
         segment: last.clone(),
         segment_bytes: walked.good_bytes,
         last: walked.last,
+        growth,
     };
     Ok((resumed, moved))
 }
@@ -159,6 +165,9 @@ fn begin(dir: &Path, disk: Box<dyn Disk>, head: &Link) -> Result<Resumed, OpenEr
             },
         ));
     }
+    check_checkpoint(dir, 0)?;
+    let folder = tiles::folder(dir);
+    segment::make_folder(&folder).map_err(at(&folder))?;
     // The head comes first, so that no crash leaves a segment without one.
     let path = head::path(dir);
     fresh
@@ -168,8 +177,14 @@ fn begin(dir: &Path, disk: Box<dyn Disk>, head: &Link) -> Result<Resumed, OpenEr
     Ok(fresh)
 }
 
-/// Walks the last segment; what it gives is whole, or torn and nothing worse.
-fn check_last(dir: &Path, last: &Segment, before: &Link, head: &Link) -> Result<Walked, OpenError> {
+/// Walks the last segment and gathers its hashes; what it gives is whole, or torn and nothing worse.
+fn check_last(
+    dir: &Path,
+    last: &Segment,
+    before: &Link,
+    head: &Link,
+    hashes: &mut Vec<Hash>,
+) -> Result<Walked, OpenError> {
     let expected = before.sequence.saturating_add(1);
     if last.first != expected {
         return Err(damaged(
@@ -181,6 +196,7 @@ fn check_last(dir: &Path, last: &Segment, before: &Link, head: &Link) -> Result<
     }
     let mut at_head = (head.sequence == before.sequence).then_some(*before);
     let walked = walk(&last.path, *before, &mut |_, link| {
+        hashes.push(link.hash);
         if link.sequence == head.sequence {
             at_head = Some(*link);
         }
@@ -249,33 +265,27 @@ fn read_tail(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Copies what stands after `good_bytes` into a file of its own, and then cuts it off. A crash between the two leaves
 /// the copy and does it again under the next free name.
-fn move_aside(path: &Path, good_bytes: u64) -> io::Result<Moved> {
-    let mut segment = OpenOptions::new().read(true).write(true).open(path)?;
-    segment.seek(SeekFrom::Start(good_bytes))?;
-    let mut attempt = 1;
-    let (mut copy, copy_path) = loop {
-        let copy_path = path.with_extension(format!("{good_bytes}.{attempt}.torn"));
-        match OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(FILE_MODE)
-            .open(&copy_path)
-        {
-            Ok(copy) => break (copy, copy_path),
-            Err(error)
-                if error.kind() == io::ErrorKind::AlreadyExists && attempt < TORN_COPIES_MAX =>
-            {
-                attempt += 1
-            }
-            Err(error) => return Err(error),
+fn move_aside(disk: &dyn Disk, path: &Path, good_bytes: u64) -> io::Result<Moved> {
+    let free = (1..=TORN_COPIES_MAX)
+        .map(|attempt| path.with_extension(format!("{good_bytes}.{attempt}.torn")))
+        .find(|copy| !copy.exists());
+    let copy_path = free.ok_or(io::ErrorKind::AlreadyExists)?;
+    let mut copy = disk.open(&copy_path)?;
+    let mut torn = File::open(path)?;
+    torn.seek(SeekFrom::Start(good_bytes))?;
+    let (mut bytes, mut buffer) = (0, vec![0; LINE_BYTES_MAX]);
+    loop {
+        let count = torn.read(&mut buffer)?;
+        if count == 0 {
+            break;
         }
-    };
-    let bytes = io::copy(&mut segment, &mut copy)?;
-    copy.flush()?;
-    copy.sync_all()?;
-    segment::sync_parent(&copy_path)?;
-    segment.set_len(good_bytes)?;
-    segment.sync_all()?;
+        copy.write(buffer.get(..count).unwrap_or_default(), bytes)?;
+        bytes += count as u64;
+    }
+    copy.sync()?;
+    let mut segment = disk.open(path)?;
+    segment.cut(good_bytes)?;
+    segment.sync()?;
     let name = copy_path
         .file_name()
         .unwrap_or_default()
@@ -284,7 +294,7 @@ fn move_aside(path: &Path, good_bytes: u64) -> io::Result<Moved> {
     Ok(Moved { bytes, name })
 }
 
-fn damaged(file: &Path, line: u64, sequence: Option<u64>, what: Fault) -> OpenError {
+pub(crate) fn damaged(file: &Path, line: u64, sequence: Option<u64>, what: Fault) -> OpenError {
     OpenError::Damaged {
         damage: Damage {
             file: file.to_owned(),
@@ -295,7 +305,7 @@ fn damaged(file: &Path, line: u64, sequence: Option<u64>, what: Fault) -> OpenEr
     }
 }
 
-fn at(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
     |source| OpenError::Io {
         path: path.to_owned(),
         source,

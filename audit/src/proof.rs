@@ -7,7 +7,7 @@
 use thiserror::Error;
 
 use crate::chain::Hash;
-use crate::tree::{Subtrees, empty_root, node_hash, range_root};
+use crate::tree::{Subtrees, TreeHead, empty_root, node_hash, range_root};
 
 /// The hashes that lead from leaf `index` to the root over the first `size` leaves (RFC 6962 §2.1.1), nearest first: at most 64.
 /// `None` when `index` is not below `size`.
@@ -137,15 +137,6 @@ pub fn verify_inclusion(
         (0, false) => Err(ProofError::Root),
         (0, true) => Ok(()),
     }
-}
-
-/// A size and the root over so many leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TreeHead {
-    /// How many leaves.
-    pub size: u64,
-    /// The root over them.
-    pub root: Hash,
 }
 
 /// Checks that the tree of `new` begins with all the leaves of `old`.

@@ -51,15 +51,15 @@ pub(crate) fn list(dir: &Path) -> io::Result<Vec<Segment>> {
     Ok(segments)
 }
 
-/// Where segments are written.
+/// Where a log is written.
 pub(crate) trait Disk: fmt::Debug + Send {
-    /// Opens a segment, making it when it is not there; a new one has its name safely on the disk afterwards.
-    fn open(&self, segment: &Segment) -> io::Result<Box<dyn Tape>>;
+    /// Opens a file, making it when it is not there; a new one has its name safely on the disk afterwards.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Tape>>;
     /// Replaces a small file as a whole: afterwards it holds the old bytes or the new ones, whatever happens.
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
 }
 
-/// A segment being written.
+/// A file being written.
 pub(crate) trait Tape: fmt::Debug + Send {
     /// Writes all of `bytes` at `offset`. After an error any part of them may be there.
     fn write(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
@@ -74,14 +74,14 @@ pub(crate) trait Tape: fmt::Debug + Send {
 pub(crate) struct FileSystem;
 
 impl Disk for FileSystem {
-    fn open(&self, segment: &Segment) -> io::Result<Box<dyn Tape>> {
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Tape>> {
         let file = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
             .mode(FILE_MODE)
-            .open(&segment.path)?;
-        sync_parent(&segment.path)?;
+            .open(path)?;
+        sync_parent(path)?;
         Ok(Box::new(FileTape(file)))
     }
 

@@ -39,6 +39,15 @@ pub fn empty_root() -> Hash {
     Hash::from_digest(digest(&SHA256, b"").as_ref())
 }
 
+/// A size and the root over so many leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TreeHead {
+    /// How many leaves.
+    pub size: u64,
+    /// The root over them.
+    pub root: Hash,
+}
+
 /// A tree that only grows, as the roots of its complete subtrees, largest first: at most 64 hashes, whatever its size.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Frontier {
@@ -56,13 +65,33 @@ impl Frontier {
         }
     }
 
+    /// The tree of `size` leaves whose hashes are kept in `tree`; reads at most 64.
+    ///
+    /// # Errors
+    /// When a hash cannot be had.
+    pub fn of<T: Subtrees>(tree: &T, size: u64) -> Result<Self, T::Error> {
+        let (mut peaks, mut start) = (Vec::new(), 0);
+        for level in (0..u64::BITS).rev().filter(|level| size >> level & 1 == 1) {
+            peaks.push(tree.subtree(level, start >> level)?);
+            start += 1 << level;
+        }
+        Ok(Self { size, peaks })
+    }
+
     /// Adds one leaf; on average two hashes with that of the leaf itself.
     pub fn push(&mut self, leaf: Hash) {
+        self.push_with(leaf, |_, _| {});
+    }
+
+    /// Adds one leaf, and tells `completed` the level and root of each complete subtree that it ends, itself first.
+    pub fn push_with(&mut self, leaf: Hash, mut completed: impl FnMut(u32, &Hash)) {
         let mut hash = leaf;
+        completed(0, &hash);
         // Every trailing one of the size is a complete subtree that this leaf completes into a larger one.
-        for _ in 0..self.size.trailing_ones() {
+        for level in 1..=self.size.trailing_ones() {
             if let Some(left) = self.peaks.pop() {
                 hash = node_hash(&left, &hash);
+                completed(level, &hash);
             }
         }
         self.peaks.push(hash);
@@ -285,7 +314,7 @@ pub(crate) mod tests {
 
     proptest! {
         #[test]
-        fn a_frontier_has_the_root_of_the_whole_tree(size in 0u64..600) {
+        fn a_frontier_has_the_root_of_the_whole_tree(size in 0u64..300) {
             let (whole, mut frontier) = (tree(size), Frontier::new());
             (0..size).for_each(|leaf| frontier.push(leaf_hash(&leaf.to_be_bytes())));
             prop_assert_eq!((frontier.size(), frontier.root()), (size, whole.root(size).unwrap()));

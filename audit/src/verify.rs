@@ -6,10 +6,14 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::chain::{Hash, Link};
+use crate::checkpoint::Checkpoint;
 use crate::fault::{Damage, Fault};
 use crate::head::{self, Head};
+use crate::key::Verifier;
 use crate::open;
 use crate::segment::{self, Segment};
+use crate::tree::TreeHead;
+use crate::tree_check::TreeCheck;
 use crate::walk::{Rest, Walked, walk};
 
 /// What a sound log holds.
@@ -23,8 +27,12 @@ pub struct Verified {
     pub segments: usize,
     /// How many bytes of records.
     pub bytes: u64,
-    /// The last record that `head.json` vouches for. After it, a cut at the end of a line cannot be seen.
+    /// The last record that `head.json` or a checkpoint vouches for. After it, a cut at the end of a line cannot be seen.
     pub vouched: u64,
+    /// The tree over all records.
+    pub tree: TreeHead,
+    /// How many records a checkpoint in the folder covers that one of the given keys has signed; 0 without keys.
+    pub signed: u64,
     /// Whether a process was writing the log; the bytes of a line it had not finished are no damage then.
     pub is_live: bool,
 }
@@ -63,12 +71,34 @@ pub enum VerifyError {
     },
 }
 
+/// What is known from elsewhere about a log.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Trust<'a> {
+    /// Keys of the log: at least one must have signed the file `checkpoint`. Empty: signatures are not asked for.
+    pub keys: &'a [Verifier],
+    /// Checkpoints that the log must continue, kept by somebody else or cosigned by a witness, each opened by the caller.
+    pub checkpoints: &'a [Checkpoint],
+}
+
 /// Checks every byte of the log in `dir`, in constant memory, and tells of progress about each MiB. The log may be in use.
 ///
 /// # Errors
 /// The first [`Damage`]; or that there is no log, or that a file cannot be read.
 pub fn verify(dir: &Path, progress: impl FnMut(Progress)) -> Result<Verified, VerifyError> {
-    // The order matters when the log is in use: a head read first can only be behind the segments read later.
+    verify_against(dir, &Trust::default(), progress)
+}
+
+/// [`verify`], and that the log is the one that was promised: not an older one, nor another with the same look.
+///
+/// # Errors
+/// As for [`verify`].
+pub fn verify_against(
+    dir: &Path,
+    trust: &Trust<'_>,
+    progress: impl FnMut(Progress),
+) -> Result<Verified, VerifyError> {
+    // The order matters when the log is in use: what is read first can only be behind the segments read later.
+    let checkpoint = read_checkpoint(dir, trust.keys)?;
     let head = head::read(dir).map_err(at(dir))?;
     let is_live = open::is_live(dir);
     let segments = segment::list(dir).map_err(at(dir))?;
@@ -82,58 +112,79 @@ pub fn verify(dir: &Path, progress: impl FnMut(Progress)) -> Result<Verified, Ve
         Head::Missing => return Err(head_fault(dir, None, Fault::NoHead)),
         Head::Damaged => return Err(head_fault(dir, None, Fault::BadHead)),
     };
-    let mut bytes_total = 0;
+    let mut pass = Pass::new(dir, head, progress);
     for segment in &segments {
-        bytes_total += segment.path.metadata().map_err(at(&segment.path))?.len();
+        pass.state.bytes_total += segment.path.metadata().map_err(at(&segment.path))?.len();
     }
-    let mut pass = Pass {
-        head,
-        at_head: (head.sequence == 0).then_some(Link::GENESIS),
-        last: Link::GENESIS,
-        end: Place {
-            file: Segment::new(dir, 1).path,
-            line: 1,
-        },
-        state: Progress {
-            bytes: 0,
-            bytes_total,
-            records: 0,
-        },
-        told: 0,
-        progress,
-    };
+    for promise in trust.checkpoints.iter().chain(&checkpoint) {
+        pass.tree.expect(promise.head());
+    }
     for (position, segment) in segments.iter().enumerate() {
+        let is_last = position + 1 == segments.len();
+        if is_last {
+            pass.tree.forgive_tiles();
+        }
         let walked = pass.segment(segment)?;
+        // Asked again at the end: the writer may have come after the first look.
         check_end(
             &segment.path,
             &walked,
-            position + 1 == segments.len(),
-            is_live,
+            is_last,
+            is_live || is_last && open::is_live(dir),
         )?;
+        pass.tree.result()?;
     }
-    if head.sequence > pass.last.sequence {
+    let promised = head.sequence.max(pass.tree.promised());
+    if promised > pass.last.sequence {
         let next = pass.last.sequence.saturating_add(1);
         return Err(fault(
             &pass.end.file,
             pass.end.line,
             next,
-            Fault::Cut {
-                head: head.sequence,
-            },
+            Fault::Cut { head: promised },
         ));
     }
     if pass.at_head != Some(head) {
         return Err(head_fault(dir, Some(head.sequence), Fault::OtherHead));
     }
+    pass.tree.result()?;
     (pass.progress)(pass.state);
     Ok(Verified {
         records: pass.last.sequence,
         head_hash: pass.last.hash,
         segments: segments.len(),
         bytes: pass.state.bytes,
-        vouched: head.sequence,
+        vouched: promised,
+        tree: pass.tree.head(),
+        signed: checkpoint
+            .filter(|_| !trust.keys.is_empty())
+            .map_or(0, |checkpoint| checkpoint.head().size),
         is_live,
     })
+}
+
+/// The checkpoint in the folder, signed by one of `keys` if there are any.
+fn read_checkpoint(dir: &Path, keys: &[Verifier]) -> Result<Option<Checkpoint>, VerifyError> {
+    let path = head::checkpoint_path(dir);
+    let damage = |what| {
+        VerifyError::Damage(Damage {
+            file: path.clone(),
+            line: 0,
+            sequence: None,
+            what,
+        })
+    };
+    let Ok(found) = head::read_checkpoint(dir).map_err(at(&path))? else {
+        return Err(damage(Fault::BadCheckpoint));
+    };
+    match found {
+        None if keys.is_empty() => Ok(None),
+        None => Err(damage(Fault::NoCheckpoint)),
+        Some((note, _)) if !keys.is_empty() && note.verify(keys).is_err() => {
+            Err(damage(Fault::Unsigned))
+        }
+        Some((_, checkpoint)) => Ok(Some(checkpoint)),
+    }
 }
 
 /// One pass over all segments.
@@ -142,6 +193,7 @@ struct Pass<P> {
     /// The record that the head names, once it has been passed.
     at_head: Option<Link>,
     last: Link,
+    tree: TreeCheck,
     /// Where the next record should stand.
     end: Place,
     state: Progress,
@@ -156,6 +208,26 @@ struct Place {
 }
 
 impl<P: FnMut(Progress)> Pass<P> {
+    fn new(dir: &Path, head: Link, progress: P) -> Self {
+        Self {
+            head,
+            at_head: (head.sequence == 0).then_some(Link::GENESIS),
+            last: Link::GENESIS,
+            tree: TreeCheck::new(dir),
+            end: Place {
+                file: Segment::new(dir, 1).path,
+                line: 1,
+            },
+            state: Progress {
+                bytes: 0,
+                bytes_total: 0,
+                records: 0,
+            },
+            told: 0,
+            progress,
+        }
+    }
+
     fn segment(&mut self, segment: &Segment) -> Result<Walked, VerifyError> {
         let next = self.last.sequence.saturating_add(1);
         if segment.first != next {
@@ -184,6 +256,7 @@ impl<P: FnMut(Progress)> Pass<P> {
     fn line(&mut self, bytes: u64, link: &Link) {
         self.state.bytes += bytes;
         self.state.records = link.sequence;
+        self.tree.push(link);
         if link.sequence == self.head.sequence {
             self.at_head = Some(*link);
         }

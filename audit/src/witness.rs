@@ -14,8 +14,8 @@ use crate::chain::Hash;
 use crate::checkpoint::{Checkpoint, hash_from_base64, hash_to_base64};
 use crate::key::{Signer, Verifier};
 use crate::note::{Note, SignatureLine};
-use crate::proof::{TreeHead, verify_consistency};
-use crate::tree::empty_root;
+use crate::proof::verify_consistency;
+use crate::tree::{TreeHead, empty_root};
 
 /// What a log sends to a witness. Shown as the body of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -50,12 +50,12 @@ fn reopened(dir: &Path) -> (u64, Vec<Entry>) {
 fn a_crash_at_any_byte_keeps_what_was_acknowledged_and_tells_of_the_rest() {
     let (source, dir) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let (acknowledged, bytes) = dying_log(source.path());
-    // Each moved tail waits for the real disk a few times, so every seventh byte, and all around the ends of lines.
+    // Each moved tail waits for the real disk a few times, so every eleventh byte, and all around the ends of lines.
     let is_near_an_end = |length: &usize| {
         bytes[length.saturating_sub(2)..bytes.len().min(length + 2)].contains(&b'\n')
     };
     for length in
-        (acknowledged..=bytes.len()).filter(|length| length % 7 == 0 || is_near_an_end(length))
+        (acknowledged..=bytes.len()).filter(|length| length % 11 == 0 || is_near_an_end(length))
     {
         let dir = dir.path().join(length.to_string());
         fs::create_dir(&dir).unwrap();
@@ -139,7 +139,7 @@ fn zeros_over_acknowledged_records_are_damage_and_not_a_crash() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("record `2`") && error.contains("`head.json` knows of record `2`"),
+        error.contains("record `2`") && error.contains("vouches for record `2`"),
         "{error}"
     );
     assert_eq!(

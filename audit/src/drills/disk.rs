@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::{at, options};
-use crate::segment::{Disk, Segment, Tape};
+use crate::segment::{Disk, Tape};
 use crate::{Log, Options};
 
 #[derive(Clone, Debug)]
@@ -66,13 +66,13 @@ impl Failing {
 }
 
 impl Disk for Failing {
-    fn open(&self, segment: &Segment) -> io::Result<Box<dyn Tape>> {
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Tape>> {
         Self::check(&self.0.open_fails)?;
         let file = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
-            .open(&segment.path)?;
+            .open(path)?;
         Ok(Box::new(FailingTape {
             file,
             disk: self.clone(),

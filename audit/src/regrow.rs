@@ -1,0 +1,126 @@
+//! The tree of a log that is opened: as it was left, or made again from the records.
+
+use std::io;
+use std::path::Path;
+
+use crate::chain::{Hash, Link};
+use crate::fault::{Damage, Fault};
+use crate::head;
+use crate::open::{OpenError, at, damaged};
+use crate::segment::{self, Disk, Segment};
+use crate::tiles::{self, Growth, Tiles};
+use crate::tree::{Frontier, root};
+use crate::walk::{Rest, walk};
+
+/// The tree over all records: those of the finished segments, whose last is `before`, and `newest`, those of the open one.
+/// Afterwards all of it is on the disk.
+pub(crate) fn regrow(
+    dir: &Path,
+    disk: &dyn Disk,
+    finished: &[Segment],
+    before: &Link,
+    newest: &[Hash],
+) -> Result<Growth, OpenError> {
+    let folder = tiles::folder(dir);
+    segment::make_folder(&folder).map_err(at(&folder))?;
+    // What is there for the finished segments was synced when they were finished. The rest is written once more: a crash
+    // may have left hashes of records that never were.
+    let mut growth = match Frontier::of(&Tiles::of(dir), before.sequence) {
+        Ok(frontier) => Growth::of(dir, frontier),
+        Err(error) if is_short(&error.source) => from_records(dir, disk, finished)?,
+        Err(error) => {
+            return Err(OpenError::Io {
+                path: error.path,
+                source: error.source,
+            });
+        }
+    };
+    newest.iter().for_each(|hash| growth.push(hash));
+    keep(&mut growth, disk).map_err(at(&folder))?;
+    Ok(growth)
+}
+
+/// Refuses a log that does not continue the checkpoint which lies in its folder.
+pub(crate) fn check_checkpoint(dir: &Path, size: u64) -> Result<(), OpenError> {
+    let path = head::checkpoint_path(dir);
+    let Ok(found) = head::read_checkpoint(dir).map_err(at(&path))? else {
+        return Err(damaged(&path, 1, None, Fault::BadCheckpoint));
+    };
+    let Some((_, checkpoint)) = found else {
+        return Ok(());
+    };
+    let promised = checkpoint.head();
+    if promised.size > size {
+        return Err(damaged(
+            &path,
+            2,
+            Some(size.saturating_add(1)),
+            Fault::Cut {
+                head: promised.size,
+            },
+        ));
+    }
+    match root(&Tiles::of(dir), promised.size) {
+        Ok(root) if root == promised.root => Ok(()),
+        Ok(_) => Err(damaged(
+            &path,
+            3,
+            None,
+            Fault::Checkpoint {
+                size: promised.size,
+            },
+        )),
+        Err(error) => Err(OpenError::Io {
+            path: error.path,
+            source: error.source,
+        }),
+    }
+}
+
+/// Reads every finished segment; once, when the tree is missing.
+fn from_records(dir: &Path, disk: &dyn Disk, finished: &[Segment]) -> Result<Growth, OpenError> {
+    let mut growth = Growth::of(dir, Frontier::new());
+    let mut last = Link::GENESIS;
+    for segment in finished {
+        let next = last.sequence.saturating_add(1);
+        let damage = |line, what| OpenError::Damaged {
+            damage: Damage {
+                file: segment.path.clone(),
+                line,
+                sequence: Some(next),
+                what,
+            },
+        };
+        if segment.first != next {
+            return Err(damage(
+                1,
+                Fault::Gap {
+                    first: segment.first,
+                },
+            ));
+        }
+        let walked = walk(&segment.path, last, &mut |_, link| growth.push(&link.hash))
+            .map_err(at(&segment.path))?;
+        match walked.rest {
+            None => last = walked.last,
+            Some(Rest::Damaged(what)) => return Err(damage(walked.lines + 1, Fault::Line(what))),
+            Some(Rest::Torn) => return Err(damage(walked.lines + 1, Fault::Torn { bytes: 0 })),
+        }
+        keep(&mut growth, disk).map_err(at(&tiles::folder(dir)))?;
+    }
+    Ok(growth)
+}
+
+fn keep(growth: &mut Growth, disk: &dyn Disk) -> io::Result<()> {
+    growth.write(disk)?;
+    growth.sync()?;
+    growth.settle();
+    Ok(())
+}
+
+fn is_short(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof
+    )
+}

@@ -216,6 +216,11 @@ fn by_number(exprs: &[&Expr]) -> u32 {
             if let Expr::Same { argument, .. } = expr {
                 add(*argument);
             }
+            if let Expr::Match { value, .. } = expr
+                && let Some(argument) = value.as_argument()
+            {
+                add(argument);
+            }
             if let Expr::Role {
                 who, role, domain, ..
             } = expr

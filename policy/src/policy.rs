@@ -11,10 +11,11 @@ use crate::load;
 use crate::model::check::{Context, Effect};
 use crate::problem::{Problem, Source};
 use crate::request::{Fact, Request};
-use crate::rules::symbols::{Symbol, Symbols};
+use crate::rules::symbols::{Likely, Symbol, Symbols};
 use crate::rules::table::Rows;
 use crate::value::{Value, View};
 use std::fmt;
+use std::hint::black_box;
 
 /// A model and its rules, compiled. It cannot be changed: build a new one and swap it.
 pub struct Policy {
@@ -191,13 +192,7 @@ impl Policy {
     }
 
     fn decide_in(&self, section: &Section, request: &mut [Argument<'_>]) -> Decision {
-        for (index, argument) in request.iter_mut().enumerate() {
-            if section.by_number & (1 << index) != 0
-                && let View::Text(text) = argument.view
-            {
-                argument.symbol = self.symbols.find(text);
-            }
-        }
+        self.number(section, request);
         let scene = Scene {
             symbols: &self.symbols,
             patterns: &self.patterns,
@@ -218,6 +213,28 @@ impl Policy {
             Outcome::Nothing => Decision::Deny(Refusal::NoRule),
             Outcome::Fault(row, fault) => {
                 Decision::Deny(Refusal::EvaluationError(section.rule(row), fault))
+            }
+        }
+    }
+
+    /// Looks up the arguments that are asked for by number: all slots, then all texts, then all numbers, so that
+    /// memory is waited for three times and not three times for each.
+    fn number(&self, section: &Section, request: &mut [Argument<'_>]) {
+        let mut likely = [Likely::default(); ARGUMENTS_MAX];
+        let count = request.len().min(ARGUMENTS_MAX);
+        let mut touched = 0;
+        for (index, (likely, argument)) in likely.iter_mut().zip(&*request).enumerate() {
+            if let Some(text) = section.text_to_number(index, argument) {
+                *likely = self.symbols.touch(text);
+            }
+        }
+        for likely in likely.iter().take(count) {
+            touched ^= self.symbols.touch_text(likely.start);
+        }
+        black_box(touched);
+        for (index, (likely, argument)) in likely.iter().zip(request).enumerate() {
+            if let Some(text) = section.text_to_number(index, argument) {
+                argument.symbol = self.symbols.find_touched(text, *likely);
             }
         }
     }
@@ -322,6 +339,16 @@ impl Policy {
 }
 
 impl Section {
+    /// The text of the argument at `index`, if it is asked for by number.
+    fn text_to_number<'a>(&self, index: usize, argument: &Argument<'a>) -> Option<&'a str> {
+        if let View::Text(text) = argument.view
+            && self.by_number & (1 << index) != 0
+        {
+            return Some(text);
+        }
+        None
+    }
+
     fn rule(&self, row: usize) -> RuleId {
         // INVARIANT: rows of all sections are at most `ROWS_MAX` each, counted at load to fit.
         RuleId(

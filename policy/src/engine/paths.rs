@@ -80,10 +80,23 @@ impl PathIndex {
         (index, places)
     }
 
-    /// The patterns that match `value`, into `found`; those of [`Place::Other`] are left out.
-    pub(crate) fn find(&self, value: &str, symbols: &Symbols, found: &mut SymbolSet) {
-        let value = self.matching.matched_part(value);
-        if let Some(symbol) = symbols.find(value) {
+    /// The patterns that match `value`, whose own number is `symbol`, into `found`; those of [`Place::Other`] are
+    /// left out.
+    pub(crate) fn find(
+        &self,
+        value: &str,
+        symbol: Option<Symbol>,
+        symbols: &Symbols,
+        found: &mut SymbolSet,
+    ) {
+        let matched = self.matching.matched_part(value);
+        let exact = if matched.len() == value.len() {
+            symbol
+        } else {
+            symbols.find(matched)
+        };
+        let value = matched;
+        if let Some(symbol) = exact {
             found.push(symbol);
         }
         if self.shapes.is_empty() {
@@ -108,20 +121,24 @@ impl PathIndex {
                 }
             }
             black_box(touched);
+            let start = found.as_slice().len();
             for hash in hashes.iter().take(count) {
-                self.table.each(*hash, |number| {
-                    let pattern = Symbol(number);
-                    let text = symbols.text(pattern);
-                    let fits = if by_prefix {
-                        key_match(value, text)
-                    } else {
-                        fits_whole(self.matching, value, text)
-                    };
-                    if fits {
-                        found.push(pattern);
-                    }
-                });
+                self.table.each(*hash, |number| found.push(Symbol(number)));
             }
+            let texts = found.as_slice().get(start..).unwrap_or_default();
+            black_box(
+                texts
+                    .iter()
+                    .fold(0, |touched, symbol| touched ^ symbols.touch_text(symbol.0)),
+            );
+            found.retain_from(start, |symbol| {
+                let text = symbols.text(symbol);
+                if by_prefix {
+                    key_match(value, text)
+                } else {
+                    fits_whole(self.matching, value, text)
+                }
+            });
         }
     }
 
@@ -287,7 +304,7 @@ mod tests {
             "/a/*",
         ] {
             let mut found = SymbolSet::default();
-            index.find(value, &symbols, &mut found);
+            index.find(value, symbols.find(value), &symbols, &mut found);
             for (number, place) in numbers.iter().zip(&places) {
                 let expected = patterns.matches(Matching::KeyMatch2, value, *number, &symbols);
                 if *place != Place::Other {
@@ -319,10 +336,10 @@ mod tests {
             [Place::Other, Place::Shaped, Place::Shaped, Place::Other]
         );
         let mut found = SymbolSet::default();
-        index.find(&"/a".repeat(16), &symbols, &mut found);
+        index.find(&"/a".repeat(16), None, &symbols, &mut found);
         assert_eq!(found.as_slice(), &numbers[1..3]);
         let mut found = SymbolSet::default();
-        index.find(&"/a".repeat(1_000), &symbols, &mut found);
+        index.find(&"/a".repeat(1_000), None, &symbols, &mut found);
         assert_eq!(found.as_slice(), &numbers[1..2]);
     }
 }

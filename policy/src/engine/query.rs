@@ -138,9 +138,11 @@ impl<'a> Query<'_, 'a> {
                     }
                 }
                 Source::Pattern { argument, .. } => {
-                    let argument = self.scene.request.get(*argument).map(|a| a.view);
-                    if let (Some(index), Some(View::Text(text))) = (paths.next(), argument) {
-                        index.find(text, self.scene.symbols, own);
+                    let argument = self.scene.request.get(*argument);
+                    if let (Some(index), Some(argument)) = (paths.next(), argument)
+                        && let View::Text(text) = argument.view
+                    {
+                        index.find(text, argument.symbol, self.scene.symbols, own);
                     }
                 }
             }

@@ -63,6 +63,34 @@ impl Symbols {
         }
     }
 
+    /// Reads where a probe for a text starts, and answers what is likely its number: so that both are in the cache
+    /// when they are needed.
+    #[inline]
+    pub(crate) fn touch(&self, text: &str) -> Likely {
+        let tag = tag(text);
+        let slot = self.slots.get(home(tag, self.slots.len()));
+        Likely {
+            tag,
+            start: slot.map_or(0, |slot| slot.number),
+        }
+    }
+
+    /// Reads the start of the text that a slot told of.
+    #[inline]
+    pub(crate) fn touch_text(&self, start: u32) -> u8 {
+        let byte = self.arena.as_bytes().get(start as usize);
+        byte.copied().unwrap_or_default()
+    }
+
+    /// As [`Self::find`], for a text that was touched.
+    #[inline]
+    pub(crate) fn find_touched(&self, text: &str, likely: Likely) -> Option<Symbol> {
+        match self.probe(text, likely.tag) {
+            Found::Known(symbol) => Some(symbol),
+            Found::Free(_) => None,
+        }
+    }
+
     /// The text with this number.
     #[inline]
     pub(crate) fn text(&self, symbol: Symbol) -> &str {
@@ -128,6 +156,14 @@ impl Symbols {
 
     /// Numbers from here on stand for no text.
     const NUMBERS_MAX: u32 = u32::MAX - 16;
+}
+
+/// What is known of a text before its slot was read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Likely {
+    tag: u32,
+    /// Where the text is likely to stand.
+    pub(crate) start: u32,
 }
 
 enum Found {

@@ -1,8 +1,10 @@
 //! The process: loads, opens, binds, serves, drains.
 
+use std::collections::HashMap;
 use std::fs::{DirBuilder, Permissions};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,12 +19,12 @@ use pingora::proxy::HttpProxy;
 use pingora::server::configuration::{Opt, ServerConf};
 use pingora::server::{ExecutionPhase, RunArgs, Server};
 use pingora::services::background::background_service;
-use pingora::services::listening::Service;
 use tracing::info;
 
 use crate::access_log::AccessLog;
 use crate::admin::Admin;
 use crate::audit_trail::{AuditTrail, Settings};
+use crate::bound::{Bound, bind};
 use crate::config::Config;
 use crate::layers::edge::accept::Accept;
 use crate::layers::network::rates::RateKeys;
@@ -103,9 +105,10 @@ pub fn run_beside(
     let snapshot = load(file, None, &metrics).map_err(StartError::Load)?;
     let config = snapshot.config.clone();
     make_run_folder(&config.server.run_dir)?;
-    if start == Start::Fresh {
-        check_addresses(&config)?;
-    }
+    let mut sockets = match start {
+        Start::Fresh => bind_all(&config)?,
+        Start::Upgrade => HashMap::new(),
+    };
     let reopen_access_log = Arc::new(AtomicBool::new(false));
     let trail = open_trail(
         &config,
@@ -133,15 +136,11 @@ pub fn run_beside(
         server_conf(&config),
     );
     server.bootstrap();
-    add_listeners(&mut server, &shared, &config);
+    add_listeners(&mut server, &shared, &config, &mut sockets);
     if let Some(admin) = &config.admin {
-        let mut service = Service::new(
-            "admin".to_owned(),
-            HttpServer::new_app(Admin::new(Arc::clone(&shared))),
-        );
-        service.add_tcp(&admin.address.to_string());
-        service.threads = Some(1);
-        server.add_service(service);
+        let app = HttpServer::new_app(Admin::new(Arc::clone(&shared)));
+        let socket = sockets.remove(&admin.address);
+        server.add_service(Bound::new("admin", app, admin.address, socket).with_threads(1));
     }
     let reloader = Reloader::new(Arc::clone(&shared), config.file.clone(), reopen_access_log);
     server.add_service(background_service("reload", reloader));
@@ -157,7 +156,12 @@ pub fn run_beside(
     Ok(())
 }
 
-fn add_listeners(server: &mut Server, shared: &Arc<Shared>, config: &Config) {
+fn add_listeners(
+    server: &mut Server,
+    shared: &Arc<Shared>,
+    config: &Config,
+    sockets: &mut HashMap<SocketAddr, OwnedFd>,
+) {
     for (index, listener) in config.listeners.iter().enumerate() {
         let mut proxy = HttpProxy::new(
             Gateway::new(Arc::clone(shared)),
@@ -169,9 +173,9 @@ fn add_listeners(server: &mut Server, shared: &Arc<Shared>, config: &Config) {
         proxy.server_options = Some(options);
         proxy.h2_options = Some(http2_options(listener.header_bytes_max.as_usize()));
         let accept = Accept::new(Arc::clone(shared), index, Arc::new(proxy));
-        let mut service = Service::new(format!("listener {}", listener.name.as_str()), accept);
-        service.add_tcp(&listener.address.to_string());
-        server.add_service(service);
+        let name = format!("listener {}", listener.name.as_str());
+        let socket = sockets.remove(&listener.address);
+        server.add_service(Bound::new(&name, accept, listener.address, socket));
     }
 }
 
@@ -241,8 +245,8 @@ fn make_run_folder(path: &Path) -> Result<(), StartError> {
     std::fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(error)
 }
 
-/// Pingora panics in a thread when an address is taken; this says so before anything is started.
-fn check_addresses(config: &Config) -> Result<(), StartError> {
+/// Binds every address, or says which one cannot be had.
+fn bind_all(config: &Config) -> Result<HashMap<SocketAddr, OwnedFd>, StartError> {
     let listeners = config
         .listeners
         .iter()
@@ -251,16 +255,17 @@ fn check_addresses(config: &Config) -> Result<(), StartError> {
         .admin
         .iter()
         .map(|admin| ("admin listener".to_owned(), admin.address));
-    for (what, address) in listeners.chain(admin) {
-        TcpListener::bind(address)
-            .map(drop)
-            .map_err(|source| StartError::Bind {
+    let bound = listeners
+        .chain(admin)
+        .map(|(what, address)| match bind(address) {
+            Ok(socket) => Ok((address, socket)),
+            Err(source) => Err(StartError::Bind {
                 what,
                 address,
                 source,
-            })?;
-    }
-    Ok(())
+            }),
+        });
+    bound.collect()
 }
 
 /// Pingora waits out the whole grace period; when nothing is left to wait for, the process leaves at once.

@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
 use crate::denial::Denial;
-use crate::layers::edge::head::{HeadLimits, check_head, head_end};
+use crate::layers::edge::head::{Body, HeadLimits, check_head, head_end};
 
 /// What a connection is allowed while no request is being served on it.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +50,9 @@ pub struct ClientStream {
     tls: TlsStream<TcpStream>,
     /// Bytes read ahead that Pingora has not taken yet.
     ahead: BytesMut,
+    /// How many more bytes belong to the request under way; `None` when only its end tells. Pingora never sees a byte of
+    /// the next request: that one's head is to be judged first.
+    allowed: Option<u64>,
     tls_digest: Arc<SslDigest>,
     /// Carries the connection's facts to the request; see `connection.rs`.
     facts: Arc<ProxyDigest>,
@@ -63,6 +66,7 @@ impl ClientStream {
         Self {
             tls,
             ahead: BytesMut::new(),
+            allowed: None,
             tls_digest: Arc::new(tls_digest),
             facts: Arc::new(facts),
         }
@@ -114,8 +118,16 @@ impl ClientStream {
         loop {
             if let Some(end) = head_end(&self.ahead, searched) {
                 let head = self.ahead.get(..end).unwrap_or_default();
+                let head_bytes = u64::try_from(end).unwrap_or(u64::MAX);
                 return match check_head(head, limits) {
-                    Ok(()) => HeadRead::Ready,
+                    Ok(Body::Fixed(length)) => {
+                        self.allowed = Some(head_bytes.saturating_add(length));
+                        HeadRead::Ready
+                    }
+                    Ok(Body::Open) => {
+                        self.allowed = None;
+                        HeadRead::Ready
+                    }
                     Err(denial) => HeadRead::Refused(denial),
                 };
             }
@@ -159,23 +171,70 @@ impl std::fmt::Debug for ClientStream {
     }
 }
 
+impl ClientStream {
+    /// Gives what was read ahead, up to `most` bytes.
+    fn give_ahead(&mut self, buf: &mut ReadBuf<'_>, most: usize) {
+        let taken = self.ahead.len().min(buf.remaining()).min(most);
+        buf.put_slice(self.ahead.get(..taken).unwrap_or_default());
+        self.ahead.advance(taken);
+        self.spend(taken);
+        if self.ahead.is_empty() {
+            // Give the memory back: an idle connection holds none.
+            self.ahead = BytesMut::new();
+        }
+    }
+
+    fn spend(&mut self, bytes: usize) {
+        if let Some(allowed) = &mut self.allowed {
+            *allowed = allowed.saturating_sub(u64::try_from(bytes).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// The request is whole. Pingora still reads, to see whether the client leaves; what comes instead of an end is the next
+    /// request, and waits. Once much waits, no more is read until its turn.
+    fn watch_for_the_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut chunk = [0; WAITING_READ_BYTES];
+        while self.ahead.len() < WAITING_BYTES_MAX {
+            let mut chunk = ReadBuf::new(&mut chunk);
+            match Pin::new(&mut self.tls).poll_read(cx, &mut chunk) {
+                Poll::Ready(Ok(())) if chunk.filled().is_empty() => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) => self.ahead.extend_from_slice(chunk.filled()),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Pending
+    }
+}
+
 impl AsyncRead for ClientStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.ahead.is_empty() {
-            return Pin::new(&mut self.tls).poll_read(cx, buf);
+        let most = match self.allowed {
+            Some(0) => return self.watch_for_the_end(cx),
+            Some(allowed) => usize::try_from(allowed).unwrap_or(usize::MAX),
+            None => usize::MAX,
+        };
+        if !self.ahead.is_empty() {
+            self.give_ahead(buf, most);
+            return Poll::Ready(Ok(()));
         }
-        let taken = self.ahead.len().min(buf.remaining());
-        buf.put_slice(self.ahead.get(..taken).unwrap_or_default());
-        self.ahead.advance(taken);
-        if self.ahead.is_empty() {
-            // Give the memory back: an idle connection holds none.
-            self.ahead = BytesMut::new();
+        if most >= buf.remaining() {
+            let before = buf.filled().len();
+            let read = Pin::new(&mut self.tls).poll_read(cx, buf);
+            self.spend(buf.filled().len().saturating_sub(before));
+            return read;
         }
-        Poll::Ready(Ok(()))
+        // The end of the message is nearer than the end of the buffer.
+        let mut part = ReadBuf::new(buf.initialize_unfilled_to(most));
+        let read = Pin::new(&mut self.tls).poll_read(cx, &mut part);
+        let filled = part.filled().len();
+        buf.advance(filled);
+        self.spend(filled);
+        read
     }
 }
 
@@ -253,6 +312,9 @@ impl GetSocketDigest for ClientStream {
 
 impl Peek for ClientStream {}
 
+/// Of a next request that comes while one is under way, so much is read at once and so much waits.
+const WAITING_READ_BYTES: usize = 1024;
+const WAITING_BYTES_MAX: usize = 16 * 1024;
 /// One read of a head: most fit.
 const READ_BYTES: usize = 4 * 1024;
 /// How long a closing connection may take to say goodbye.

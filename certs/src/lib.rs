@@ -2,6 +2,7 @@
 //!
 //! - [`TrustBundle`]: the CAs a listener trusts, each checked.
 //! - [`RevocationIndex`]: verified revocation lists as one table, asked in the handshake and on every request.
+//! - [`PushedRevocations`]: what operators revoke at once, ahead of any list.
 //! - [`ClientVerifier`] and [`verify_client_chain`]: a client's chain, judged more strictly than the TLS library would.
 //! - [`ServerVerifier`]: the same for the servers behind the gateway, with the identity that each must prove.
 //! - [`Identity`] and [`Template`]: who a verified chain speaks for, and text made from it.
@@ -32,6 +33,7 @@ mod path;
 mod pem;
 mod points;
 mod policies;
+mod pushed;
 mod revocation;
 mod serial;
 mod server_certificate;
@@ -59,6 +61,7 @@ pub use path::{
     PATH_MAX, PRESENTED_BYTES_MAX, PRESENTED_MAX, Purpose, SIGNATURES_MAX, VerifiedChain,
     verify_chain, verify_client_chain,
 };
+pub use pushed::{PUSHED_MAX, PushError, PushedRevocation, PushedRevocations, Target, TargetError};
 pub use revocation::{CrlExpiry, Revocation, RevocationIndex, Uncovered};
 pub use serial::{SERIAL_BYTES_MAX, Serial};
 pub use server_certificate::{ServerCertificate, ServerCertificateError, ServerCertificateProblem};

@@ -273,6 +273,20 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     out
 }
 
+/// 32 bytes out of 64 hexadecimal digits, in either case and optionally with colons between bytes.
+pub(crate) fn unhex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0_u8; 32];
+    let mut digits = text
+        .chars()
+        .filter(|character| *character != ':')
+        .map(|digit| digit.to_digit(16));
+    for byte in &mut bytes {
+        let (high, low) = (digits.next()??, digits.next()??);
+        *byte = u8::try_from(high << 4 | low).ok()?;
+    }
+    digits.next().is_none().then_some(bytes)
+}
+
 fn short_name(oid: &[u8]) -> Option<&'static str> {
     SHORT_NAMES
         .iter()

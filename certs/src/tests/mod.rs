@@ -10,6 +10,7 @@ mod identity;
 mod inspect;
 mod lists;
 mod policies;
+mod pushed;
 mod server_certificate;
 mod server_verifier;
 mod template;

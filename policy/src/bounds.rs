@@ -18,8 +18,8 @@ pub const ROLES_HELD_MAX: usize = 64_000_000;
 pub const PATTERN_BYTES_MAX: usize = 4 * 1024;
 /// Bytes that one compiled regular expression may take.
 pub const REGEX_BYTES_MAX: usize = 256 * 1024;
-/// Distinct patterns of one policy that need a regular expression.
-pub const REGEXES_MAX: usize = 20_000;
+/// Distinct patterns of one policy that are more than whole segments and have to be compiled.
+pub const COMPILED_MAX: usize = 20_000;
 /// Distinct conditions for `eval()` that the rows of one section hold.
 pub const CONDITIONS_MAX: usize = 1_000_000;
 /// Nodes of one expression.

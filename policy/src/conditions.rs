@@ -1,6 +1,6 @@
 //! What rows bring besides texts: patterns, and conditions for `eval()`; each compiled once, at load.
 
-use crate::bounds::{CONDITIONS_MAX, REGEXES_MAX};
+use crate::bounds::{COMPILED_MAX, CONDITIONS_MAX};
 use crate::engine::eval::Conditions;
 use crate::engine::expr::{Expr, PatternOf};
 use crate::engine::pattern::{Matching, Patterns};
@@ -73,16 +73,16 @@ pub(crate) fn compile_patterns(
     for (matching, column) in pattern_columns(exprs) {
         for (symbol, row) in distinct(rows, column, symbols) {
             let mut added = patterns.add(matching, symbol, symbols);
-            if patterns.regexes() > REGEXES_MAX {
+            if patterns.compiled() > COMPILED_MAX {
                 added = Err((
-                    format!("more than {REGEXES_MAX} patterns need a regular expression"),
+                    format!("more than {COMPILED_MAX} patterns have to be compiled"),
                     "write paths in whole segments: `/a/:id`, `/a/*`".to_owned(),
                 ));
             }
             if let Err((what, fix)) = added {
                 problems.add(field_place(source, rows.line(row), column), what, fix);
             }
-            if problems.is_full() || patterns.regexes() > REGEXES_MAX {
+            if problems.is_full() || patterns.compiled() > COMPILED_MAX {
                 return;
             }
         }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 /// Terms that matchers are made of; some can fail, when an argument is no text or lacks an attribute.
-const TERMS: [&str; 20] = [
+const TERMS: [&str; 22] = [
     "r.sub == p.sub",
     "p.obj == r.obj",
     "r.act == p.act",
@@ -30,6 +30,8 @@ const TERMS: [&str; 20] = [
     "r.obj.owner == p.sub",
     "r.act in (\"GET\", \"PUT\")",
     "!g(r.sub, p.sub)",
+    "globMatch(r.obj, p.obj)",
+    "regexMatch(r.act, '^P')",
 ];
 const EFFECTS: [&str; 4] = [
     "some(where (p.eft == allow))",

@@ -405,6 +405,52 @@ fn a_bad_condition_is_refused_with_its_place() {
 }
 
 #[test]
+fn globs_and_regular_expressions() {
+    let matcher = "r.sub == p.sub && globMatch(r.obj, p.obj) && regexMatch(r.act, p.act)";
+    assert_eq!(
+        wrong(
+            &model("sub, obj, act", "sub, obj, act", "", ALLOW, matcher),
+            "p, u1, /foo/*, ^(GET|PUT)$\np, u2, /foo/**, GET\np, u3, \"/{a,b}/x\", ^\\w+$\n",
+            &[
+                ("u1 /foo/x GET", Some(1)),
+                ("u1 /foo/x TARGET", None),
+                ("u1 /foo/x/y GET", None),
+                ("u2 /foo/x/y TARGET", Some(2)),
+                ("u3 /a/x é", None),
+                ("u3 /b/x e", Some(3)),
+            ],
+        ),
+        NONE_WRONG
+    );
+}
+
+#[test]
+fn addresses_in_networks() {
+    let model = model(
+        "sub, obj, act",
+        "sub, obj, act",
+        "",
+        ALLOW,
+        "ipMatch(r.sub, p.sub) && r.obj == p.obj",
+    );
+    let rules = "p, 192.168.2.0/24, data1, read\np, 10.0.0.0/16, data2, write\n";
+    assert_eq!(
+        wrong(
+            &model,
+            rules,
+            &[
+                ("192.168.2.123 data1 x", Some(1)),
+                ("192.168.3.1 data1 x", None),
+                ("::ffff:10.0.11.3 data2 x", Some(2)),
+                ("10.0.11.3:80 data2 x", None),
+                ("alice data2 x", None),
+            ]
+        ),
+        NONE_WRONG
+    );
+}
+
+#[test]
 fn several_sections_are_told_apart() {
     let model = "[request_definition]\nr = sub, obj, act\nr2 = sub, act\n[policy_definition]\np = sub, obj, act\n\
                  p2 = sub, act, eft\n[policy_effect]\ne = some(where (p.eft == allow))\n\

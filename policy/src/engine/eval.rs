@@ -4,6 +4,7 @@
 //! bounded in size and depth at load, have no loops and no calls back, so evaluation is bounded too.
 
 use super::expr::{Expr, PatternOf};
+use super::network;
 use super::pattern::{Matching, Patterns, key_match};
 use super::roles::{NO_DOMAIN, Roles};
 use crate::model::parser::{Comparison, Operation};
@@ -23,6 +24,9 @@ pub enum EvaluationFault {
         "a value has not the type that the matcher takes; compare texts with texts, numbers with numbers"
     )]
     WrongType,
+    /// `ipMatch` was asked about something that is no address.
+    #[error("`ipMatch` was asked about something that is no address; send it without a port")]
+    NoAddress,
     /// The request has another number of arguments than the model.
     #[error(
         "the request has another number of arguments than the model; send one for each name of `r`"
@@ -275,6 +279,9 @@ impl<'a> Scene<'a> {
         pattern: &'a PatternOf,
     ) -> Result<bool, EvaluationFault> {
         let value = self.text(value)?;
+        if matching == Matching::Ip && network::address(value).is_none() {
+            return Err(EvaluationFault::NoAddress);
+        }
         let symbol = match pattern {
             PatternOf::Fixed(symbol) => *symbol,
             PatternOf::Rule { column } => *self

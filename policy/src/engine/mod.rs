@@ -1,9 +1,12 @@
 //! Deciding: patterns, roles and the expression that a row must satisfy.
 
+pub(crate) mod dialect;
 pub(crate) mod eval;
 pub(crate) mod expr;
+pub(crate) mod glob;
 pub(crate) mod index;
 pub(crate) mod need;
+pub(crate) mod network;
 pub(crate) mod paths;
 pub(crate) mod pattern;
 pub(crate) mod plan;

@@ -2,6 +2,8 @@
 
 use super::eval::{Conditions, Scene};
 use super::expr::{Expr, PatternOf, Type};
+use super::network;
+use super::pattern::Matching;
 use crate::model::parser::Comparison;
 use crate::value::View;
 
@@ -21,6 +23,8 @@ enum NeedKind {
     Number,
     Bool,
     List,
+    /// A text that is an address.
+    Address,
 }
 
 impl Need {
@@ -35,6 +39,9 @@ impl Need {
             NeedKind::Number => matches!(value, View::Number(_)),
             NeedKind::Bool => matches!(value, View::Bool(_)),
             NeedKind::List => matches!(value, View::List(_)),
+            NeedKind::Address => {
+                matches!(value, View::Text(text) if network::address(text).is_some())
+            }
         }
     }
 }
@@ -56,6 +63,11 @@ fn of_condition(expr: &Expr, needs: &mut Vec<Need>) -> bool {
         Expr::Not(inner) => of_condition(inner, needs),
         Expr::All(parts) | Expr::Any(parts) => parts.iter().all(|part| of_condition(part, needs)),
         Expr::Compare(comparison, sides) => of_comparison(*comparison, sides, needs),
+        Expr::Match {
+            matching: Matching::Ip,
+            value,
+            pattern: PatternOf::Fixed(_) | PatternOf::Rule { .. },
+        } => matches!(**value, Expr::Request { .. }) && is(value, NeedKind::Address, needs),
         Expr::Match { value, pattern, .. } => {
             let pattern = match pattern {
                 PatternOf::Any(expr) => is(expr, NeedKind::Text, needs),

@@ -4,6 +4,9 @@
 //! other becomes a regular expression at load, which runs in linear time and has a bounded size. A pattern that
 //! Casbin would panic on is refused.
 
+use super::dialect;
+use super::glob::Glob;
+use super::network::{self, Network};
 use crate::bounds::{PATTERN_BYTES_MAX, REGEX_BYTES_MAX};
 use crate::rules::symbols::{PairState, Symbol, Symbols};
 use regex::{Regex, RegexBuilder};
@@ -18,16 +21,20 @@ pub(crate) enum Matching {
     KeyMatch4,
     KeyMatch5,
     Regex,
+    Glob,
+    Ip,
 }
 
 impl Matching {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::KeyMatch,
         Self::KeyMatch2,
         Self::KeyMatch3,
         Self::KeyMatch4,
         Self::KeyMatch5,
         Self::Regex,
+        Self::Glob,
+        Self::Ip,
     ];
 
     /// As it is called in a matcher.
@@ -39,7 +46,17 @@ impl Matching {
             Self::KeyMatch4 => "keyMatch4",
             Self::KeyMatch5 => "keyMatch5",
             Self::Regex => "regexMatch",
+            Self::Glob => "globMatch",
+            Self::Ip => "ipMatch",
         }
+    }
+
+    /// Whether its patterns may consist of whole segments.
+    pub(crate) fn has_segments(self) -> bool {
+        matches!(
+            self,
+            Self::KeyMatch2 | Self::KeyMatch3 | Self::KeyMatch4 | Self::KeyMatch5
+        )
     }
 
     /// What of a value is matched: `keyMatch5` leaves the query out.
@@ -53,7 +70,7 @@ impl Matching {
     /// The name of the parameter that a whole segment stands for, if it does.
     fn parameter(self, segment: &str) -> Option<&str> {
         let name = match self {
-            Self::KeyMatch | Self::Regex => return None,
+            Self::KeyMatch | Self::Regex | Self::Glob | Self::Ip => return None,
             Self::KeyMatch2 => segment.strip_prefix(':')?,
             Self::KeyMatch3 | Self::KeyMatch4 | Self::KeyMatch5 => {
                 segment.strip_prefix('{')?.strip_suffix('}')?
@@ -88,7 +105,7 @@ impl<'a> Whole<'a> {
 
     /// Takes a pattern apart if it consists of whole segments.
     pub(crate) fn parse(matching: Matching, text: &'a str) -> Option<Self> {
-        if matches!(matching, Matching::KeyMatch | Matching::Regex) {
+        if !matching.has_segments() {
             return None;
         }
         let whole = Self::assume(matching, text);
@@ -170,14 +187,18 @@ pub(crate) enum Part<'a> {
 /// The patterns of a policy that are more than whole segments, compiled; each checked at load.
 #[derive(Debug, Default)]
 pub(crate) struct Patterns {
-    regexes: HashMap<(Matching, Symbol), Compiled, PairState>,
+    compiled: HashMap<(Matching, Symbol), Compiled, PairState>,
 }
 
 #[derive(Debug)]
-struct Compiled {
-    regex: Regex,
-    /// `keyMatch4`: the parameters' names, one for each group.
-    names: Vec<Box<str>>,
+enum Compiled {
+    Regex {
+        regex: Regex,
+        /// `keyMatch4`: the parameters' names, one for each group.
+        names: Vec<Box<str>>,
+    },
+    Glob(Glob),
+    Network(Network),
 }
 
 impl Patterns {
@@ -196,16 +217,16 @@ impl Patterns {
             ));
         }
         let whole = matching == Matching::KeyMatch || Whole::parse(matching, text).is_some();
-        if !whole && !self.regexes.contains_key(&(matching, pattern)) {
+        if !whole && !self.compiled.contains_key(&(matching, pattern)) {
             let compiled = compile(matching, text)?;
-            self.regexes.insert((matching, pattern), compiled);
+            self.compiled.insert((matching, pattern), compiled);
         }
         Ok(())
     }
 
-    /// How many are regular expressions.
-    pub(crate) fn regexes(&self) -> usize {
-        self.regexes.len()
+    /// How many had to be compiled.
+    pub(crate) fn compiled(&self) -> usize {
+        self.compiled.len()
     }
 
     /// Whether `value` matches a pattern that was [added](Self::add).
@@ -220,7 +241,7 @@ impl Patterns {
             return key_match(value, symbols.text(pattern));
         }
         let value = matching.matched_part(value);
-        match self.regexes.get(&(matching, pattern)) {
+        match self.compiled.get(&(matching, pattern)) {
             Some(compiled) => compiled.matches(value),
             None => Whole::assume(matching, symbols.text(pattern)).fits(value),
         }
@@ -229,17 +250,23 @@ impl Patterns {
 
 impl Compiled {
     fn matches(&self, value: &str) -> bool {
-        if self.names.len() < 2 {
-            return self.regex.is_match(value);
+        match self {
+            Self::Glob(glob) => glob.matches(value),
+            Self::Network(network) => {
+                network::address(value).is_some_and(|address| network.contains(address))
+            }
+            Self::Regex { regex, names } if names.len() < 2 => regex.is_match(value),
+            Self::Regex { regex, names } => {
+                let Some(groups) = regex.captures(value) else {
+                    return false;
+                };
+                let value = |index: usize| groups.get(index + 1).map(|group| group.as_str());
+                names.iter().enumerate().all(|(index, name)| {
+                    let first = names.iter().position(|other| other == name);
+                    first.is_some_and(|first| value(first) == value(index))
+                })
+            }
         }
-        let Some(groups) = self.regex.captures(value) else {
-            return false;
-        };
-        let value = |index: usize| groups.get(index + 1).map(|group| group.as_str());
-        self.names.iter().enumerate().all(|(index, name)| {
-            let first = self.names.iter().position(|other| other == name);
-            first.is_some_and(|first| value(first) == value(index))
-        })
     }
 }
 
@@ -256,38 +283,60 @@ pub(crate) fn key_match(value: &str, pattern: &str) -> bool {
     }
 }
 
-fn compile(matching: Matching, text: &str) -> Result<Compiled, (String, String)> {
-    let (source, names) = match matching {
-        Matching::KeyMatch | Matching::Regex => (text.to_owned(), Vec::new()),
-        Matching::KeyMatch2 => (anchored(&key_match2_source(text)), Vec::new()),
+type Refused = (String, String);
+
+fn compile(matching: Matching, text: &str) -> Result<Compiled, Refused> {
+    let one = "[^/]+";
+    match matching {
+        Matching::KeyMatch | Matching::Regex => regex(text, text, Vec::new()),
+        Matching::KeyMatch2 => regex(&anchored(&key_match2_source(text)), text, Vec::new()),
         Matching::KeyMatch3 | Matching::KeyMatch5 => {
-            let (source, _) = braces_source(text, "[^/]+");
-            (anchored(&source), Vec::new())
+            regex(&anchored(&braces_source(text, one).0), text, Vec::new())
         }
-        Matching::KeyMatch4 => {
-            if text.contains('(') {
-                return Err((
-                    format!("pattern `{text}` of keyMatch4 has a group, on which casbin panics"),
-                    "remove the parentheses".to_owned(),
-                ));
-            }
-            let (source, names) = braces_source(text, "([^/]+)");
-            if names.iter().any(|name| name.contains('{')) {
-                return Err((
-                    format!(
-                        "segment with two parameters in `{text}`, read differently by Go and Rust"
-                    ),
-                    "give each parameter a segment of its own".to_owned(),
-                ));
-            }
-            (anchored(&source), names)
-        }
+        Matching::KeyMatch4 => key_match4(text),
+        Matching::Glob => Glob::parse(text).map(Compiled::Glob).map_err(|what| {
+            let fix = "write `*` within a segment, `/**` for the rest of a path";
+            (format!("glob `{text}`: {what}"), fix.to_owned())
+        }),
+        Matching::Ip => Network::parse(text).map(Compiled::Network).ok_or_else(|| {
+            (
+                format!("`{text}` is neither an address nor a network"),
+                "write for example `10.1.1.1`, `10.0.0.0/8` or `2001:db8::/32`".to_owned(),
+            )
+        }),
+    }
+}
+
+fn key_match4(text: &str) -> Result<Compiled, Refused> {
+    if text.contains('(') {
+        return Err((
+            format!("pattern `{text}` of keyMatch4 has a group, on which casbin panics"),
+            "remove the parentheses".to_owned(),
+        ));
+    }
+    let (source, names) = braces_source(text, "([^/]+)");
+    if names.iter().any(|name| name.contains('{')) {
+        return Err((
+            format!("segment with two parameters in `{text}`, read differently by Go and Rust"),
+            "give each parameter a segment of its own".to_owned(),
+        ));
+    }
+    regex(&anchored(&source), text, names)
+}
+
+fn regex(source: &str, text: &str, names: Vec<Box<str>>) -> Result<Compiled, Refused> {
+    let fix =
+        "correct it; a path is written `/a/b`, its rest `/*`, one segment `/:name` or `/{name}`";
+    let wrong = |reason: &str| {
+        let what = format!("pattern `{text}` is no regular expression: {reason}");
+        (what, fix.to_owned())
     };
+    let source = dialect::from_go(source).map_err(|reason| wrong(&reason))?;
     match RegexBuilder::new(&source)
         .size_limit(REGEX_BYTES_MAX)
         .build()
     {
-        Ok(regex) => Ok(Compiled { regex, names }),
+        Ok(regex) => Ok(Compiled::Regex { regex, names }),
         Err(regex::Error::CompiledTooBig(_)) => Err((
             format!("pattern `{text}` compiles to more than {REGEX_BYTES_MAX} bytes"),
             "use fewer or smaller repetitions".to_owned(),
@@ -295,12 +344,7 @@ fn compile(matching: Matching, text: &str) -> Result<Compiled, (String, String)>
         Err(error) => {
             let shown = error.to_string();
             let reason = shown.lines().last().unwrap_or_default();
-            let reason = reason.strip_prefix("error: ").unwrap_or(reason);
-            Err((
-                format!("pattern `{text}` is no regular expression: {reason}"),
-                "correct it; a path is written `/a/b`, its rest `/*`, one segment `/:name` or `/{name}`"
-                    .to_owned(),
-            ))
+            Err(wrong(reason.strip_prefix("error: ").unwrap_or(reason)))
         }
     }
 }
@@ -435,6 +479,7 @@ mod tests {
             (KeyMatch3, "/proxy/myid/res", "/proxy/{id}/*", true),
             (KeyMatch3, "/proxy/", "/proxy/{id}/*", false),
             (KeyMatch3, "/proj_1_admin", "/proj_{id}_admin", true),
+            (KeyMatch3, "/a/{}", "/a/{}", true),
             (KeyMatch3, "/a-b", "/{x}-{y}", true),
             (KeyMatch3, "/ab", "/{x}-{y}", true),
             (
@@ -476,7 +521,9 @@ mod tests {
         for (matching, pattern) in [
             (Matching::KeyMatch2, "/a/?*+("),
             (Matching::KeyMatch2, "/a/(b"),
-            (Matching::KeyMatch3, "/a/{}"),
+            (Matching::Glob, "/a/["),
+            (Matching::Ip, "10.0.0.0/33"),
+            (Matching::Regex, "a**"),
             (Matching::KeyMatch4, "/a/(b)/{x}"),
             (Matching::KeyMatch4, "/{x}-{y}"),
             (Matching::Regex, "["),

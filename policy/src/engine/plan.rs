@@ -167,7 +167,7 @@ fn source(term: &Expr, symbols: &mut Symbols) -> Option<(usize, Source)> {
         value,
         pattern: PatternOf::Rule { column },
     } = term
-        && *matching != Matching::Regex
+        && (matching.has_segments() || *matching == Matching::KeyMatch)
     {
         let source = Source::Pattern {
             matching: *matching,

@@ -67,6 +67,11 @@ impl ListedIssuer {
         }
     }
 
+    /// Forgets what the lists cover.
+    pub(crate) fn clear(&mut self) {
+        self.lists.clear();
+    }
+
     pub(crate) fn add(&mut self, signer: [u8; 32], scope: Scope, until: i64) {
         self.lists.push(Listed {
             signer,

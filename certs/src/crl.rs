@@ -119,6 +119,18 @@ impl<'a> RevocationList<'a> {
         Ok(list)
     }
 
+    /// The issuer of a list that may be of a kind that is not supported.
+    pub(crate) fn issuer_of(bytes: &[u8]) -> Option<&[u8]> {
+        let mut outer = Reader::new(der::only(bytes, der::SEQUENCE).ok()?);
+        let mut fields = Reader::new(outer.expect(der::SEQUENCE).ok()?);
+        let _version = fields.optional(der::INTEGER).ok()?;
+        let _algorithm = fields.expect(der::SEQUENCE).ok()?;
+        fields
+            .expect_element(der::SEQUENCE)
+            .ok()
+            .map(|issuer| issuer.raw)
+    }
+
     fn read_extensions(&mut self, list: &'a [u8]) -> Result<(), ListProblem> {
         let mut seen: Vec<&[u8]> = Vec::new();
         let mut list = Reader::new(list);

@@ -131,6 +131,17 @@ pub enum CrlProblem {
 }
 
 impl CrlProblem {
+    /// Whether the list is of a kind that is not supported, so that it may say what is not understood.
+    pub(crate) fn is_unsupported(&self) -> bool {
+        matches!(
+            self,
+            CrlProblem::Delta
+                | CrlProblem::Indirect
+                | CrlProblem::Partial
+                | CrlProblem::UnknownCritical
+        )
+    }
+
     pub(crate) fn of(problem: ListProblem) -> CrlProblem {
         match problem {
             ListProblem::Malformed(why) => CrlProblem::Malformed(why),

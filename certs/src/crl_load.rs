@@ -55,16 +55,74 @@ impl RevocationIndex {
         }
         let mut verified = Vec::new();
         for (file, der) in &files {
-            match verify(file, der, trust, grace_seconds, now) {
+            match verify(file, der, trust, now) {
                 Ok(list) => verified.push(list),
                 Err(problem) => problems.push(CrlError::new(file, problem)),
             }
         }
+        // Only of the lists that count: an old one that was left beside its successor does no harm.
+        let counted = supersede(verified);
+        let is_past = |list: &&Verified<'_>| {
+            now >= list
+                .expiry
+                .next_update
+                .saturating_add(i64::from(grace_seconds))
+        };
+        problems.extend(counted.iter().filter(is_past).map(|list| {
+            let next_update = list.expiry.next_update;
+            CrlError::new(&list.expiry.file, CrlProblem::Expired { next_update })
+        }));
         if problems.is_empty() {
-            build(supersede(verified), grace_seconds, now).map_err(|problem| vec![problem])
+            build(counted, grace_seconds, now).map_err(|problem| vec![problem])
         } else {
             Err(problems)
         }
+    }
+
+    /// The same for lists that are given beside a certificate to be judged offline, where a bad list is no reason not to judge: it
+    /// does not count, and [`RevocationIndex::ignored`] says why. A list of a kind that is not supported leaves its issuer
+    /// uncovered, since it may say what nobody here understands. Lists that are past are kept, to be told from missing ones.
+    pub(crate) fn load_offline(
+        lists: &[(String, Vec<u8>)],
+        trust: &TrustBundle,
+        now: i64,
+    ) -> RevocationIndex {
+        let mut verified = Vec::new();
+        let mut ignored = Vec::new();
+        for (file, der) in lists {
+            match verify(file, der, trust, now) {
+                Ok(list) => verified.push(list),
+                Err(problem) => {
+                    ignored.push((CrlError::new(file, problem), RevocationList::issuer_of(der)))
+                }
+            }
+        }
+        // Entries are read once more when they are indexed; a list that fails there must not take the others with it.
+        verified.retain(|verified| match verified.list.for_each(|_, _, _| ()) {
+            Ok(()) => true,
+            Err(problem) => {
+                let error = CrlError::new(&verified.expiry.file, CrlProblem::of(problem));
+                ignored.push((error, Some(verified.list.issuer)));
+                false
+            }
+        });
+        let mut index = build(supersede(verified), 0, now)
+            .unwrap_or_else(|_| RevocationIndex::empty(Uncovered::Refused));
+        for (error, issuer) in ignored {
+            if error.problem.is_unsupported() {
+                index.uncover(issuer.map(NameHash::of));
+            }
+            index.ignored.push(error);
+        }
+        index
+    }
+
+    /// Takes back that an issuer's lists cover its certificates; what they name stays revoked.
+    fn uncover(&mut self, issuer: Option<NameHash>) {
+        self.issuers
+            .iter_mut()
+            .filter(|listed| Some(listed.name) == issuer)
+            .for_each(ListedIssuer::clear);
     }
 }
 
@@ -78,7 +136,7 @@ struct Verified<'a> {
 }
 
 /// The lists of one file.
-fn split(bytes: &[u8]) -> Result<Vec<CertificateRevocationListDer<'_>>, CrlProblem> {
+pub(crate) fn split(bytes: &[u8]) -> Result<Vec<CertificateRevocationListDer<'_>>, CrlProblem> {
     if bytes.len() > CRL_BYTES_MAX {
         return Err(CrlProblem::TooLarge);
     }
@@ -95,11 +153,11 @@ fn split(bytes: &[u8]) -> Result<Vec<CertificateRevocationListDer<'_>>, CrlProbl
     }
 }
 
+/// Checks a list, all but whether it is past.
 fn verify<'a>(
     file: &str,
     der: &'a [u8],
     trust: &TrustBundle,
-    grace_seconds: u32,
     now: i64,
 ) -> Result<Verified<'a>, CrlProblem> {
     let list = RevocationList::parse(der).map_err(CrlProblem::of)?;
@@ -109,9 +167,6 @@ fn verify<'a>(
         return Err(CrlProblem::NotYetValid {
             this_update: list.this_update,
         });
-    }
-    if now >= next_update.saturating_add(i64::from(grace_seconds)) {
-        return Err(CrlProblem::Expired { next_update });
     }
     let (key_hash, signer) = find_signer(&list, &issuer, trust, now)?;
     let entries = list

@@ -7,8 +7,33 @@
 //! - [`ServerVerifier`]: the same for the servers behind the gateway, with the identity that each must prove.
 //! - [`Identity`] and [`Template`]: who a verified chain speaks for, and text made from it.
 //! - [`ServerCertificate`]: the gateway's own certificates.
+//! - [`OfflineCheck`]: the same judgement out of files, for the command line.
 //! - [`CertificateSummary`] and [`ListSummary`]: what a file says, for people.
 //! - [`Authority`]: a small CA for the quickstart, tests and small sites.
+//!
+//! ```
+//! use hangu_certs::{Authority, ClientRequest, RevocationIndex, Template, TrustBundle, Validity, verify_client_chain};
+//! use rustls_pki_types::{CertificateDer, pem::PemObject};
+//!
+//! let now = 1_790_000_000;
+//! let root = Authority::new_root("Tax Office Root", Validity::days(now, 365))?;
+//! let alice = root.issue_client(&ClientRequest::named("alice", Validity::days(now, 30)))?;
+//!
+//! let trust = TrustBundle::from_pem("clients", root.certificate_pem().as_bytes(), now).map_err(|mut all| all.remove(0))?;
+//! let list = root.crl(&[], now, now + 86_400, 1)?;
+//! let lists = RevocationIndex::load(&[("root.crl", list.as_bytes())], &trust, now).map_err(|mut all| all.remove(0))?;
+//!
+//! let leaf = CertificateDer::from_pem_slice(alice.certificate_pem.as_bytes())?;
+//! let chain = verify_client_chain(&trust, &lists, &leaf, &[], now)?;
+//! let subject = Template::parse("{subject.cn}")?.render(&chain.identity);
+//! assert_eq!(subject.as_deref(), Some("alice"));
+//!
+//! // An hour later, on the same connection:
+//! let list = root.crl(&[(alice.serial, now + 1800)], now + 1800, now + 86_400, 2)?;
+//! let lists = RevocationIndex::load(&[("root.crl", list.as_bytes())], &trust, now + 3600).map_err(|mut all| all.remove(0))?;
+//! assert!(lists.check(&chain.identity.links, now + 3600).is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! Time is always an argument, in Unix seconds. Nothing here opens files or sockets or knows HTTP.
 
@@ -29,6 +54,7 @@ mod inspect;
 mod issue;
 mod name;
 mod names;
+mod offline;
 mod path;
 mod pem;
 mod points;
@@ -57,6 +83,7 @@ pub use field::UnknownField;
 pub use identity::{Identity, IdentityError, Link, LinkKind, NameHash};
 pub use inspect::{CertificateSummary, ListSummary};
 pub use issue::{AuthorityError, ClientRequest, Issued, UnixSeconds, Validity};
+pub use offline::{OfflineCheck, OfflineError, OfflineVerdict};
 pub use path::{
     PATH_MAX, PRESENTED_BYTES_MAX, PRESENTED_MAX, Purpose, SIGNATURES_MAX, VerifiedChain,
     verify_chain, verify_client_chain,

@@ -178,6 +178,16 @@ impl TrustBundle {
         }
     }
 
+    /// A bundle of whatever certificates there are, for judging offline: an anchor that is unfit is then the reason why a chain is
+    /// refused, since a path's anchor is judged with the path.
+    pub(crate) fn offline(name: &str, certificates: &[CertificateDer<'_>]) -> TrustBundle {
+        let parsed: Vec<Certificate<'_>> = certificates
+            .iter()
+            .filter_map(|der| Certificate::parse(der).ok())
+            .collect();
+        TrustBundle::arrange(name, &parsed)
+    }
+
     fn arrange(name: &str, parsed: &[Certificate<'_>]) -> TrustBundle {
         let mut bundle = TrustBundle {
             name: name.to_owned(),

@@ -1,8 +1,8 @@
 //! Which certificates a list covers, and for how long.
 
-use super::NOW;
 use super::craft::{Draft, KEY_USAGE, ListDraft, bundle, seq, tlv};
 use super::lists::{link, load};
+use super::{DAY, NOW};
 use crate::identity::{Identity, Link, LinkKind};
 use crate::path::verify_client_chain;
 use crate::revocation::{Revocation, RevocationIndex, Uncovered};
@@ -103,6 +103,22 @@ fn grace_keeps_a_list_beyond_its_end_and_says_so() {
         Err(Revocation::ListExpired { .. })
     ));
     assert!(RevocationIndex::load_with_grace(&files, &bundle(&[&root]), 60, NOW).is_err());
+}
+
+#[test]
+fn an_old_list_that_was_left_beside_its_successor_does_no_harm() {
+    let root = Draft::authority("root").self_signed();
+    let old = ListDraft::of(&[7])
+        .edit(|list| list.next_update = Some(NOW - DAY / 2))
+        .signed_by(&root);
+    let new = ListDraft::of(&[8])
+        .extension(20, false, &[2, 1, 2])
+        .signed_by(&root);
+    let index = load(&[&root], &[old, new]).unwrap();
+    assert_eq!(
+        (index.next_updates().len(), index.stale(NOW).count()),
+        (1, 0)
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod handshake;
 mod identity;
 mod inspect;
 mod lists;
+mod offline;
 mod policies;
 mod pushed;
 mod server_certificate;

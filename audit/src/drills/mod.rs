@@ -4,6 +4,7 @@ mod crash;
 mod disk;
 mod follow;
 mod full_disk;
+mod hostile;
 mod lines;
 mod signed;
 mod tamper;

@@ -244,7 +244,7 @@ impl Writer {
             let closing = self.shared.closing.load(Ordering::Acquire);
             std::mem::swap(&mut batch, &mut *self.shared.lock());
             self.note_dropped(&mut batch);
-            self.write(&batch);
+            self.write(&mut batch);
             batch.clear();
             let waiting = self.shared.taken.load(Ordering::Relaxed);
             self.shared
@@ -256,6 +256,9 @@ impl Writer {
             }
             thread::park_timeout(self.settings.flush);
         }
+        if let Some(access_log) = self.access_log.take() {
+            access_log.close();
+        }
         if let Some(Err((_, error))) = self.log.take().map(Log::close) {
             error!("cannot close the audit log: {error}");
         }
@@ -263,14 +266,14 @@ impl Writer {
     }
 
     /// Writes and syncs the whole batch, however often it has to be tried. Only at the end of the process it gives up.
-    fn write(&mut self, batch: &[Record]) {
+    fn write(&mut self, batch: &mut Vec<Record>) {
         if batch.is_empty() {
             return;
         }
         let Some(mut log) = self.wait_for_log() else {
             return self.lost(batch.len());
         };
-        for record in batch {
+        for record in batch.iter() {
             // The log holds only so much in memory: what is there goes to the disk first.
             while log.append(record).is_err() {
                 if !self.commit(&mut log) {
@@ -287,7 +290,9 @@ impl Writer {
             .audit_records
             .inc_by(u64::try_from(batch.len()).unwrap_or(u64::MAX));
         self.shared.taken.fetch_sub(batch.len(), Ordering::AcqRel);
-        self.write_access_log(batch);
+        if let Some(access_log) = &self.access_log {
+            access_log.hand_over(std::mem::take(batch));
+        }
         self.note_head();
     }
 
@@ -339,18 +344,6 @@ impl Writer {
             .metrics
             .audit_dropped
             .inc_by(u64::try_from(records).unwrap_or(u64::MAX));
-    }
-
-    fn write_access_log(&mut self, batch: &[Record]) {
-        if let Some(access_log) = &mut self.access_log
-            && let Err(error) = access_log.write(batch)
-        {
-            self.shared
-                .metrics
-                .access_log_dropped
-                .inc_by(u64::try_from(batch.len()).unwrap_or(u64::MAX));
-            warn!("cannot write the access log: {error}");
-        }
     }
 
     /// Notes how far the log is each minute, so that a tail that is cut off later is seen.

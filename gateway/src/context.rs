@@ -183,6 +183,11 @@ impl Context {
             .is_some_and(|(_, state)| self.tried.len() < state.upstreams.len())
     }
 
+    /// The last try does not count: the upstream may be chosen again.
+    pub fn forget_last_try(&mut self) {
+        self.tried.pop();
+    }
+
     /// The chosen upstream failed; should no other answer, this is why.
     pub fn upstream_failed(&mut self, denial: Denial, metrics: &Metrics) {
         self.failure = Some(denial);

@@ -149,11 +149,14 @@ impl ProxyHttp for Gateway {
 
     async fn request_body_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         _: bool,
         context: &mut Context,
     ) -> pingora::Result<()> {
+        if session.was_upgraded() {
+            return Ok(());
+        }
         context.bytes_in += body
             .as_ref()
             .map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX));
@@ -175,7 +178,8 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
     ) -> pingora::Result<Box<HttpPeer>> {
         context.choose_upstream().map(Box::new).map_err(|denial| {
-            context.failure = Some(denial);
+            // An upstream that was asked and failed says more than that no other is left.
+            context.failure.get_or_insert(denial);
             Error::new(ErrorType::HTTPStatus(denial.status()))
         })
     }
@@ -215,6 +219,10 @@ impl ProxyHttp for Gateway {
             && !session.as_ref().retry_buffer_truncated();
         if sent_twice_is_harmless {
             error.retry.decide_reuse(reused);
+            if error.retry() {
+                // A pooled connection had died: that says nothing of the upstream, which may be asked again.
+                context.forget_last_try();
+            }
         } else {
             error.set_retry(false);
         }

@@ -205,7 +205,9 @@ fn open_trail(
     metrics: Arc<Metrics>,
 ) -> Result<AuditTrail, StartError> {
     let access_log = match &config.access_log {
-        Some(to) => Some(AccessLog::open(to, reopen).map_err(StartError::AccessLog)?),
+        Some(to) => {
+            Some(AccessLog::open(to, reopen, Arc::clone(&metrics)).map_err(StartError::AccessLog)?)
+        }
         None => None,
     };
     let origin = Origin {

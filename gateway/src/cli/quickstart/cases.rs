@@ -183,23 +183,23 @@ pub(super) const CASES: &[Case] = &[
     case(Layer::Data, "Wang reads another department's record: not cleared", "/residents/1024", Expect::Denied(Denial::Label))
         .by(Some(Person::Wang)).guide(),
 
-    case(Layer::Endpoint, "somebody without a certificate", "/statistics", Expect::NoConnection(Denial::CertificateRequired, "certificate required"))
+    case(Layer::Endpoint, "Somebody without a certificate", "/statistics", Expect::NoConnection(Denial::CertificateRequired, "certificate required"))
         .by(None).guide(),
     case(Layer::Endpoint, "Zhou, whose certificate is revoked", "/statistics", Expect::NoConnection(Denial::Revoked, "certificate revoked"))
         .by(Some(Person::Zhou)).guide(),
     case(Layer::Endpoint, "Sun, whose certificate has expired", "/statistics", Expect::NoConnection(Denial::CertificateExpired, "certificate expired"))
         .by(Some(Person::Sun)).guide(),
-    case(Layer::Endpoint, "somebody whom a foreign CA calls Li", "/statistics", Expect::NoConnection(Denial::CertificateUntrusted, "unknown CA"))
+    case(Layer::Endpoint, "Somebody whom a foreign CA calls Li", "/statistics", Expect::NoConnection(Denial::CertificateUntrusted, "unknown CA"))
         .by(Some(Person::FalseLi)).guide(),
 
-    case(Layer::Edge, "a path with two readings: dot segments", "/statistics/../residents/1024", Expect::Denied(Denial::PathAmbiguous)).guide(),
-    case(Layer::Edge, "a path with two readings: encoded slash", "/residents%2f9001", Expect::Denied(Denial::PathAmbiguous)).guide(),
-    case(Layer::Edge, "a path with two readings: doubly encoded", "/residents/%2539001", Expect::Denied(Denial::PathAmbiguous)),
-    case(Layer::Edge, "a path with two readings: parameters", "/residents/9001;v=1", Expect::Denied(Denial::PathAmbiguous)),
-    case(Layer::Edge, "a path with two readings: empty segment", "//residents/9001", Expect::Denied(Denial::PathAmbiguous)),
-    case(Layer::Edge, "a Host that is not the name TLS was opened for", "/statistics", Expect::Denied(Denial::HostMismatch))
+    case(Layer::Edge, "A path with two readings: dot segments", "/statistics/../residents/1024", Expect::Denied(Denial::PathAmbiguous)).guide(),
+    case(Layer::Edge, "A path with two readings: encoded slash", "/residents%2f9001", Expect::Denied(Denial::PathAmbiguous)).guide(),
+    case(Layer::Edge, "A path with two readings: doubly encoded", "/residents/%2539001", Expect::Denied(Denial::PathAmbiguous)),
+    case(Layer::Edge, "A path with two readings: parameters", "/residents/9001;v=1", Expect::Denied(Denial::PathAmbiguous)),
+    case(Layer::Edge, "A path with two readings: empty segment", "//residents/9001", Expect::Denied(Denial::PathAmbiguous)),
+    case(Layer::Edge, "A Host that is not the name TLS was opened for", "/statistics", Expect::Denied(Denial::HostMismatch))
         .with_headers(&[("Host", "payroll.civil.hangu.test")]),
-    case(Layer::Edge, "a request smuggled behind two lengths", "/statistics", Expect::Denied(Denial::FramingAmbiguous))
+    case(Layer::Edge, "A request smuggled behind two lengths", "/statistics", Expect::Denied(Denial::FramingAmbiguous))
         .with_method("POST").with_headers(&[("Content-Length", "5"), ("Transfer-Encoding", "chunked")]).with_body("0\r\n\r\n"),
     case(Layer::Edge, "Li claims to be the mayor: the claim is removed", "/statistics", Expect::Allowed(200))
         .with_headers(&[("X-Hangu-Subject", "mayor"), ("X_Hangu_Subject", "mayor"), ("X-Forwarded-For", "10.9.9.9")]).guide(),
@@ -208,8 +208,8 @@ pub(super) const CASES: &[Case] = &[
     case(Layer::Network, "Li at the internet door: sensitive data", "/residents/1024", Expect::Denied(Denial::ZoneLabel))
         .at(Door::Internet).guide(),
 
-    case(Layer::Cloud, "a path that no application has", "/payroll", Expect::Denied(Denial::NoRoute)).guide(),
-    case(Layer::Cloud, "a method that the route does not take", "/statistics", Expect::Denied(Denial::MethodNotAllowed))
+    case(Layer::Cloud, "A path that no application has", "/payroll", Expect::Denied(Denial::NoRoute)).guide(),
+    case(Layer::Cloud, "A method that the route does not take", "/statistics", Expect::Denied(Denial::MethodNotAllowed))
         .with_method("DELETE"),
 
     case(Layer::Endpoint, "Chen is revoked while she is connected", "/residents/1025", Expect::Denied(Denial::Revoked))
@@ -260,7 +260,7 @@ mod tests {
                  'https://localhost:8443/residents/1024/notes'",
             ),
             (
-                "somebody without",
+                "Somebody without",
                 "curl --cacert certs/ca.pem 'https://localhost:8443/statistics'",
             ),
             (
@@ -270,7 +270,7 @@ mod tests {
         ] {
             assert_eq!(curl(story), command);
         }
-        assert!(curl("a path with two readings: dot").contains(" --path-as-is "));
+        assert!(curl("A path with two readings: dot").contains(" --path-as-is "));
         assert!(curl("Li at the internet door: sens").contains(":8444/"));
     }
 

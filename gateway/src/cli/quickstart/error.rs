@@ -55,7 +55,7 @@ pub(super) enum QuickstartError {
         "the gateway did not begin to serve within {seconds} seconds; try again on a less busy machine"
     )]
     Slow { seconds: u64 },
-    #[error("the gateway ended before the test did")]
+    #[error("the test was interrupted, or the gateway ended before it")]
     Ended,
     #[error("the test client cannot be set up: {0}")]
     Tls(#[from] rustls::Error),

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::cases::{CASES, Case, Expect, Shown};
 use super::ports::Addresses;
+use super::tail;
 use super::words::{glyph, in_words, question};
 use crate::layers::Layer;
 
@@ -35,7 +36,7 @@ fn write_guide(
     write_places(text, addresses)?;
     write_layers(text)?;
     writeln!(text, "Try it. In a second terminal:\n")?;
-    writeln!(text, "  cd '{}'\n", folder.display())?;
+    writeln!(text, "  cd {}\n", shell_word(folder))?;
     let shown = CASES.iter().filter(|case| case.shown == Shown::Guide);
     for (number, case) in (1..).zip(shown) {
         write_case(text, number, case, addresses)?;
@@ -43,8 +44,8 @@ fn write_guide(
     write_next_steps(text, addresses)?;
     write!(
         text,
-        "Requests appear here as they come (times in UTC). Ctrl-C stops everything.\n\n  \
-         time      what each layer said                 answer  who            what                        why\n"
+        "Requests appear here as they come, with the time in UTC. Ctrl-C stops everything.\n\n{}",
+        tail::heading()
     )
 }
 
@@ -132,25 +133,52 @@ fn answer(case: &Case) -> String {
 }
 
 fn write_next_steps(text: &mut String, addresses: &Addresses) -> std::fmt::Result {
-    let hangu = std::env::current_exe().unwrap_or_else(|_| "hangu".into());
-    let hangu = hangu.display();
-    write!(
-        text,
-        "What to try next, in the same folder\n  \
-         Change a rule      allow DELETE in policy/policy.csv and save: it counts within two seconds. Make a mistake in it,\n                     \
-         and the rules from before serve on.\n  \
-         Check before       '{hangu}' check --config hangu.toml\n  \
-         Prove the log      '{hangu}' audit verify audit\n                     \
-         then change one letter in audit/audit-000000000001.jsonl and verify again.\n  \
-         See the numbers    curl --silent http://{}/metrics | grep hangu_layer_verdicts\n  \
-         Let it test itself '{hangu}' quickstart --self-test\n\n",
-        addresses.admin
-    )
+    let hangu = std::env::current_exe().map_or("hangu".to_owned(), |path| shell_word(&path));
+    let segment = "audit/audit-000000000001.jsonl";
+    writeln!(text, "What to try next, in the same folder")?;
+    for (what, how) in [
+        ("Change a rule", "let clerks DELETE in policy/policy.csv and save: it counts within two seconds.".to_owned()),
+        ("Make a mistake", "write nonsense there and save: the line is named here, and the rules from before serve on.".to_owned()),
+        ("Look before", format!("{hangu} check --config hangu.toml")),
+        ("Prove the log", format!("{hangu} audit verify audit")),
+        (
+            "Forge a copy",
+            format!("cp -r audit copy; sed 's/\"status\":403/\"status\":200/' {segment} > {}; {hangu} audit verify copy", segment.replace("audit/", "copy/")),
+        ),
+        ("See the numbers", format!("curl --silent http://{}/metrics | grep hangu_layer_verdicts", addresses.admin)),
+        ("Test all of it", format!("{hangu} quickstart --self-test")),
+    ] {
+        writeln!(text, "  {what:<16} {how}")?;
+    }
+    writeln!(text)
+}
+
+/// A path as one word of a shell command.
+fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain =
+        |character: char| character.is_ascii_alphanumeric() || "/._-".contains(character);
+    if text.chars().all(is_plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_with_blanks_and_quotes_is_one_word() {
+        for (path, word) in [
+            ("/a/b-c_1.d", "/a/b-c_1.d"),
+            ("/my demo", "'/my demo'"),
+            ("/it's", "'/it'\\''s'"),
+        ] {
+            assert_eq!(shell_word(Path::new(path)), word);
+        }
+    }
 
     #[test]
     fn the_guide_names_every_place_and_every_layer_and_fits_a_terminal() {
@@ -160,7 +188,7 @@ mod tests {
             "https://localhost:8444",
             "http://127.0.0.1:8445",
             "http://127.0.0.1:8446",
-            "cd '/demo'",
+            "cd /demo",
             "端 endpoint",
             "用 application",
             "everything was there",

@@ -29,10 +29,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use async_trait::async_trait;
 use clap::Args;
 use pingora::apps::http_app::HttpServer;
-use pingora::server::{RunArgs, Server};
+use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
 use pingora::services::listening::Service;
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::bureau::{Bureau, Seen};
 use self::error::QuickstartError;
@@ -89,21 +91,49 @@ fn serve(path: &Path, port: Option<u16>) -> Result<ExitCode, QuickstartError> {
         let ending = Arc::clone(&ending);
         thread::spawn(move || tell(&text, &addresses, &audit, &ending))
     };
-    run_beside(
-        &folder.config(),
-        Start::Fresh,
-        RunArgs::default(),
-        |server| add_application(server, &addresses, Arc::default()),
-    )?;
+    let until = RunArgs {
+        shutdown_signal: Box::new(Farewell(format!(
+            "\nStopping. The folder {} stays as it is: run again to go on, delete it to start anew.",
+            path.display()
+        ))),
+    };
+    run_beside(&folder.config(), Start::Fresh, until, |server| {
+        add_application(server, &addresses, Arc::default());
+    })?;
     ending.store(true, Ordering::Release);
     if let Ok(Err(error)) = teller.join() {
         complain(error);
     }
-    say(format_args!(
-        "\nStopped. The folder {} stays as it is: run again to go on, delete it to start anew.",
-        path.display()
-    ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says goodbye, and lets the gateway end as it does in service: requests under way are finished, the audit log is closed.
+struct Farewell(String);
+
+#[async_trait]
+impl ShutdownSignalWatch for Farewell {
+    async fn recv(&self) -> ShutdownSignal {
+        stop_signal().await;
+        say(&self.0);
+        ShutdownSignal::GracefulTerminate
+    }
+}
+
+/// Waits for Ctrl-C, or for the SIGTERM of a supervisor.
+async fn stop_signal() {
+    match (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) {
+        (Ok(mut interrupt), Ok(mut terminate)) => {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        // Without handlers the signals end the process by themselves.
+        (Err(_), _) | (_, Err(_)) => std::future::pending().await,
+    }
 }
 
 /// Once everything answers: the guide, and from then on a line a request.

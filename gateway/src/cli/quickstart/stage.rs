@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -11,15 +12,13 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use hangu_audit::{Entry, Position, Reader};
 use pingora::server::{RunArgs, ShutdownSignal, ShutdownSignalWatch};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 
 use super::bureau::Seen;
 use super::client::get_plain;
 use super::error::{QuickstartError, at};
 use super::folder::{Folder, Reader as MayRead, config_text, make_folder, write_file};
 use super::ports::Addresses;
-use super::{add_application, unix_seconds};
+use super::{add_application, stop_signal, unix_seconds};
 use crate::request_id::RequestId;
 use crate::server::{Start, StartError, run_beside};
 
@@ -74,17 +73,16 @@ impl Drop for PutBack {
     }
 }
 
-/// A running gateway with the demo application behind it, on ports and with an audit log of its own, so that whatever
-/// else uses the folder is not touched.
+/// A running gateway with the demo application behind it, on ports and with an audit log of its own, so that the folder's
+/// own log stays as it is.
 pub(super) struct Stage {
     pub(super) addresses: Addresses,
     pub(super) certs: PathBuf,
     pub(super) audit: PathBuf,
     /// What has reached the application.
     pub(super) seen: Arc<Mutex<Vec<Seen>>>,
-    gateway: Option<JoinHandle<Result<(), StartError>>>,
-    stop: watch::Sender<bool>,
-    /// Removed after the gateway has ended: fields are dropped in order.
+    gateway: JoinHandle<Result<(), StartError>>,
+    interrupted: Arc<AtomicBool>,
     _files: [Scratch; 2],
 }
 
@@ -107,55 +105,49 @@ impl Stage {
         let text = config_text(&addresses, &format!("{OWN}/"));
         write_file(&config, text.as_bytes(), MayRead::Anyone)?;
         let seen = Arc::default();
-        let (stop, stopped) = watch::channel(false);
+        let interrupted = Arc::new(AtomicBool::new(false));
         let gateway = {
-            let seen = Arc::clone(&seen);
+            let (seen, interrupted) = (Arc::clone(&seen), Arc::clone(&interrupted));
             thread::spawn(move || {
                 let until = RunArgs {
-                    shutdown_signal: Box::new(Until(stopped)),
+                    shutdown_signal: Box::new(Note(interrupted)),
                 };
                 run_beside(&config, Start::Fresh, until, |server| {
                     add_application(server, &addresses, seen);
                 })
             })
         };
-        let mut stage = Self {
+        let stage = Self {
             addresses,
             certs: folder.path().join("certs"),
             audit: own.join("audit"),
             seen,
-            gateway: Some(gateway),
-            stop,
+            gateway,
+            interrupted,
             _files: files,
         };
-        stage.wait_until_ready()?;
-        Ok(stage)
+        stage.wait_until_ready()
     }
 
-    /// Stops the gateway; gives why it did not serve well, if it did not.
-    pub(super) fn stop(&mut self) -> Result<(), QuickstartError> {
-        self.stop.send_replace(true);
-        match self.gateway.take().map(JoinHandle::join) {
-            Some(Ok(ended)) => Ok(ended?),
-            Some(Err(_)) => Err(QuickstartError::Ended),
-            None => Ok(()),
-        }
-    }
-
-    /// Whether the gateway has ended, by itself or by a signal.
+    /// Whether the gateway has ended, or somebody wants all of this to end.
     pub(super) fn has_ended(&self) -> bool {
-        self.gateway.as_ref().is_none_or(JoinHandle::is_finished)
+        self.interrupted.load(Ordering::Acquire) || self.gateway.is_finished()
     }
 
-    fn wait_until_ready(&mut self) -> Result<(), QuickstartError> {
+    fn wait_until_ready(self) -> Result<Self, QuickstartError> {
         let until = Instant::now() + READY_WITHIN;
         loop {
+            if self.gateway.is_finished() {
+                return match self.gateway.join() {
+                    Ok(Err(error)) => Err(error.into()),
+                    Ok(Ok(())) | Err(_) => Err(QuickstartError::Ended),
+                };
+            }
             if self.has_ended() {
-                self.stop()?;
                 return Err(QuickstartError::Ended);
             }
             if get_plain(self.addresses.admin, "/readyz").is_ok() {
-                return Ok(());
+                return Ok(self);
             }
             if Instant::now() > until {
                 return Err(QuickstartError::Slow {
@@ -167,33 +159,16 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
-    fn drop(&mut self) {
-        // Why it ended does not matter any more.
-        drop(self.stop());
-    }
-}
-
-/// Ends the gateway when told to, or by the signals that people and supervisors send.
-struct Until(watch::Receiver<bool>);
+/// Notes the signals that people and supervisors send, and goes on: the test ends itself and clears away what it wrote.
+/// The gateway ends with the process.
+struct Note(Arc<AtomicBool>);
 
 #[async_trait]
-impl ShutdownSignalWatch for Until {
+impl ShutdownSignalWatch for Note {
     async fn recv(&self) -> ShutdownSignal {
-        let mut told = self.0.clone();
-        let (Ok(mut interrupt), Ok(mut terminate)) = (
-            signal(SignalKind::interrupt()),
-            signal(SignalKind::terminate()),
-        ) else {
-            drop(told.wait_for(|told| *told).await);
-            return ShutdownSignal::FastShutdown;
-        };
-        tokio::select! {
-            _ = told.wait_for(|told| *told) => {}
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        ShutdownSignal::FastShutdown
+        stop_signal().await;
+        self.0.store(true, Ordering::Release);
+        std::future::pending().await
     }
 }
 

@@ -32,6 +32,14 @@ pub(super) fn reader(folder: &Path) -> Result<Reader, QuickstartError> {
     Ok(Reader::open(folder, Position::Last(0))?)
 }
 
+/// What the columns of the lines are.
+pub(super) fn heading() -> String {
+    format!(
+        "  {:<8}  {:<23}  answer  {:<22}  {:<28}  why",
+        "time", "what each layer said", "who", "what"
+    )
+}
+
 /// Time, the six verdicts, answer, who, what, why.
 fn line_of(entry: &Entry) -> String {
     let time = entry.time.get(11..19).unwrap_or(&entry.time);
@@ -53,7 +61,7 @@ fn line_of(entry: &Entry) -> String {
         "(no connection)".to_owned()
     };
     let line = format!(
-        "  {time}  {verdicts}  {status}  {:<22}  {:<26}  {}",
+        "  {time}  {verdicts}  {status:<6}  {:<22}  {:<28}  {}",
         shown(who),
         shown(&what),
         why(&entry.reason)
@@ -133,7 +141,7 @@ mod tests {
         let entry = request("spiffe://gov.hangu.test/tax/clerk/wang", "/residents/1024");
         assert_eq!(
             line_of(&entry),
-            "  07:10:22  端✓ 边✓ 网✓ 云✓ 数✗ 用·  403  tax/clerk/wang          GET /residents/1024         \
+            "  07:10:22  端✓ 边✓ 网✓ 云✓ 数✗ 用·  403     tax/clerk/wang          GET /residents/1024           \
              data.label: not cleared for this class of data"
         );
     }

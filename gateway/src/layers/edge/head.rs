@@ -109,8 +109,11 @@ impl<'a> RequestLine<'a> {
         if method == b"CONNECT" {
             return Err(Denial::MethodUnknown);
         }
-        // A fragment never belongs in a request (RFC 9112 section 3.2); a lenient parser would cut it off without a word.
-        let is_clean = |byte: &u8| byte.is_ascii_graphic() && *byte != b'#';
+        // A fragment never belongs in a request (RFC 9112 section 3.2); a lenient parser would cut it off without a word. The
+        // other four stand in no URI (RFC 3986 section 2), and the parser behind would refuse them without our answer or record.
+        let is_clean = |byte: &u8| {
+            byte.is_ascii_graphic() && !matches!(byte, b'#' | b'"' | b'<' | b'>' | b'`')
+        };
         if target.is_empty() || !target.iter().all(is_clean) {
             return Err(Denial::PathAmbiguous);
         }
@@ -352,6 +355,10 @@ mod tests {
         ),
         (
             "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n",
+            Denial::PathAmbiguous,
+        ),
+        (
+            "GET /a?b=\"c\" HTTP/1.1\r\nHost: a\r\n\r\n",
             Denial::PathAmbiguous,
         ),
         (

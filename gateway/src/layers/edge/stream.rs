@@ -99,18 +99,23 @@ impl ClientStream {
             self.tls.write_all(answer).await?;
             self.tls.flush().await?;
             self.tls.shutdown().await?;
-            let mut rest = [0; LINGER_READ_BYTES];
-            let mut seen = 0;
-            while seen < LINGER_BYTES_MAX {
-                match self.tls.get_mut().0.read(&mut rest).await? {
-                    0 => break,
-                    read => seen += read,
-                }
-            }
-            io::Result::Ok(())
+            self.linger().await
         };
         // Whatever goes wrong here, the connection is closed next.
         drop(timeout(LINGER, goodbye).await);
+    }
+
+    /// Discards what the client still sends, until it closes.
+    async fn linger(&mut self) -> io::Result<()> {
+        let mut rest = [0; LINGER_READ_BYTES];
+        let mut seen = 0;
+        while seen < LINGER_BYTES_MAX {
+            match self.tls.get_mut().0.read(&mut rest).await? {
+                0 => break,
+                read => seen += read,
+            }
+        }
+        Ok(())
     }
 
     async fn read_to_head_end(&mut self, limits: HeadLimits) -> HeadRead {
@@ -271,8 +276,16 @@ impl AsyncWrite for ClientStream {
 #[async_trait]
 impl Shutdown for ClientStream {
     async fn shutdown(&mut self) {
+        let goodbye = async {
+            AsyncWriteExt::shutdown(&mut self.tls).await?;
+            if self.allowed != Some(0) && !self.is_http2() {
+                // A body was refused half way: the client is to read our answer, not a reset.
+                self.linger().await?;
+            }
+            io::Result::Ok(())
+        };
         // The peer may be gone; there is nobody left to tell.
-        drop(timeout(LINGER, AsyncWriteExt::shutdown(&mut self.tls)).await);
+        drop(timeout(LINGER, goodbye).await);
     }
 }
 

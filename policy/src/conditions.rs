@@ -3,6 +3,7 @@
 use crate::bounds::{COMPILED_MAX, CONDITIONS_MAX};
 use crate::engine::eval::Conditions;
 use crate::engine::expr::{Expr, PatternOf};
+use crate::engine::extract::Extraction;
 use crate::engine::pattern::{Matching, Patterns};
 use crate::model::check::{Context, Relation, condition};
 use crate::model::conf::Phrase;
@@ -70,6 +71,16 @@ pub(crate) fn compile_patterns(
     patterns: &mut Patterns,
     problems: &mut Problems<'_>,
 ) {
+    for (extraction, column) in extraction_columns(exprs) {
+        for (symbol, row) in distinct(rows, column, symbols) {
+            if let Err((what, fix)) = extraction.check(symbols.text(symbol)) {
+                problems.add(field_place(source, rows.line(row), column), what, fix);
+            }
+            if problems.is_full() {
+                return;
+            }
+        }
+    }
     for (matching, column) in pattern_columns(exprs) {
         for (symbol, row) in distinct(rows, column, symbols) {
             let mut added = patterns.add(matching, symbol, symbols);
@@ -99,6 +110,24 @@ pub(crate) fn eval_columns(matcher: &Expr) -> Vec<usize> {
     });
     columns.sort_unstable();
     columns.dedup();
+    columns
+}
+
+fn extraction_columns(exprs: &[&Expr]) -> Vec<(Extraction, usize)> {
+    let mut columns = Vec::new();
+    for expr in exprs {
+        expr.each(&mut |expr| {
+            if let Expr::Extract {
+                extraction,
+                pattern: PatternOf::Rule { column },
+                ..
+            } = expr
+                && !columns.contains(&(*extraction, *column))
+            {
+                columns.push((*extraction, *column));
+            }
+        });
+    }
     columns
 }
 

@@ -425,6 +425,24 @@ fn globs_and_regular_expressions() {
 }
 
 #[test]
+fn parts_of_a_path() {
+    let matcher = "(keyGet2(r.obj, p.obj, 'resource') == r.sub || keyGet(r.obj, '/own/*') == r.sub) && r.act == p.act";
+    assert_eq!(
+        wrong(
+            &model("sub, obj, act", "sub, obj, act", "", ALLOW, matcher),
+            "p, x, /users/:resource/*, GET\n",
+            &[
+                ("alice /users/alice/data GET", Some(1)),
+                ("alice /users/bob/data GET", None),
+                ("alice /own/alice GET", Some(1)),
+                ("alice /own/bob GET", None),
+            ]
+        ),
+        NONE_WRONG
+    );
+}
+
+#[test]
 fn addresses_in_networks() {
     let model = model(
         "sub, obj, act",

@@ -124,6 +124,7 @@ impl<'a> Scene<'a> {
             | Expr::Number(_)
             | Expr::List(_)
             | Expr::Rule { .. }
+            | Expr::Extract { .. }
             | Expr::Negative(_)
             | Expr::Arithmetic(..) => Err(EvaluationFault::WrongType),
         }
@@ -159,6 +160,23 @@ impl<'a> Scene<'a> {
             Expr::Number(number) => Ok(View::Number(*number)),
             Expr::Rule { column } => Ok(View::Text(self.field(*column)?)),
             Expr::Request { argument, path } => self.attribute(*argument, path),
+            Expr::Extract {
+                extraction,
+                value,
+                pattern,
+                name,
+            } => {
+                let pattern = match pattern {
+                    PatternOf::Fixed(symbol) => self.symbols.text(*symbol),
+                    PatternOf::Rule { column } => self.field(*column)?,
+                    PatternOf::Any(expr) => self.text(expr)?,
+                };
+                Ok(View::Text(extraction.apply(
+                    self.text(value)?,
+                    pattern,
+                    name,
+                )))
+            }
             Expr::Negative(inner) => Ok(View::Number(-self.number(inner)?)),
             Expr::Arithmetic(operation, sides) => {
                 let (a, b) = (self.number(&sides.0)?, self.number(&sides.1)?);

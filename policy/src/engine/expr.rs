@@ -1,5 +1,6 @@
 //! A checked expression: every name resolved, every call known, every pattern numbered or compiled.
 
+use super::extract::Extraction;
 use super::pattern::Matching;
 use crate::model::parser::{Comparison, Operation};
 use crate::rules::symbols::Symbol;
@@ -45,6 +46,14 @@ pub(crate) enum Expr {
         matching: Matching,
         value: Box<Expr>,
         pattern: PatternOf,
+    },
+    /// What of a value stands where a pattern has a parameter, or nothing.
+    Extract {
+        extraction: Extraction,
+        value: Box<Expr>,
+        pattern: PatternOf,
+        /// The name of the parameter; `keyGet` has none.
+        name: Box<str>,
     },
     /// Whether `who` is or inherits `role`.
     Role {
@@ -153,7 +162,7 @@ impl Expr {
     /// Its type, as far as it can be told.
     pub(crate) fn type_of(&self) -> Type {
         match self {
-            Self::Text(_) | Self::Rule { .. } => Type::Text,
+            Self::Text(_) | Self::Rule { .. } | Self::Extract { .. } => Type::Text,
             Self::Number(_) | Self::Negative(_) | Self::Arithmetic(..) => Type::Number,
             Self::List(_) => Type::List,
             Self::Request { .. } => Type::Unknown,
@@ -182,7 +191,7 @@ impl Expr {
             Self::Compare(_, sides) | Self::Arithmetic(_, sides) => {
                 sides.0.touches_rule() || sides.1.touches_rule()
             }
-            Self::Match { value, pattern, .. } => {
+            Self::Match { value, pattern, .. } | Self::Extract { value, pattern, .. } => {
                 value.touches_rule()
                     || match pattern {
                         PatternOf::Fixed(_) => false,
@@ -222,7 +231,7 @@ impl Expr {
                 sides.0.each(visit);
                 sides.1.each(visit);
             }
-            Self::Match { value, pattern, .. } => {
+            Self::Match { value, pattern, .. } | Self::Extract { value, pattern, .. } => {
                 value.each(visit);
                 if let PatternOf::Any(expr) = pattern {
                     expr.each(visit);

@@ -3,6 +3,7 @@
 pub(crate) mod dialect;
 pub(crate) mod eval;
 pub(crate) mod expr;
+pub(crate) mod extract;
 pub(crate) mod glob;
 pub(crate) mod index;
 pub(crate) mod need;
@@ -12,6 +13,7 @@ pub(crate) mod pattern;
 pub(crate) mod plan;
 pub(crate) mod query;
 pub(crate) mod roles;
+pub(crate) mod segments;
 pub(crate) mod set;
 pub(crate) mod table;
 pub(crate) mod verdict;

@@ -86,6 +86,7 @@ fn of_condition(expr: &Expr, needs: &mut Vec<Need>) -> bool {
         | Expr::Number(_)
         | Expr::List(_)
         | Expr::Rule { .. }
+        | Expr::Extract { .. }
         | Expr::Negative(_)
         | Expr::Arithmetic(..) => false,
     }
@@ -133,6 +134,13 @@ fn is(expr: &Expr, kind: NeedKind, needs: &mut Vec<Need>) -> bool {
                 needs.push(need);
             }
             needs.len() <= NEEDS_MAX
+        }
+        Expr::Extract { value, pattern, .. } => {
+            let pattern = match pattern {
+                PatternOf::Any(expr) => is(expr, NeedKind::Text, needs),
+                PatternOf::Fixed(_) | PatternOf::Rule { .. } => true,
+            };
+            pattern && is(value, NeedKind::Text, needs)
         }
         Expr::Negative(inner) => is(inner, NeedKind::Number, needs),
         Expr::Arithmetic(_, sides) => {

@@ -3,7 +3,8 @@
 //! A shape says how many segments there are, which of them are parameters, and whether more may follow. The
 //! segments that are literal, hashed, lead to the patterns; each is then compared with the path.
 
-use super::pattern::{Matching, Part, Whole, fits_whole, key_match};
+use super::pattern::{Matching, key_match};
+use super::segments::{Part, Whole, fits_whole};
 use super::set::SymbolSet;
 use super::table::Table;
 use crate::rules::symbols::{Symbol, Symbols, hash, mix};

@@ -1,5 +1,6 @@
 //! The model file: from its lines to checked expressions.
 
+pub(crate) mod calls;
 pub(crate) mod check;
 pub(crate) mod conf;
 pub(crate) mod lexer;

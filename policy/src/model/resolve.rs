@@ -3,8 +3,8 @@
 use super::check::{Relation, numbered};
 use super::conf::Phrase;
 use super::parser::{Comparison, Kind, Node};
-use crate::engine::expr::{Expr, PatternOf, Type};
-use crate::engine::pattern::{Matching, Patterns};
+use crate::engine::expr::{Expr, Type};
+use crate::engine::pattern::Patterns;
 use crate::problem::{Place, Problems};
 use crate::rules::symbols::Symbols;
 
@@ -215,124 +215,8 @@ impl Resolver<'_, '_> {
         })
     }
 
-    fn call(&mut self, name: &str, arguments: &[Node<'_>], at: usize) -> Option<Expr> {
-        if let Some(matching) = Matching::ALL.into_iter().find(|m| m.name() == name) {
-            return self.matching(matching, arguments, at);
-        }
-        if let Some(relation) = self.relations.iter().position(|r| r.name == name) {
-            return self.role(relation, arguments, at);
-        }
-        if name == "eval" {
-            return self.eval(arguments, at);
-        }
-        let known: Vec<_> = Matching::ALL
-            .iter()
-            .map(|m| m.name().to_owned())
-            .chain(self.relations.iter().map(|r| r.name.clone()))
-            .collect();
-        self.refuse(
-            at,
-            format!("function `{name}` is not compiled"),
-            format!("use one of `{}`", known.join("`, `")),
-        );
-        None
-    }
-
-    fn eval(&mut self, arguments: &[Node<'_>], at: usize) -> Option<Expr> {
-        if self.origin == Origin::Row {
-            self.refuse(at, "`eval` inside a condition", "write the condition out");
-            return None;
-        }
-        let argument = match arguments {
-            [argument] => self.resolve(argument)?,
-            _ => Expr::Bool(false),
-        };
-        let Expr::Rule { column } = argument else {
-            self.refuse(
-                at,
-                "`eval` takes one field of the rows",
-                format!(
-                    "write `eval({}.sub_rule)` with a column of that name",
-                    numbered("p", self.number)
-                ),
-            );
-            return None;
-        };
-        Some(Expr::Eval { column })
-    }
-
-    fn matching(&mut self, matching: Matching, arguments: &[Node<'_>], at: usize) -> Option<Expr> {
-        let name = matching.name();
-        let [value_node, pattern_node] = arguments else {
-            self.refuse(
-                at,
-                format!("`{name}` takes 2 arguments, not {}", arguments.len()),
-                format!("write `{name}(value, pattern)`"),
-            );
-            return None;
-        };
-        let (value, pattern) = (self.textual(value_node), self.textual(pattern_node));
-        let (value, pattern) = (value?, pattern?);
-        let pattern = self.pattern(matching, pattern, pattern_node.at)?;
-        Some(Expr::Match {
-            matching,
-            value: Box::new(value),
-            pattern,
-        })
-    }
-
-    fn pattern(&mut self, matching: Matching, pattern: Expr, at: usize) -> Option<PatternOf> {
-        if let Expr::Rule { column } = pattern {
-            return Some(PatternOf::Rule { column });
-        }
-        if let Expr::Text(text) = &pattern {
-            let symbol = self.symbols.intern(text)?;
-            if let Err((what, fix)) = self.patterns.add(matching, symbol, self.symbols) {
-                self.refuse(at, what, fix);
-                return None;
-            }
-            return Some(PatternOf::Fixed(symbol));
-        }
-        if matching == Matching::KeyMatch {
-            return Some(PatternOf::Any(Box::new(pattern)));
-        }
-        self.refuse(
-            at,
-            format!(
-                "the pattern of `{}` comes from the request",
-                matching.name()
-            ),
-            "give the pattern, the second argument, as a field of `p` or in quotes",
-        );
-        None
-    }
-
-    fn role(&mut self, relation: usize, arguments: &[Node<'_>], at: usize) -> Option<Expr> {
-        let definition = self.relations.get(relation)?.clone();
-        let wanted = if definition.in_domains { 3 } else { 2 };
-        if arguments.len() != wanted {
-            let name = &definition.name;
-            self.refuse(
-                at,
-                format!(
-                    "`{name}` is defined with {wanted} `_`, called with {} arguments",
-                    arguments.len()
-                ),
-                format!("write `{name}(r.sub, p.sub)`, with `r.dom` as third for roles in domains"),
-            );
-            return None;
-        }
-        let parts: Vec<_> = arguments.iter().map(|node| self.textual(node)).collect();
-        let mut parts = parts.into_iter().collect::<Option<Vec<_>>>()?.into_iter();
-        Some(Expr::Role {
-            relation,
-            who: Box::new(parts.next()?),
-            role: Box::new(parts.next()?),
-            domain: parts.next().map(Box::new),
-        })
-    }
-
-    fn textual(&mut self, node: &Node<'_>) -> Option<Expr> {
+    /// A text.
+    pub(super) fn textual(&mut self, node: &Node<'_>) -> Option<Expr> {
         let expr = self.resolve(node)?;
         if !matches!(expr.type_of(), Type::Text | Type::Unknown) {
             self.refuse(

@@ -6,6 +6,7 @@ mod constraints;
 mod coverage;
 mod craft;
 mod handshake;
+mod hostile;
 mod identity;
 mod inspect;
 mod lists;

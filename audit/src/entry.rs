@@ -6,6 +6,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::encode::is_hidden;
+use crate::record::LAYERS;
 
 /// A record as read from its line: flat, as it was written. A field that was left out is empty, or `None`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -140,6 +141,23 @@ impl Entry {
 }
 
 impl Layers {
+    /// Each layer's name and result, in order.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, &str); 6] {
+        let steps = [
+            &self.endpoint,
+            &self.edge,
+            &self.network,
+            &self.cloud,
+            &self.data,
+            &self.application,
+        ];
+        std::array::from_fn(|at| {
+            let name = LAYERS.get(at).copied().unwrap_or_default();
+            (name, steps.get(at).map_or("", |step| step.as_str()))
+        })
+    }
+
     fn render(&self) -> String {
         let mut out = String::with_capacity(48);
         for (glyph, step) in [

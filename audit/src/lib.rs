@@ -50,6 +50,7 @@ pub mod checkpoint;
 mod drills;
 mod encode;
 mod entry;
+mod export;
 mod fault;
 mod head;
 pub mod key;
@@ -76,6 +77,7 @@ pub use encode::{
     QUERY_KEYS_MAX, WORD_BYTES_MAX,
 };
 pub use entry::{Entry, Layers, ParseError, render};
+pub use export::{Format, export};
 pub use fault::{Damage, Fault};
 pub use log::{AppendError, CommitError, Log, Options};
 pub use open::OpenError;

@@ -20,6 +20,27 @@ impl Timestamp {
         self.0
     }
 
+    /// Reads the one form that a log writes, `2026-11-24T07:10:22.123Z`; `None` for any other.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let number = |from: usize, to: usize| -> Option<u64> {
+            let digits = text.get(from..to)?;
+            digits
+                .bytes()
+                .all(|byte| byte.is_ascii_digit())
+                .then(|| digits.parse().ok())?
+        };
+        let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+        let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+        let ms = days(year, month, day)?
+            .checked_mul(DAY_MS)?
+            .checked_add(((hour * 60 + minute) * 60 + second) * 1_000 + number(20, 23)?)?;
+        let (parsed, mut written) = (Self::from_unix_ms(ms), Vec::with_capacity(24));
+        // What does not come back alike was no moment of the calendar, or had other separators.
+        parsed.write(&mut written);
+        (written == text.as_bytes()).then_some(parsed)
+    }
+
     /// Appends the moment as RFC 3339 in UTC with milliseconds: always 24 bytes, `2026-11-24T07:10:22.123Z`.
     pub(crate) fn write(self, out: &mut Vec<u8>) {
         let (days, ms) = (self.0 / DAY_MS, self.0 % DAY_MS);
@@ -82,6 +103,19 @@ fn date(days: u64) -> (u64, u64, u64) {
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
+/// Gregorian date → days since the epoch; `None` before it. A day that the month does not have gives one of the next.
+fn days(year: u64, month: u64, day: u64) -> Option<u64> {
+    let (year, month_from_march) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year.checked_sub(1)?, month + 9)
+    };
+    let (era, year_of_era) = (year / 400, year % 400);
+    let day_of_year = (153 * month_from_march + 2) / 5 + day.checked_sub(1)?;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    (era * 146_097 + day_of_era).checked_sub(719_468)
+}
+
 const DAY_MS: u64 = 24 * 3600 * 1000;
 /// 9999-12-31T23:59:59.999Z.
 const MS_MAX: u64 = 253_402_300_799_999;
@@ -113,7 +147,33 @@ mod tests {
         }
     }
 
+    #[test]
+    fn only_the_one_form_is_read() {
+        for text in [
+            "",
+            "2026-11-24T07:10:22Z",
+            "2026-11-24T07:10:22.123",
+            "2026-11-24T07:10:22.123+00:00",
+            "2026-11-24 07:10:22.123Z",
+            "2026-02-30T07:10:22.123Z",
+            "2026-00-10T07:10:22.123Z",
+            "2026-13-10T07:10:22.123Z",
+            "2026-11-24T24:10:22.123Z",
+            "2026-11-24T07:60:22.123Z",
+            "1969-12-31T23:59:59.999Z",
+            "2026-11-24T07:10:22.123Z ",
+            "２026-11-24T07:10:22.1Z",
+        ] {
+            assert_eq!(Timestamp::parse(text), None, "{text:?}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_written_moment_is_read_back(ms in 0..=MS_MAX) {
+            prop_assert_eq!(Timestamp::parse(&written(ms)), Some(Timestamp::from_unix_ms(ms)));
+        }
+
         #[test]
         fn the_calendar_agrees_with_another_one(ms in 0..=MS_MAX) {
             let parsed = OffsetDateTime::parse(&written(ms), &Rfc3339).unwrap();

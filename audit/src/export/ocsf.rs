@@ -1,0 +1,225 @@
+//! Open Cybersecurity Schema Framework 1.3. What it has no field for is in `unmapped`, which is its place for that.
+
+use serde_json::Value;
+
+use super::fields::Fields;
+use super::{Severity, address_and_port, severity};
+use crate::entry::Entry;
+use crate::time::Timestamp;
+
+pub(super) fn event(entry: &Entry) -> Value {
+    let class = class(entry);
+    let (activity, activity_name) = activity(entry, class);
+    let (action, disposition) = action(entry);
+    let time = Timestamp::parse(&entry.time).map(Timestamp::unix_ms);
+    let (status, status_name) = if action == 2 {
+        (2_u64, "Failure")
+    } else {
+        (1, "Success")
+    };
+    let mut fields = Fields::new()
+        .number("category_uid", class / 1_000)
+        .number("class_uid", class)
+        .number("activity_id", activity)
+        .text("activity_name", activity_name)
+        .number("type_uid", class * 100 + activity)
+        .maybe("time", time)
+        .number("severity_id", severity_id(entry))
+        .number("status_id", status)
+        .text("status", status_name)
+        .text("status_detail", &entry.reason)
+        .text("message", &entry.detail)
+        .object("metadata", metadata(entry))
+        .object("device", Fields::new().text("hostname", &entry.node))
+        .object("unmapped", unmapped(entry));
+    if !entry.decision.is_empty() {
+        fields = fields
+            .number("action_id", action)
+            .number("disposition_id", disposition);
+    }
+    match class {
+        HTTP_ACTIVITY => network(http(fields, entry), entry),
+        NETWORK_ACTIVITY => network(fields, entry),
+        API_ACTIVITY => network(
+            fields.object("api", Fields::new().text("operation", "admin")),
+            entry,
+        ),
+        _ => fields.object(
+            "app",
+            Fields::new().text("name", "hangu").text("uid", &entry.boot),
+        ),
+    }
+    .into()
+}
+
+fn class(entry: &Entry) -> u64 {
+    match entry.kind.as_str() {
+        "request" => HTTP_ACTIVITY,
+        "handshake" | "connection" => NETWORK_ACTIVITY,
+        "admin" => API_ACTIVITY,
+        _ => APPLICATION_LIFECYCLE,
+    }
+}
+
+fn activity(entry: &Entry, class: u64) -> (u64, &str) {
+    if class == HTTP_ACTIVITY {
+        let known = METHODS
+            .into_iter()
+            .find(|(method, _)| *method == entry.method);
+        return known.map_or((OTHER, entry.method.as_str()), |(method, activity)| {
+            (activity, method)
+        });
+    }
+    match entry.kind.as_str() {
+        "start" => (3, "Start"),
+        "stop" => (4, "Stop"),
+        "handshake" | "connection" if entry.decision == "aborted" => (3, "Reset"),
+        "handshake" | "connection" => (5, "Refuse"),
+        other => (OTHER, other),
+    }
+}
+
+/// Allowed or denied, and how.
+fn action(entry: &Entry) -> (u64, u64) {
+    match entry.decision.as_str() {
+        "allowed" => (1, 1),
+        "denied" => (2, 2),
+        "refused" => (2, 25),
+        // It ended underneath us: neither allowed nor denied, an error.
+        "aborted" => (0, 27),
+        _ => (1, 17),
+    }
+}
+
+fn severity_id(entry: &Entry) -> u64 {
+    match severity(entry) {
+        Severity::Information => 1,
+        Severity::Notice => 3,
+        Severity::Alarm => 4,
+    }
+}
+
+fn metadata(entry: &Entry) -> Fields {
+    let product = Fields::new()
+        .text("name", "hangu")
+        .text("vendor_name", "Hangu")
+        .text("version", env!("CARGO_PKG_VERSION"));
+    Fields::new()
+        .text("version", "1.3.0")
+        .object("product", product)
+        .text("log_name", "audit")
+        .text("uid", &entry.hash)
+        .number("sequence", entry.seq)
+        .text("correlation_uid", &entry.trace_id)
+        .list("profiles", ["security_control".into(), "host".into()])
+}
+
+fn http(fields: Fields, entry: &Entry) -> Fields {
+    let request = Fields::new()
+        .text("uid", &entry.request_id)
+        .text("http_method", &entry.method)
+        .object("url", Fields::new().text("path", &entry.path))
+        .number("length", entry.bytes_in);
+    let response = Fields::new()
+        .maybe("code", entry.status)
+        .number("length", entry.bytes_out)
+        .number("latency", entry.duration_us / 1_000);
+    let policy = Fields::new()
+        .text("uid", &entry.policy_digest)
+        .text("version", &entry.policy_generation.to_string());
+    fields
+        .object("http_request", request)
+        .object("http_response", response)
+        .number("duration", entry.duration_us / 1_000)
+        .object("firewall_rule", Fields::new().text("name", &entry.rule))
+        .object("policy", policy)
+}
+
+fn network(fields: Fields, entry: &Entry) -> Fields {
+    let (address, port) = address_and_port(&entry.client);
+    let (upstream, upstream_port) = address_and_port(&entry.upstream);
+    let fingerprint = Fields::new()
+        .number("algorithm_id", SHA256)
+        .text("value", &entry.certificate);
+    let certificate = Fields::new()
+        .text(
+            "subject",
+            if entry.certificate.is_empty() {
+                ""
+            } else {
+                &entry.subject
+            },
+        )
+        .text("issuer", &entry.issuer)
+        .text("serial_number", &entry.serial)
+        .list(
+            "fingerprints",
+            (!entry.certificate.is_empty()).then(|| fingerprint.into()),
+        );
+    let tls = Fields::new()
+        .text(
+            "version",
+            entry.channel.split('/').next().unwrap_or_default(),
+        )
+        .object("certificate", certificate);
+    let upstream = Fields::new()
+        .text("ip", upstream)
+        .maybe("port", upstream_port)
+        .text("svc_name", &entry.application);
+    fields
+        .object(
+            "src_endpoint",
+            Fields::new()
+                .text("ip", address)
+                .maybe("port", port)
+                .text("zone", &entry.zone),
+        )
+        .object("dst_endpoint", upstream)
+        .object(
+            "actor",
+            Fields::new().object("user", Fields::new().text("name", &entry.subject)),
+        )
+        .object("tls", tls)
+}
+
+fn unmapped(entry: &Entry) -> Fields {
+    let mut layers = Fields::new();
+    if let Some(steps) = &entry.layers {
+        for (name, step) in steps.named() {
+            layers = layers.text(name, step);
+        }
+    }
+    Fields::new()
+        .text("boot", &entry.boot)
+        .text("listener", &entry.listener)
+        .text("channel", &entry.channel)
+        .text("tenant", &entry.tenant)
+        .text("route", &entry.route)
+        .text("label", &entry.label)
+        .object("layers", layers)
+        .list(
+            "query_keys",
+            entry.query_keys.iter().map(|key| key.as_str().into()),
+        )
+        .number("config_generation", entry.config_generation)
+        .list("cut", entry.cut.iter().map(|name| name.as_str().into()))
+}
+
+const HTTP_ACTIVITY: u64 = 4002;
+const NETWORK_ACTIVITY: u64 = 4001;
+const APPLICATION_LIFECYCLE: u64 = 6002;
+const API_ACTIVITY: u64 = 6003;
+const OTHER: u64 = 99;
+const SHA256: u64 = 3;
+
+const METHODS: [(&str, u64); 9] = [
+    ("CONNECT", 1),
+    ("DELETE", 2),
+    ("GET", 3),
+    ("HEAD", 4),
+    ("OPTIONS", 5),
+    ("POST", 6),
+    ("PUT", 7),
+    ("TRACE", 8),
+    ("PATCH", 9),
+];

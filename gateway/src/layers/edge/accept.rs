@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use pingora::apps::{HttpServerApp, ServerApp};
@@ -15,6 +15,7 @@ use pingora::protocols::l4::stream::Stream as TcpStream;
 use pingora::protocols::{GetSocketDigest, Stream};
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -68,7 +69,12 @@ impl Accept {
                 self.shared.metrics.handshake(config.name.as_str(), None);
                 self.serve_http(stream, shutdown).await;
             }
-            Err(refused) => refused_handshake(&self.shared, &snapshot, config, client, &refused),
+            Err(Ended { refused, tcp }) => {
+                refused_handshake(&self.shared, &snapshot, config, client, &refused);
+                if let Some(tcp) = tcp {
+                    hang_up(*tcp).await;
+                }
+            }
         }
     }
 
@@ -78,7 +84,7 @@ impl Accept {
         snapshot: &Snapshot,
         config: &Listener,
         client: SocketAddr,
-    ) -> Result<(ClientStream, Arc<Connection>), Refused> {
+    ) -> Result<(ClientStream, Arc<Connection>), Ended> {
         let state = snapshot
             .listeners
             .get(self.listener)
@@ -91,8 +97,12 @@ impl Accept {
                 .map_err(|_| Refused::from(Denial::HandshakeSlots))?;
             TlsAcceptor::from(Arc::clone(&state.tls))
                 .accept(tcp)
+                .into_fallible()
                 .await
-                .map_err(|error| denial_of(&error))
+                .map_err(|(error, tcp)| Ended {
+                    refused: denial_of(&error),
+                    tcp: Some(Box::new(tcp)),
+                })
         });
         let tls = accepted
             .await
@@ -234,6 +244,30 @@ impl ServerApp for Accept {
     }
 }
 
+/// A handshake that came to nothing.
+struct Ended {
+    refused: Refused,
+    /// Where the client may still be told why.
+    tcp: Option<Box<TcpStream>>,
+}
+
+impl From<Refused> for Ended {
+    fn from(refused: Refused) -> Self {
+        Self { refused, tcp: None }
+    }
+}
+
+/// Closes so that the client can read the alert. A TLS 1.3 client sends its request right behind the handshake; closing with
+/// those bytes unread would reset the connection, and the reset takes the alert out of the client's buffer.
+async fn hang_up(mut tcp: TcpStream) {
+    let read_away = async {
+        tcp.shutdown().await?;
+        tokio::io::copy(&mut tcp.take(LINGER_BYTES_MAX), &mut tokio::io::sink()).await
+    };
+    // Whatever comes of it, the connection ends here.
+    drop(timeout(LINGER, read_away).await);
+}
+
 /// Resolves once the process is asked to stop.
 async fn shut_down(shutdown: &mut ShutdownWatch) {
     // An error means that the sender is gone: the server has ended.
@@ -291,3 +325,6 @@ impl Drop for Open {
 
 /// Pingora's own wait between requests is never used: the head is read ahead, under the listener's deadlines.
 const KEEPALIVE_SECONDS: u64 = 60;
+/// How long, and for how many bytes, a refused client is listened to, so that it can hear why.
+const LINGER: Duration = Duration::from_millis(500);
+const LINGER_BYTES_MAX: u64 = 64 * 1024;

@@ -50,7 +50,7 @@ pub(super) enum Expect {
     Allowed(u16),
     /// The gateway answers with the denial's status.
     Denied(Denial),
-    /// There is no connection; the TLS alert in curl's words.
+    /// There is no connection; the TLS alert, which is all that the client is told.
     NoConnection(Denial, &'static str),
 }
 
@@ -185,11 +185,11 @@ pub(super) const CASES: &[Case] = &[
 
     case(Layer::Endpoint, "Somebody without a certificate", "/statistics", Expect::NoConnection(Denial::CertificateRequired, "certificate required"))
         .by(None).guide(),
-    case(Layer::Endpoint, "Zhou, whose certificate is revoked", "/statistics", Expect::NoConnection(Denial::Revoked, "certificate revoked"))
+    case(Layer::Endpoint, "Zhou, whose certificate is revoked", "/statistics", Expect::NoConnection(Denial::Revoked, "certificate unknown"))
         .by(Some(Person::Zhou)).guide(),
-    case(Layer::Endpoint, "Sun, whose certificate has expired", "/statistics", Expect::NoConnection(Denial::CertificateExpired, "certificate expired"))
+    case(Layer::Endpoint, "Sun, whose certificate has expired", "/statistics", Expect::NoConnection(Denial::CertificateExpired, "certificate unknown"))
         .by(Some(Person::Sun)).guide(),
-    case(Layer::Endpoint, "Somebody whom a foreign CA calls Li", "/statistics", Expect::NoConnection(Denial::CertificateUntrusted, "unknown CA"))
+    case(Layer::Endpoint, "Somebody whom a foreign CA calls Li", "/statistics", Expect::NoConnection(Denial::CertificateUntrusted, "certificate unknown"))
         .by(Some(Person::FalseLi)).guide(),
 
     case(Layer::Edge, "A path with two readings: dot segments", "/statistics/../residents/1024", Expect::Denied(Denial::PathAmbiguous)).guide(),

@@ -92,23 +92,11 @@ impl Connection {
 
     /// Sends bytes and reads one answer.
     pub(super) fn ask(&mut self, request: &[u8]) -> io::Result<Answer> {
-        // When writing fails because the gateway has hung up, its last words may still be read.
+        // A gateway that refuses hangs up while we write: its last words are read all the same, and tell more.
         let sent = self.tls.write_all(request).and_then(|()| self.tls.flush());
-        let answer = self.read_answer();
-        if answer.is_err() {
-            sent.and(answer)
-        } else {
-            answer
-        }
-    }
-
-    /// Waits for the gateway to end the connection; an answer without a request would be an error.
-    pub(super) fn wait_for_end(&mut self) -> io::Error {
-        let mut byte = [0];
-        match self.tls.read(&mut byte) {
-            Ok(0) => ErrorKind::UnexpectedEof.into(),
-            Ok(_) => ErrorKind::InvalidData.into(),
-            Err(error) => error,
+        match self.read_answer() {
+            Err(error) if error.get_ref().is_none() => Err(sent.err().unwrap_or(error)),
+            answer => answer,
         }
     }
 

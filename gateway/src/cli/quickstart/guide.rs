@@ -125,7 +125,7 @@ fn answer(case: &Case) -> String {
         Expect::Denied(denial) => format!("{}; {}", denial.status(), by(case.layer, denial.code())),
         Expect::NoConnection(denial, alert) => {
             format!(
-                "no answer, curl tells of a TLS alert \"{alert}\"; {}",
+                "no connection, curl is told \"alert {alert}\" and no more; {}",
                 by(case.layer, denial.code())
             )
         }
@@ -134,7 +134,7 @@ fn answer(case: &Case) -> String {
 
 fn write_next_steps(text: &mut String, addresses: &Addresses) -> std::fmt::Result {
     let hangu = std::env::current_exe().map_or("hangu".to_owned(), |path| shell_word(&path));
-    let segment = "audit/audit-000000000001.jsonl";
+    let segment = "audit-000000000001.jsonl";
     writeln!(text, "What to try next, in the same folder")?;
     for (what, how) in [
         ("Change a rule", "let clerks DELETE in policy/policy.csv and save: it counts within two seconds.".to_owned()),
@@ -143,7 +143,9 @@ fn write_next_steps(text: &mut String, addresses: &Addresses) -> std::fmt::Resul
         ("Prove the log", format!("{hangu} audit verify audit")),
         (
             "Forge a copy",
-            format!("cp -r audit copy; sed 's/\"status\":403/\"status\":200/' {segment} > {}; {hangu} audit verify copy", segment.replace("audit/", "copy/")),
+            format!(
+                "mkdir -p copy; cp audit/head.json copy; sed 's/\"kind\":\"start\"/\"kind\":\"stop\"/' audit/{segment} > copy/{segment}; {hangu} audit verify copy"
+            ),
         ),
         ("See the numbers", format!("curl --silent http://{}/metrics | grep hangu_layer_verdicts", addresses.admin)),
         ("Test all of it", format!("{hangu} quickstart --self-test")),
@@ -192,7 +194,7 @@ mod tests {
             "端 endpoint",
             "用 application",
             "everything was there",
-            "\"certificate revoked\"",
+            "alert certificate required",
             "data.label",
         ] {
             assert!(text.contains(needed), "{needed}");

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use hangu_audit::{Entry, VerifyError, verify};
 use hangu_certs::{Identity, Serial};
+use rustls::AlertDescription;
 
 use super::cases::{CASES, Case, Course, Door, Expect};
 use super::certificates::{CRL, authority, credentials, list};
@@ -128,17 +129,17 @@ impl Test {
             Ok(connection) => connection,
             Err(error) => return Ok(Outcome::Odd(error.to_string())),
         };
-        if matches!(case.expect, Expect::NoConnection(..)) {
+        let request = case.bytes();
+        if let Expect::NoConnection(_, alert) = case.expect {
             self.sent += 1;
-            let error = connection.wait_for_end();
-            let is_open = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
-            return Ok(if is_open {
-                Outcome::Odd("connected".to_owned())
-            } else {
-                Outcome::NoConnection(connection.local)
+            return Ok(match connection.ask(&request) {
+                Ok(answer) => Outcome::Answered(answer),
+                Err(error) if alert_of(&error) == Some(alert) => {
+                    Outcome::NoConnection(connection.local)
+                }
+                Err(error) => Outcome::Odd(error.to_string()),
             });
         }
-        let request = case.bytes();
         let mut ask = || {
             self.sent += 1;
             match connection.ask(&request) {
@@ -360,6 +361,21 @@ impl Test {
         );
         Ok(())
     }
+}
+
+/// The TLS alert in an error, in the words of `CASES`.
+fn alert_of(error: &std::io::Error) -> Option<&'static str> {
+    let tls = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    [
+        (
+            AlertDescription::CertificateRequired,
+            "certificate required",
+        ),
+        (AlertDescription::CertificateUnknown, "certificate unknown"),
+    ]
+    .into_iter()
+    .find(|(alert, _)| *tls == rustls::Error::AlertReceived(*alert))
+    .map(|(_, words)| words)
 }
 
 /// Asks again while the application answers.

@@ -33,6 +33,7 @@ mod laws;
 mod load;
 mod model;
 mod policy;
+mod priority;
 mod problem;
 mod request;
 mod rules;

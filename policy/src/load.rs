@@ -11,6 +11,7 @@ use crate::engine::{need, plan};
 use crate::model::check::{self, Context, Model, Relation};
 use crate::model::conf;
 use crate::policy::{Policy, RelationTable, Section};
+use crate::priority;
 use crate::problem::{Problem, Problems, Source};
 use crate::request::Fact;
 use crate::rules::symbols::Symbols;
@@ -48,9 +49,16 @@ pub(crate) fn compile(
     let shapes = shapes(&checked);
     let mut tables = table::read(rules, &shapes, &mut symbols, &mut problems);
     let role_rows = tables.split_off(checked.contexts.len().min(tables.len()));
+    priority::order(
+        &checked.contexts,
+        &mut tables,
+        role_rows.first(),
+        &mut symbols,
+        &mut problems,
+    );
     let conditions = conditions(
         &checked,
-        &mut tables,
+        &tables,
         rules,
         &mut symbols,
         &mut patterns,
@@ -92,10 +100,10 @@ pub(crate) fn compile(
     })
 }
 
-/// Orders the rows of each section, and compiles what they bring besides texts.
+/// Compiles what the rows of each section bring besides texts.
 fn conditions(
     model: &Model,
-    tables: &mut [Rows],
+    tables: &[Rows],
     rules: Source<'_>,
     symbols: &mut Symbols,
     patterns: &mut Patterns,
@@ -103,7 +111,6 @@ fn conditions(
 ) -> Vec<Conditions> {
     let mut all = Vec::new();
     for (context, rows) in model.contexts.iter().zip(tables) {
-        order(context, rows, symbols);
         let relations = &model.relations;
         let found =
             compile_conditions(context, relations, rows, rules, symbols, patterns, problems);
@@ -189,17 +196,6 @@ fn shapes(model: &Model) -> Vec<Shape> {
         }
     });
     rules.chain(roles).collect()
-}
-
-/// Rows with a priority are decided in its order, as in Go; Rust casbin ignores the column.
-fn order(context: &Context, rows: &mut Rows, symbols: &Symbols) {
-    if let Some(column) = context.shape.priority {
-        rows.sort_by_key(|row| {
-            row.get(column)
-                .and_then(|symbol| symbols.text(*symbol).parse().ok())
-                .unwrap_or(i64::MAX)
-        });
-    }
 }
 
 /// The arguments, one bit each, whose number an expression asks for.

@@ -147,6 +147,13 @@ impl Policy {
         self.sections.iter().map(|section| section.rows.len()).sum()
     }
 
+    /// Which facts of a request the model's `r` names, by the first of their names, such as `sub` or `zone`; each as often as it is
+    /// named. A caller that cannot know one of them must not use the policy.
+    pub fn facts_read(&self) -> impl Iterator<Item = &'static str> {
+        let facts = self.sections.iter().flat_map(|section| &section.facts);
+        facts.map(|fact| fact.name())
+    }
+
     /// Decides with the model's `r, p, e, m`. Takes no lock and allocates nothing.
     pub fn decide(&self, request: &Request<'_>) -> Decision {
         let Some(section) = self.sections.first() else {

@@ -65,6 +65,14 @@ impl Fact {
     /// How many there are.
     pub(crate) const COUNT: usize = Self::NAMES.len();
 
+    /// The first of its names.
+    pub(crate) fn name(self) -> &'static str {
+        let own = Self::NAMES.iter().find(|(fact, _)| *fact == self);
+        own.and_then(|(_, names)| names.first())
+            .copied()
+            .unwrap_or_default()
+    }
+
     /// The fact that `name` stands for.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Self::NAMES

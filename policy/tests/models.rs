@@ -288,6 +288,70 @@ fn the_priority_column_orders_the_rows_as_in_go() {
 }
 
 #[test]
+fn the_deepest_subject_decides_as_in_go() {
+    let by_subject = "subjectPriority(p.eft) || deny";
+    let matcher = "g(r.sub, p.sub) && r.obj == p.obj && r.act == p.act";
+    let flat = model(
+        "sub, obj, act",
+        "sub, obj, act, eft",
+        "g = _, _",
+        by_subject,
+        matcher,
+    );
+    assert_eq!(
+        wrong(
+            &flat,
+            "p, root, data1, read, deny\np, admin, data1, read, deny\np, editor, data1, read, deny\n\
+             p, subscriber, data1, read, deny\np, jane, data1, read, allow\np, alice, data1, read, allow\n\
+             g, admin, root\ng, editor, admin\ng, subscriber, admin\ng, jane, editor\ng, alice, subscriber\n",
+            &[
+                ("jane data1 read", Some(5)),
+                ("alice data1 read", Some(6)),
+                ("editor data1 read", None),
+            ]
+        ),
+        NONE_WRONG
+    );
+    let matcher = "g(r.sub, p.sub, r.dom) && r.dom == p.dom && r.obj == p.obj && r.act == p.act";
+    assert_eq!(
+        wrong(
+            &model(
+                "sub, dom, obj, act",
+                "sub, dom, obj, act, eft",
+                "g = _, _, _",
+                by_subject,
+                matcher
+            ),
+            "p, admin, d1, data1, write, deny\np, alice, d1, data1, write, allow\np, admin, d2, data2, write, deny\n\
+             p, bob, d2, data2, write, allow\ng, alice, admin, d1\ng, bob, admin, d2\n",
+            &[
+                ("alice d1 data1 write", Some(2)),
+                ("bob d2 data2 write", Some(4)),
+                ("alice d2 data2 write", None),
+                ("admin d1 data1 write", None),
+            ]
+        ),
+        NONE_WRONG
+    );
+    for (rules, expected) in [
+        (
+            "g, a, b\ng, b, c\ng, c, b\ng, c, root\n",
+            "policy.csv:3:1: roles in a cycle",
+        ),
+        (
+            "g, a, b\ng, a, c\ng, c, d\n",
+            "policy.csv:1:1: `a` stands at several depths",
+        ),
+    ] {
+        let problems = compile(&flat, rules).unwrap_err();
+        assert!(
+            problems[0].to_string().starts_with(expected),
+            "{problems:?}"
+        );
+    }
+}
+
+#[test]
 fn attributes_of_the_request() {
     let model = model(
         "sub, obj, act",

@@ -69,7 +69,7 @@ impl Verdict {
         match self.effect {
             Effect::AllowOverride => self.allow,
             Effect::DenyOverride | Effect::AllowAndDeny => self.deny,
-            Effect::Priority => match (self.allow, self.deny) {
+            Effect::Priority | Effect::SubjectPriority => match (self.allow, self.deny) {
                 (Some(allow), Some(deny)) => Some(allow.min(deny)),
                 (allow, deny) => allow.or(deny),
             },
@@ -96,8 +96,8 @@ impl Verdict {
             (Effect::DenyOverride | Effect::AllowAndDeny, _, Some(row)) => Outcome::Deny(row),
             (Effect::DenyOverride, None, None) => Outcome::AllowByDefault,
             (Effect::DenyOverride | Effect::AllowAndDeny, Some(row), None) => Outcome::Allow(row),
-            (Effect::AllowAndDeny | Effect::Priority, None, None) => Outcome::Nothing,
-            (Effect::Priority, allow, deny) => match (allow, deny) {
+            (Effect::AllowAndDeny, None, None) => Outcome::Nothing,
+            (Effect::Priority | Effect::SubjectPriority, allow, deny) => match (allow, deny) {
                 (Some(allow), Some(deny)) if deny < allow => Outcome::Deny(deny),
                 (Some(allow), _) => Outcome::Allow(allow),
                 (None, _) => denied,

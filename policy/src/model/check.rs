@@ -20,10 +20,12 @@ pub(crate) enum Effect {
     AllowAndDeny,
     /// The first row that matches decides.
     Priority,
+    /// The same, with rows in the order of their subjects: the deepest in the tree of roles first.
+    SubjectPriority,
 }
 
 impl Effect {
-    const ALL: [(&'static str, Self); 4] = [
+    const ALL: [(&'static str, Self); 5] = [
         ("some(where (p.eft == allow))", Self::AllowOverride),
         ("!some(where (p.eft == deny))", Self::DenyOverride),
         (
@@ -31,6 +33,7 @@ impl Effect {
             Self::AllowAndDeny,
         ),
         ("priority(p.eft) || deny", Self::Priority),
+        ("subjectPriority(p.eft) || deny", Self::SubjectPriority),
     ];
 }
 

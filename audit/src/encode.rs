@@ -83,7 +83,7 @@ pub(crate) fn is_hidden(character: char) -> bool {
 }
 
 /// Appends `text` as the inside of a JSON string.
-fn escape(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn escape(out: &mut Vec<u8>, text: &str) {
     // No early exit: looking at every byte is a loop that the compiler turns into vectors, four times as fast.
     let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
     if text

@@ -52,6 +52,7 @@ mod encode;
 mod entry;
 mod export;
 mod fault;
+mod filter;
 mod head;
 pub mod key;
 mod log;
@@ -63,6 +64,7 @@ mod reader;
 mod record;
 mod regrow;
 mod segment;
+mod stats;
 pub mod tiles;
 mod time;
 pub mod tree;
@@ -79,6 +81,7 @@ pub use encode::{
 pub use entry::{Entry, Layers, ParseError, render};
 pub use export::{Format, export};
 pub use fault::{Damage, Fault};
+pub use filter::{Field, Filter};
 pub use log::{AppendError, CommitError, Log, Options};
 pub use open::OpenError;
 pub use prove::{ProveError, RecordProof, RecordProofError, prove};
@@ -86,5 +89,6 @@ pub use reader::{Line, Position, ReadError, Reader};
 pub use record::{
     Basis, Connection, Decision, Exchange, Judgement, Kind, LAYERS, Origin, Record, Step, Target,
 };
+pub use stats::Stats;
 pub use time::Timestamp;
 pub use verify::{Progress, Trust, Verified, VerifyError, verify, verify_against};

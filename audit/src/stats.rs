@@ -1,0 +1,384 @@
+//! Counts over a log: what was decided when, and why, as a table and as a picture.
+//!
+//! Memory is bounded whatever the log holds: so many different values a field are counted, the rest together.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::{self, Write};
+use std::num::NonZeroU64;
+
+use crate::encode::is_hidden;
+use crate::entry::Entry;
+use crate::time::Timestamp;
+
+/// Outcomes in the order in which they are shown, with their colour.
+const OUTCOMES: [(&str, &str); 4] = [
+    ("allowed", "#4c9f70"),
+    ("denied", "#d1495b"),
+    ("refused", "#edae49"),
+    ("aborted", "#8d99ae"),
+];
+
+/// What was counted so far. Shown as a table.
+#[derive(Clone, Debug)]
+pub struct Stats {
+    bucket_ms: u64,
+    records: u64,
+    first: Option<Timestamp>,
+    last: Option<Timestamp>,
+    outcomes: [u64; OUTCOMES.len()],
+    kinds: Tally,
+    reasons: Tally,
+    applications: Tally,
+    subjects_denied: Tally,
+    /// Start of the bucket in ms since 1970 → how many of each outcome.
+    timeline: BTreeMap<u64, [u64; OUTCOMES.len()]>,
+}
+
+impl Stats {
+    /// Nothing counted; the timeline in steps of so many seconds.
+    #[must_use]
+    pub fn new(bucket_seconds: NonZeroU64) -> Self {
+        Self {
+            bucket_ms: bucket_seconds.get().saturating_mul(1_000),
+            records: 0,
+            first: None,
+            last: None,
+            outcomes: [0; OUTCOMES.len()],
+            kinds: Tally::default(),
+            reasons: Tally::default(),
+            applications: Tally::default(),
+            subjects_denied: Tally::default(),
+            timeline: BTreeMap::new(),
+        }
+    }
+
+    /// Counts one record.
+    pub fn add(&mut self, entry: &Entry) {
+        self.records += 1;
+        self.kinds.add(&entry.kind);
+        self.reasons.add(&entry.reason);
+        self.applications.add(&entry.application);
+        if entry.decision == "denied" {
+            self.subjects_denied.add(&entry.subject);
+        }
+        let outcome = OUTCOMES
+            .iter()
+            .position(|(word, _)| *word == entry.decision);
+        if let Some(count) = outcome.and_then(|at| self.outcomes.get_mut(at)) {
+            *count += 1;
+        }
+        let Some(time) = Timestamp::parse(&entry.time) else {
+            return;
+        };
+        self.first = Some(self.first.map_or(time, |first| first.min(time)));
+        self.last = Some(self.last.map_or(time, |last| last.max(time)));
+        let Some(outcome) = outcome else { return };
+        let bucket = time.unix_ms() / self.bucket_ms * self.bucket_ms;
+        self.timeline
+            .entry(bucket)
+            .or_default()
+            .get_mut(outcome)
+            .into_iter()
+            .for_each(|count| *count += 1);
+        if self.timeline.len() > BUCKETS_MAX {
+            self.coarsen();
+        }
+    }
+
+    /// How many records were counted.
+    #[must_use]
+    pub const fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// How many records had this decision.
+    #[must_use]
+    pub fn decided(&self, decision: &str) -> u64 {
+        let at = OUTCOMES.iter().position(|(word, _)| *word == decision);
+        at.and_then(|at| self.outcomes.get(at))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// The timeline as an SVG picture: one stacked bar a step, the outcomes in their colours, with a legend.
+    #[must_use]
+    pub fn svg(&self) -> String {
+        let highest = self
+            .timeline
+            .values()
+            .map(|counts| counts.iter().sum::<u64>())
+            .max()
+            .unwrap_or(1)
+            .max(1);
+        let (start, end) = match (
+            self.timeline.first_key_value(),
+            self.timeline.last_key_value(),
+        ) {
+            (Some((start, _)), Some((end, _))) => (*start, *end),
+            _ => (0, 0),
+        };
+        let steps = (end - start) / self.bucket_ms + 1;
+        let width = CHART_WIDTH as f64 / steps as f64;
+        let mut out = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" font-family=\"sans-serif\" font-size=\"12\">\n\
+             <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n",
+            CHART_WIDTH + 2 * MARGIN,
+            CHART_HEIGHT + 3 * MARGIN
+        );
+        for (bucket, counts) in &self.timeline {
+            let left = MARGIN as f64 + ((bucket - start) / self.bucket_ms) as f64 * width;
+            let mut bottom = (MARGIN + CHART_HEIGHT) as f64;
+            for (count, (_, colour)) in counts.iter().zip(OUTCOMES).filter(|(count, _)| **count > 0)
+            {
+                let height = *count as f64 / highest as f64 * CHART_HEIGHT as f64;
+                bottom -= height;
+                // Writing into a string cannot fail.
+                let _written = writeln!(
+                    out,
+                    "<rect x=\"{left:.2}\" y=\"{bottom:.2}\" width=\"{:.2}\" height=\"{height:.2}\" fill=\"{colour}\"/>",
+                    (width * 0.9).max(0.1)
+                );
+            }
+        }
+        self.label(&mut out, highest, start, end);
+        out.push_str("</svg>\n");
+        out
+    }
+
+    fn label(&self, out: &mut String, highest: u64, start: u64, end: u64) {
+        let (baseline, right) = (MARGIN + CHART_HEIGHT + 16, MARGIN + CHART_WIDTH);
+        let times = [
+            (MARGIN, "start", start),
+            (right, "end", end.saturating_add(self.bucket_ms)),
+        ];
+        let _written = writeln!(
+            out,
+            "<text x=\"{MARGIN}\" y=\"{}\">{highest} a step</text>",
+            MARGIN - 8
+        );
+        for (x, anchor, ms) in times {
+            let time = Timestamp::from_unix_ms(ms);
+            let _written = writeln!(
+                out,
+                "<text x=\"{x}\" y=\"{baseline}\" text-anchor=\"{anchor}\">{time}</text>"
+            );
+        }
+        for (position, ((word, colour), count)) in OUTCOMES.iter().zip(self.outcomes).enumerate() {
+            let (x, y) = (MARGIN + position * 160, baseline + 24);
+            let _written = writeln!(
+                out,
+                "<rect x=\"{x}\" y=\"{}\" width=\"10\" height=\"10\" fill=\"{colour}\"/><text x=\"{}\" y=\"{y}\">{word} {count}</text>",
+                y - 9,
+                x + 16
+            );
+        }
+    }
+
+    /// Doubles the steps of the timeline until they are few enough again.
+    fn coarsen(&mut self) {
+        while self.timeline.len() > BUCKETS_MAX / 2 && self.bucket_ms < u64::MAX / 2 {
+            self.bucket_ms *= 2;
+            let mut timeline: BTreeMap<u64, [u64; OUTCOMES.len()]> = BTreeMap::new();
+            for (bucket, counts) in &self.timeline {
+                let wider = timeline
+                    .entry(bucket / self.bucket_ms * self.bucket_ms)
+                    .or_default();
+                wider
+                    .iter_mut()
+                    .zip(counts)
+                    .for_each(|(sum, count)| *sum += count);
+            }
+            self.timeline = timeline;
+        }
+    }
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} records", self.records)?;
+        if let (Some(first), Some(last)) = (self.first, self.last) {
+            write!(formatter, " from {first} to {last}")?;
+        }
+        writeln!(formatter)?;
+        let outcomes = OUTCOMES
+            .iter()
+            .zip(self.outcomes)
+            .filter(|(_, count)| *count > 0);
+        section(
+            formatter,
+            "decisions",
+            outcomes.map(|((word, _), count)| (*word, count)),
+        )?;
+        section(formatter, "kinds", self.kinds.top())?;
+        section(formatter, "reasons", self.reasons.top())?;
+        section(formatter, "applications", self.applications.top())?;
+        section(
+            formatter,
+            "subjects denied most",
+            self.subjects_denied.top(),
+        )
+    }
+}
+
+fn section<'a>(
+    formatter: &mut fmt::Formatter<'_>,
+    title: &str,
+    rows: impl IntoIterator<Item = (&'a str, u64)>,
+) -> fmt::Result {
+    let mut rows = rows.into_iter().peekable();
+    if rows.peek().is_some() {
+        writeln!(formatter, "\n{title}")?;
+    }
+    rows.try_for_each(|(name, count)| writeln!(formatter, "{count:>12}  {}", Shown(name)))
+}
+
+/// Text for a terminal.
+struct Shown<'a>(&'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|character| {
+            if is_hidden(character) {
+                write!(formatter, "\\u{{{:x}}}", u32::from(character))
+            } else {
+                formatter.write_char(character)
+            }
+        })
+    }
+}
+
+/// How often each value came; the empty one is not counted.
+#[derive(Clone, Debug, Default)]
+struct Tally {
+    counts: HashMap<String, u64>,
+    /// Of values that came when there was no room for another.
+    others: u64,
+}
+
+impl Tally {
+    fn add(&mut self, value: &str) {
+        if value.is_empty() {
+            return;
+        }
+        if let Some(count) = self.counts.get_mut(value) {
+            *count += 1;
+        } else if self.counts.len() < VALUES_MAX {
+            self.counts.insert(value.to_owned(), 1);
+        } else {
+            self.others += 1;
+        }
+    }
+
+    /// The most frequent, and all others together.
+    fn top(&self) -> Vec<(&str, u64)> {
+        let mut counts: Vec<_> = self
+            .counts
+            .iter()
+            .map(|(value, count)| (value.as_str(), *count))
+            .collect();
+        counts.sort_by(|(one, few), (other, many)| many.cmp(few).then(one.cmp(other)));
+        let rest: u64 = counts.iter().skip(TOP).map(|(_, count)| count).sum::<u64>() + self.others;
+        counts.truncate(TOP);
+        if rest > 0 {
+            counts.push(("(all others)", rest));
+        }
+        counts
+    }
+}
+
+const VALUES_MAX: usize = 10_000;
+const BUCKETS_MAX: usize = 1_000;
+const TOP: usize = 10;
+const CHART_WIDTH: usize = 960;
+const CHART_HEIGHT: usize = 240;
+const MARGIN: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(decision: &str, reason: &str, subject: &str, second: u64) -> Entry {
+        Entry {
+            time: Timestamp::from_unix_ms(1_795_504_222_000 + second * 1_000).to_string(),
+            kind: "request".into(),
+            decision: decision.into(),
+            reason: reason.into(),
+            subject: subject.into(),
+            application: "residents".into(),
+            ..Entry::default()
+        }
+    }
+
+    fn stats(entries: &[Entry]) -> Stats {
+        let mut stats = Stats::new(NonZeroU64::new(60).unwrap());
+        entries.iter().for_each(|entry| stats.add(entry));
+        stats
+    }
+
+    #[test]
+    fn the_table_tells_what_happened_most() {
+        let stats = stats(&[
+            entry("allowed", "", "li", 0),
+            entry("denied", "network.rate_limited", "wang", 1),
+            entry("denied", "network.rate_limited", "wang", 2),
+            entry("denied", "endpoint.revoked", "a\u{1b}[2J", 90),
+        ]);
+        assert_eq!(
+            (
+                stats.records(),
+                stats.decided("denied"),
+                stats.decided("refused")
+            ),
+            (4, 3, 0)
+        );
+        assert_eq!(
+            stats.to_string(),
+            "4 records from 2026-11-24T07:10:22.000Z to 2026-11-24T07:11:52.000Z\n\n\
+             decisions\n           1  allowed\n           3  denied\n\n\
+             kinds\n           4  request\n\n\
+             reasons\n           2  network.rate_limited\n           1  endpoint.revoked\n\n\
+             applications\n           4  residents\n\n\
+             subjects denied most\n           2  wang\n           1  a\\u{1b}[2J\n"
+        );
+    }
+
+    #[test]
+    fn the_picture_has_a_bar_for_each_outcome_of_each_step() {
+        let svg = stats(&[
+            entry("allowed", "", "", 0),
+            entry("denied", "r", "", 0),
+            entry("allowed", "", "", 500),
+        ])
+        .svg();
+        assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
+        assert_eq!(svg.matches("<rect x=").count(), 3 + OUTCOMES.len());
+        assert!(svg.contains("allowed 2") && svg.contains("denied 1") && svg.contains("2 a step"));
+        assert!(
+            stats(&[]).svg().contains("allowed 0"),
+            "an empty log has a picture too"
+        );
+    }
+
+    #[test]
+    fn memory_is_bounded_whatever_the_log_holds() {
+        let mut stats = stats(&[]);
+        for number in 0..30_000 {
+            stats.add(&entry(
+                "denied",
+                "r",
+                &format!("subject {number}"),
+                number * 60,
+            ));
+        }
+        assert!(
+            stats.timeline.len() <= BUCKETS_MAX && stats.subjects_denied.counts.len() <= VALUES_MAX
+        );
+        assert_eq!(
+            stats.timeline.values().flatten().sum::<u64>(),
+            30_000,
+            "no record is lost from the picture"
+        );
+        let shown = stats.to_string();
+        assert!(shown.contains("29990  (all others)"), "{shown}");
+    }
+}

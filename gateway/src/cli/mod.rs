@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 mod audit;
 mod check;
+mod policy;
 mod quickstart;
 mod run;
 
@@ -52,6 +53,9 @@ enum Command {
     /// Verify or follow an audit log
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Check, test, question, compare and sign a policy, from files alone
+    #[command(subcommand)]
+    Policy(policy::Command),
 }
 
 /// Runs the command that the process was started with.
@@ -62,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Run { config, upgrade } => run::run(&config, upgrade),
         Command::Check { config } => check::check(&config),
         Command::Audit(command) => audit::audit(&command),
+        Command::Policy(command) => policy::policy(&command),
     }
 }
 

@@ -1,0 +1,122 @@
+//! The files that every tool reads: a model and a policy.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use hangu_policy::{Policy, Problem, RBAC_WITH_DOMAINS, Source, bounds};
+
+/// A model and a policy, as given on the command line.
+#[derive(Clone, Debug, Args)]
+pub(super) struct PolicyFiles {
+    /// The Casbin model; without it the one that Hangu ships: roles in organisations, path patterns, deny wins
+    #[arg(long, value_name = "FILE")]
+    pub(super) model: Option<PathBuf>,
+    /// The Casbin policy: rules and roles, CSV
+    #[arg(long, value_name = "FILE")]
+    pub(super) policy: PathBuf,
+}
+
+/// Both, read.
+#[derive(Clone, Debug)]
+pub(super) struct Texts {
+    pub(super) model_name: String,
+    pub(super) model: String,
+    pub(super) rules_name: String,
+    pub(super) rules: String,
+}
+
+/// How files are called in what is printed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Naming {
+    /// By their last name alone, as the gateway does.
+    LastName,
+}
+
+impl PolicyFiles {
+    /// Reads both files.
+    pub(super) fn read(&self, naming: Naming) -> Result<Texts, Vec<String>> {
+        let (model_name, model) = match &self.model {
+            Some(path) => (
+                name(path, naming),
+                read_bounded(path, bounds::MODEL_BYTES_MAX)?,
+            ),
+            None => (SHIPPED.to_owned(), RBAC_WITH_DOMAINS.to_owned()),
+        };
+        Ok(Texts {
+            model_name,
+            model,
+            rules_name: name(&self.policy, naming),
+            rules: read_bounded(&self.policy, bounds::RULES_BYTES_MAX)?,
+        })
+    }
+}
+
+impl Texts {
+    pub(super) fn model(&self) -> Source<'_> {
+        Source {
+            name: &self.model_name,
+            text: &self.model,
+        }
+    }
+
+    pub(super) fn rules(&self) -> Source<'_> {
+        Source {
+            name: &self.rules_name,
+            text: &self.rules,
+        }
+    }
+
+    /// Compiles for requests whose arguments come in the model's order, whatever they are called.
+    pub(super) fn compile(&self) -> Result<Policy, Vec<String>> {
+        Policy::compile_positional(self.model(), self.rules()).map_err(lines)
+    }
+}
+
+/// Each problem as one line.
+pub(super) fn lines(problems: Vec<Problem>) -> Vec<String> {
+    problems.iter().map(ToString::to_string).collect()
+}
+
+/// A whole text file of at most so many bytes.
+pub(super) fn read_bounded(path: &Path, bytes_max: usize) -> Result<String, Vec<String>> {
+    let refused = |what: &dyn std::fmt::Display, fix: &str| {
+        vec![format!("{}: {what}; {fix}", path.display())]
+    };
+    let file =
+        File::open(path).map_err(|error| refused(&error, "name a file that you may read"))?;
+    let mut bytes = Vec::new();
+    let room = u64::try_from(bytes_max)
+        .unwrap_or(u64::MAX)
+        .saturating_add(1);
+    file.take(room)
+        .read_to_end(&mut bytes)
+        .map_err(|error| refused(&error, "name a file that you may read"))?;
+    if bytes.len() > bytes_max {
+        let what = format!("the file is larger than {bytes_max} bytes");
+        return Err(refused(&what, "split it"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let line = error
+            .as_bytes()
+            .iter()
+            .take(error.utf8_error().valid_up_to())
+            .filter(|byte| **byte == b'\n')
+            .count();
+        let what = format!("line {} is not UTF-8", line + 1);
+        refused(&what, "save the file as UTF-8")
+    })
+}
+
+fn name(path: &Path, naming: Naming) -> String {
+    let Naming::LastName = naming;
+    let last = path.file_name();
+    match last {
+        Some(last) => last.to_string_lossy().into_owned(),
+        None => path.display().to_string(),
+    }
+}
+
+/// What the shipped model is called where no file was named.
+const SHIPPED: &str = "the shipped model";

@@ -30,6 +30,17 @@ pub struct Settings {
     pub segment_bytes_max: u64,
     /// Who writes.
     pub origin: Arc<Origin>,
+    /// What to do about a folder that another process writes.
+    pub when_locked: WhenLocked,
+}
+
+/// What to do about a folder that another process writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenLocked {
+    /// It is a mistake: two gateways, one folder.
+    Fail,
+    /// It is the gateway that this one takes over from: records queue until it has drained.
+    Wait,
 }
 
 /// The trail's front: gives places, takes records.
@@ -68,8 +79,7 @@ struct Shared {
 }
 
 impl AuditTrail {
-    /// Opens the log and starts its writer. A folder that another process still writes (it drains after an upgrade) is waited
-    /// for; records queue meanwhile.
+    /// Opens the log and starts its writer.
     ///
     /// # Errors
     /// When the log cannot be opened or its chain is damaged.
@@ -90,7 +100,7 @@ impl AuditTrail {
         });
         let log = match open(&settings) {
             Ok(log) => Some(log),
-            Err(OpenError::Locked { .. }) => None,
+            Err(OpenError::Locked { .. }) if settings.when_locked == WhenLocked::Wait => None,
             Err(error) => return Err(error),
         };
         let writer = Writer {
@@ -156,6 +166,12 @@ impl AuditTrail {
     pub fn is_taking(&self) -> bool {
         !self.shared.failing.load(Ordering::Relaxed)
             && self.shared.taken.load(Ordering::Relaxed) < self.shared.places
+    }
+
+    /// Places taken now: by requests in flight and by records that wait for the disk.
+    #[must_use]
+    pub fn places_taken(&self) -> usize {
+        self.shared.taken.load(Ordering::Relaxed)
     }
 
     /// Who writes.
@@ -246,11 +262,6 @@ impl Writer {
             self.note_dropped(&mut batch);
             self.write(&mut batch);
             batch.clear();
-            let waiting = self.shared.taken.load(Ordering::Relaxed);
-            self.shared
-                .metrics
-                .audit_queue
-                .set(i64::try_from(waiting).unwrap_or(i64::MAX));
             if closing && self.shared.lock().is_empty() {
                 break;
             }

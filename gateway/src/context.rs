@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hangu_audit::{Decision, Exchange, Judgement, Kind, Origin, Record, Step, Timestamp};
 use pingora::http::RequestHeader;
@@ -19,6 +20,7 @@ use crate::layers::cloud::upstreams::Chosen;
 use crate::observe::metrics::{Metrics, NO_APPLICATION};
 use crate::refusal::Refusal;
 use crate::request_id::{RequestId, is_traceparent};
+use crate::shared::Shared;
 use crate::snapshot::{ApplicationState, Snapshot};
 use crate::stage::{Canonical, Permitted, Routed};
 
@@ -43,6 +45,7 @@ pub struct Context {
     pub failure: Option<Denial>,
     /// Body bytes taken from the client.
     pub bytes_in: u64,
+    shared: Arc<Shared>,
     clock: SystemTime,
     steps: [Step; 6],
     refusal: Option<Refusal>,
@@ -53,8 +56,11 @@ pub struct Context {
 impl Context {
     /// A request that has just been read.
     #[must_use]
-    pub fn new(snapshot: Arc<Snapshot>) -> Self {
+    pub fn new(shared: Arc<Shared>) -> Self {
+        shared.in_flight.fetch_add(1, Ordering::AcqRel);
+        let snapshot = shared.snapshot.load_full();
         Self {
+            shared,
             id: RequestId::next(),
             started: Instant::now(),
             clock: SystemTime::now(),
@@ -230,6 +236,23 @@ impl Context {
         }
     }
 
+    /// How long the client may take nothing of its answer.
+    #[must_use]
+    pub fn client_write_timeout(&self) -> Option<Duration> {
+        let listener = self.connection.as_ref()?.listener;
+        let listener = self.snapshot.config.listeners.get(listener)?;
+        Some(listener.idle_timeout)
+    }
+
+    /// What was judged so far goes into the record, should the request end without a last word.
+    pub fn note_judgement(&mut self) {
+        let mut judgement = self.judgement();
+        judgement.decision = Decision::Aborted;
+        if let Some(record) = self.place.as_mut().and_then(Place::draft) {
+            record.judgement = Some(judgement);
+        }
+    }
+
     /// The end of the walk: metrics and the audit record.
     pub fn finish(&mut self, session: &Session, metrics: &Metrics) {
         let elapsed = self.started.elapsed();
@@ -306,6 +329,12 @@ impl Context {
 
     fn exchange(&mut self) -> Option<&mut Exchange> {
         self.place.as_mut()?.draft()?.exchange.as_mut()
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        self.shared.in_flight.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -21,3 +21,4 @@ pub mod server;
 pub mod shared;
 pub mod snapshot;
 pub mod stage;
+pub mod stop;

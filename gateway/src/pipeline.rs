@@ -99,7 +99,7 @@ impl ProxyHttp for Gateway {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        Context::new(self.shared.snapshot.load_full())
+        Context::new(Arc::clone(&self.shared))
     }
 
     fn init_downstream_modules(&self, _: &mut pingora::modules::http::HttpModules) {
@@ -138,6 +138,8 @@ impl ProxyHttp for Gateway {
         match judged {
             Ok(permitted) => {
                 context.permitted = Some(permitted);
+                context.note_judgement();
+                session.set_write_timeout(context.client_write_timeout());
                 Ok(false)
             }
             Err(refusal) => {
@@ -293,8 +295,10 @@ fn speak_for_the_client(request: &mut RequestHeader, context: &mut Context) -> p
     if let Some(target) = context.permitted.as_ref().and_then(Permitted::rewritten) {
         request.set_raw_path(target)?;
     }
-    let traceparent = request.headers.get("traceparent");
-    if !traceparent.is_some_and(|value| is_traceparent(value.as_bytes())) {
+    let mut traceparents = request.headers.get_all("traceparent").iter();
+    let (first, second) = (traceparents.next(), traceparents.next());
+    let passable = first.is_some_and(|value| is_traceparent(value.as_bytes())) && second.is_none();
+    if !passable {
         request.insert_header("traceparent", new_traceparent(context.id))?;
         request.remove_header("tracestate");
     }

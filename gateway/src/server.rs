@@ -1,14 +1,15 @@
 //! The process: loads, opens, binds, serves, drains.
 
 use std::collections::HashMap;
-use std::fs::{DirBuilder, Permissions};
+use std::fs::DirBuilder;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,7 @@ use tracing::info;
 
 use crate::access_log::AccessLog;
 use crate::admin::Admin;
-use crate::audit_trail::{AuditTrail, Settings};
+use crate::audit_trail::{AuditTrail, Settings, WhenLocked};
 use crate::bound::{Bound, bind};
 use crate::config::Config;
 use crate::layers::edge::accept::Accept;
@@ -34,6 +35,7 @@ use crate::reload::{Reloader, announce, load};
 use crate::request_id::boot_id;
 use crate::shared::Shared;
 use crate::snapshot::LoadError;
+use crate::stop;
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +90,7 @@ pub enum Start {
 /// # Errors
 /// Why it does not start; once it serves, it ends without one.
 pub fn run(file: &Path, start: Start) -> Result<(), StartError> {
-    run_beside(file, start, RunArgs::default(), |_| ())
+    run_beside(file, start, stop::Signals::args(), |_| ())
 }
 
 /// As [`run`], with services of the caller's own in the same process, and an end of the caller's own choice.
@@ -110,8 +112,13 @@ pub fn run_beside(
         Start::Upgrade => HashMap::new(),
     };
     let reopen_access_log = Arc::new(AtomicBool::new(false));
+    let when_locked = match start {
+        Start::Fresh => WhenLocked::Fail,
+        Start::Upgrade => WhenLocked::Wait,
+    };
     let trail = open_trail(
         &config,
+        when_locked,
         Arc::clone(&reopen_access_log),
         Arc::clone(&metrics),
     )?;
@@ -122,6 +129,7 @@ pub fn run_beside(
         trail,
         metrics,
         rate_keys: RateKeys::new(),
+        in_flight: AtomicUsize::new(0),
     });
     shared.trail.note_event(
         Kind::Start,
@@ -201,6 +209,7 @@ fn server_conf(config: &Config) -> ServerConf {
 
 fn open_trail(
     config: &Config,
+    when_locked: WhenLocked,
     reopen: Arc<AtomicBool>,
     metrics: Arc<Metrics>,
 ) -> Result<AuditTrail, StartError> {
@@ -220,6 +229,7 @@ fn open_trail(
         flush: config.audit.flush,
         segment_bytes_max: config.audit.segment.bytes(),
         origin: Arc::new(origin),
+        when_locked,
     };
     Ok(AuditTrail::start(settings, access_log, metrics)?)
 }
@@ -238,13 +248,21 @@ fn make_run_folder(path: &Path) -> Result<(), StartError> {
         source,
     };
     if !path.is_dir() {
-        DirBuilder::new()
+        let mut folder = DirBuilder::new();
+        return folder
             .recursive(true)
             .mode(0o700)
             .create(path)
-            .map_err(error)?;
+            .map_err(error);
     }
-    std::fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(error)
+    let mode = std::fs::metadata(path).map_err(error)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        let open = format!(
+            "it is open to others (mode {mode:o}); `chmod 700` it if it is the gateway's own"
+        );
+        return Err(error(io::Error::other(open)));
+    }
+    Ok(())
 }
 
 /// Binds every address, or says which one cannot be had.
@@ -281,8 +299,18 @@ fn leave_when_drained(server: &Server, shared: Arc<Shared>, drain: Duration) {
                 Err(_) => return,
             }
         }
-        let deadline = Instant::now() + drain;
-        while Instant::now() < deadline && open_connections(&shared) > 0 {
+        let wait = if stop::hurries() {
+            Duration::ZERO
+        } else {
+            drain
+        };
+        let deadline = Instant::now() + wait;
+        // Idle connections are closed by their own tasks; what is waited for is an answer that somebody waits for. Twice, since
+        // a request may have been about to begin at the first look.
+        let mut quiet = 0;
+        while Instant::now() < deadline && quiet < 2 {
+            let idle = shared.in_flight.load(Ordering::Acquire) == 0;
+            quiet = if idle { quiet + 1 } else { 0 };
             thread::sleep(DRAIN_LOOK_EVERY);
         }
         end(&shared);
@@ -294,20 +322,13 @@ fn leave_when_drained(server: &Server, shared: Arc<Shared>, drain: Duration) {
     });
 }
 
-fn open_connections(shared: &Shared) -> i64 {
-    let snapshot = shared.snapshot.load();
-    let open = |name: &str| shared.metrics.connections.with_label_values(&[name]).get();
-    snapshot
-        .config
-        .listeners
-        .iter()
-        .map(|listener| open(listener.name.as_str()))
-        .sum()
-}
-
+/// The last record. Whoever comes first does it; the other waits until it is done.
 fn end(shared: &Shared) {
-    shared.trail.note_event(Kind::Stop, "hangu stops");
-    shared.trail.close();
+    static END: Once = Once::new();
+    END.call_once(|| {
+        shared.trail.note_event(Kind::Stop, "hangu stops");
+        shared.trail.close();
+    });
 }
 
 fn lines(problems: &[LoadError]) -> String {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use arc_swap::ArcSwap;
 use hangu_certs::Identity;
@@ -24,6 +25,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// Who is counted.
     pub rate_keys: RateKeys,
+    /// Requests between their head and the end of their answer.
+    pub in_flight: AtomicUsize,
 }
 
 impl Shared {

@@ -39,8 +39,6 @@ pub struct Snapshot {
     pub applications: Vec<ApplicationState>,
     /// Source → zone.
     pub zones: ZoneTable,
-    /// Host → application.
-    pub hosts: HostTable,
     /// The compiled policy.
     pub policy: Policy,
     /// Rates of identities and sources.
@@ -57,6 +55,8 @@ pub struct Snapshot {
 /// What a listener's handshakes and requests are checked against.
 #[derive(Debug)]
 pub struct ListenerState {
+    /// Host → application, for the hosts that it serves.
+    pub hosts: HostTable,
     /// For the handshake.
     pub tls: Arc<ServerConfig>,
     /// Gives the verified chain of a client once its handshake is done.

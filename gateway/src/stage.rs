@@ -189,9 +189,9 @@ impl<'r> Canonical<'r> {
     /// A denial of the cloud layer, or [`Denial::BodyTooLarge`] for a declared length over the application's bound. The index
     /// of the application comes along where one was found.
     pub fn routed(self, snapshot: &Snapshot) -> Result<Routed<'r, '_>, (Denial, Option<usize>)> {
-        let index = snapshot
-            .hosts
-            .application_of(&self.host)
+        let listener = snapshot.listeners.get(self.connection.listener);
+        let index = listener
+            .and_then(|listener| listener.hosts.application_of(&self.host))
             .ok_or((Denial::NoApplication, None))?;
         let (Some(config), Some(state)) = (
             snapshot.config.applications.get(index),
@@ -322,11 +322,18 @@ impl Cleared<'_, '_> {
         let valid = &self.admitted.valid;
         let routed = &valid.routed;
         let canonical = &routed.canonical;
+        let audited = &canonical.connection.audited;
+        let label = routed.snapshot.config.label(routed.label);
         let request = Request {
             subject: &valid.subject.name,
             domain: routed.config.tenant.as_str(),
             path: canonical.path.as_judged(),
             method: canonical.method.as_str(),
+            label: label.map_or("", |label| label.as_str()),
+            zone: &audited.zone,
+            address: client_address(&audited.client),
+            application: routed.config.name.as_str(),
+            // Not known yet: a model that reads one of the rest is refused at load.
             ..Request::default()
         };
         let decided = {
@@ -376,4 +383,15 @@ impl Permitted {
     pub fn rewritten(&self) -> Option<&[u8]> {
         self.rewritten.as_deref()
     }
+}
+
+/// The address of an `address:port`, as the audit record has it: no text is made for a request.
+fn client_address(client: &str) -> &str {
+    let address = client
+        .rsplit_once(':')
+        .map_or(client, |(address, _)| address);
+    address
+        .strip_prefix('[')
+        .and_then(|inner| inner.strip_suffix(']'))
+        .unwrap_or(address)
 }

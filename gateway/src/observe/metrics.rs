@@ -22,7 +22,7 @@ pub struct Metrics {
     pub connections: IntGaugeVec,
     upstream_results: IntCounterVec,
     upstreams_out: IntGaugeVec,
-    /// Records that wait for the disk.
+    /// Places taken in the audit queue, set when the metrics are read.
     pub audit_queue: IntGauge,
     /// Records written and synced.
     pub audit_records: IntCounter,
@@ -84,7 +84,7 @@ impl Metrics {
             connections: make.gauges("connections", "Open client connections.", &["listener"])?,
             upstream_results: make.counters("upstream_results_total", "Upstream attempts by result.", &["app", "result"])?,
             upstreams_out: make.gauges("upstreams_out", "Upstreams that are out after failures.", &["app"])?,
-            audit_queue: make.gauge("audit_queue_records", "Records that wait for the disk.")?,
+            audit_queue: make.gauge("audit_queue_records", "Places taken: requests in flight and records that wait for the disk.")?,
             audit_records: make.counter("audit_records_total", "Records written and synced.")?,
             audit_dropped: make.counter("audit_dropped_total", "Records that the full queue could not take.")?,
             audit_refused: make.counter("audit_refused_total", "Requests refused for want of a place in the log.")?,

@@ -11,7 +11,6 @@ use ring::digest::{SHA256, digest};
 use super::{ApplicationState, Expiry, ListenerState, Rates, Snapshot};
 use crate::config::{self, Application, Config};
 use crate::layers::cloud::peer::PeerSettings;
-use crate::layers::cloud::routes::HostTable;
 use crate::layers::cloud::upstreams::Upstreams;
 use crate::layers::network::zones::ZoneTable;
 use crate::observe::metrics::Metrics;
@@ -102,6 +101,14 @@ pub enum LoadError {
         /// The rules file.
         path: PathBuf,
     },
+    /// The model asks for something about a request that the gateway cannot tell.
+    #[error("{}: `r` names `{fact}`, which the gateway does not know of a request; known are {}", path.display(), FACTS_KNOWN.join(", "))]
+    UnknownFact {
+        /// The model file.
+        path: PathBuf,
+        /// The name.
+        fact: Box<str>,
+    },
     /// The policy clears nobody for a label in use.
     #[error("{}: gives nobody clearance for the label `{label}`, so the routes that carry it serve nobody; add a row such as `g2, ROLE, {label}`", path.display())]
     LabelWithoutClearance {
@@ -132,7 +139,7 @@ pub fn build(
     let listeners: Vec<_> = config
         .listeners
         .iter()
-        .map(|listener| loader.listener(listener))
+        .map(|listener| loader.listener(listener, &config.applications))
         .collect();
     let applications: Vec<_> = config
         .applications
@@ -160,7 +167,6 @@ pub fn build(
         listeners,
         applications,
         zones: zone_table(&config),
-        hosts: HostTable::new(&config.applications),
         policy,
         rates,
         subject_template: subject_template(&config, before),
@@ -245,6 +251,7 @@ impl Loader {
         };
         match Policy::compile(model, rules) {
             Ok(policy) => {
+                self.check_facts(config, &policy);
                 self.check_clearances(config, &policy);
                 Some((policy, digest))
             }
@@ -254,6 +261,21 @@ impl Loader {
                 None
             }
         }
+    }
+
+    /// A fact that the gateway does not know would be empty, and `!= "…"` of nothing is true: such a model is refused.
+    fn check_facts(&mut self, config: &Config, policy: &Policy) {
+        let mut unknown: Vec<&str> = policy
+            .facts_read()
+            .filter(|fact| !FACTS_KNOWN.contains(fact))
+            .collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        self.problems
+            .extend(unknown.into_iter().map(|fact| LoadError::UnknownFact {
+                path: config.policy.model.clone(),
+                fact: fact.into(),
+            }));
     }
 
     /// A label that routes carry and nobody is cleared for is a mistake, unless the policy is empty and denies all anyway.
@@ -374,5 +396,16 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// What a request can be asked for by a model, by the policy's first name for it.
+const FACTS_KNOWN: &[&str] = &[
+    "sub",
+    "dom",
+    "obj",
+    "act",
+    "label",
+    "zone",
+    "address",
+    "application",
+];
 /// A revocation list of a million entries has about 40 MB, a policy of a million rules about 60.
 const FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;

@@ -2,27 +2,37 @@
 
 use std::collections::HashMap;
 
-use crate::config::{Application, Method, Route};
+use crate::config::{Application, Host, Listener, Method, Route};
 use crate::denial::Denial;
 
-/// Which application owns which host; by index into the configuration's applications.
+/// Which application owns which host at one listener; by index into the configuration's applications.
 #[derive(Debug)]
 pub struct HostTable(HashMap<Box<str>, usize>);
 
 impl HostTable {
-    /// Numbers the hosts of all applications.
+    /// Numbers the hosts that a listener has a certificate for. A client that names no host in its handshake can ask for no
+    /// other either: each listener trusts its own client authorities, and they say who may come for its own hosts.
     #[must_use]
-    pub fn new(applications: &[Application]) -> Self {
+    pub fn new(applications: &[Application], listener: &Listener) -> Self {
+        let serves = |host: &Host| {
+            let patterns = listener
+                .certificates
+                .iter()
+                .flat_map(|certificate| &certificate.hosts);
+            patterns.into_iter().any(|pattern| pattern.covers(host))
+        };
         let hosts = applications
             .iter()
             .enumerate()
             .flat_map(|(index, application)| {
-                application
-                    .hosts
-                    .iter()
-                    .map(move |host| (host.as_str().into(), index))
+                application.hosts.iter().map(move |host| (host, index))
             });
-        Self(hosts.collect())
+        let served = hosts.filter(|(host, _)| serves(host));
+        Self(
+            served
+                .map(|(host, index)| (host.as_str().into(), index))
+                .collect(),
+        )
     }
 
     /// The application of a host; without case (RFC 3986 section 3.2.2).

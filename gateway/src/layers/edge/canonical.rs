@@ -27,7 +27,7 @@ impl CanonicalPath<'_> {
         &self.encoded
     }
 
-    /// The characters that the policy and the routes see: the same path with its escapes undone.
+    /// The characters that the policy sees: the same path with its escapes undone.
     #[must_use]
     pub fn as_judged(&self) -> &str {
         self.decoded.as_deref().unwrap_or(&self.encoded)

@@ -14,11 +14,16 @@ use rustls::sign::CertifiedKey;
 use tokio::sync::Semaphore;
 
 use super::{LoadError, Loader, file_name};
-use crate::config::{self, HostPattern, Listener, TlsVersion};
+use crate::config::{self, Application, HostPattern, Listener, TlsVersion};
+use crate::layers::cloud::routes::HostTable;
 use crate::snapshot::{Expiry, ListenerState};
 
 impl Loader {
-    pub(super) fn listener(&mut self, listener: &Listener) -> Option<ListenerState> {
+    pub(super) fn listener(
+        &mut self,
+        listener: &Listener,
+        applications: &[Application],
+    ) -> Option<ListenerState> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let names = self.server_certificates(listener, &provider);
         let trust = self.client_trust(listener);
@@ -36,6 +41,7 @@ impl Loader {
         ));
         match tls(listener.tls_min, Arc::clone(&verifier), names?, provider) {
             Ok(tls) => Some(ListenerState {
+                hosts: HostTable::new(applications, listener),
                 tls: Arc::new(tls),
                 verifier,
                 revocation,

@@ -65,6 +65,8 @@ pub(crate) struct Extensions<'a> {
     pub(crate) inhibit_any_policy: Option<u32>,
     pub(crate) subject_key_id: Option<&'a [u8]>,
     pub(crate) authority_key_id: Option<&'a [u8]>,
+    /// OID and value of those that validation does not act on.
+    pub(crate) others: Vec<(&'a [u8], &'a [u8])>,
     /// The OID of a critical extension that we do not process.
     pub(crate) unknown_critical: Option<&'a [u8]>,
 }
@@ -197,7 +199,11 @@ impl<'a> Extensions<'a> {
             }
             seen.push(extension.oid);
             let known = found.remember(&extension)?;
-            if !known && extension.critical && found.unknown_critical.is_none() {
+            if known {
+                continue;
+            }
+            found.others.push((extension.oid, extension.value));
+            if extension.critical && found.unknown_critical.is_none() {
                 found.unknown_critical = Some(extension.oid);
             }
         }

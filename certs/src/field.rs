@@ -37,6 +37,9 @@ pub struct UnknownField {
     pub name: String,
 }
 
+/// Before the dotted OID of a private extension, which is a field too.
+pub(crate) const EXTENSION_PREFIX: &str = "extension.";
+
 /// Name, field, and whether it is a list that an index may pick from.
 const TABLE: [(&str, Field, Values); 22] = [
     ("subject.cn", Field::CommonName, Values::One),

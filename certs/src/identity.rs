@@ -11,8 +11,8 @@ use rustls_pki_types::CertificateDer;
 
 use crate::certificate::Certificate;
 use crate::credit_code::CreditCode;
-use crate::der::Malformed;
-use crate::field::{Field, UnknownField};
+use crate::der::{Malformed, Reader};
+use crate::field::{EXTENSION_PREFIX, Field, UnknownField};
 use crate::name;
 use crate::names::{AlternativeNames, Subject};
 use crate::points::Points;
@@ -75,6 +75,8 @@ pub struct Identity {
     pub not_after: i64,
     /// What the revocation index is asked about: every certificate of the chain below its root, the leaf first.
     pub links: Vec<Link>,
+    /// Dotted OID and text of the private extensions that hold one string.
+    extensions: Vec<(String, String)>,
     /// Lower-case hexadecimal of the fingerprints, and the IP addresses as text, so that fields can be lent.
     texts: Texts,
 }
@@ -241,6 +243,7 @@ impl Identity {
             organisation_identifier: subject.organisation_identifier,
             credit_code,
             policies,
+            extensions: extensions_of(leaf),
             texts: Texts {
                 fingerprint: name::hex(&fingerprint),
                 key_fingerprint: name::hex(&key_fingerprint),
@@ -272,8 +275,20 @@ impl Identity {
     /// The first value of a field, or `None` when the certificate lacks it or there is no such field (to tell the two apart,
     /// parse a [`crate::Template`] at load). Borrowed: costs one comparison a known name.
     pub fn field(&self, name: &str) -> Option<&str> {
+        if let Some(oid) = name.strip_prefix(EXTENSION_PREFIX) {
+            return self.extension(oid);
+        }
         let field = Field::parse(name).ok()?;
         self.value(field, 0)
+    }
+
+    /// The text of a private extension by its dotted OID, if its value is one UTF8String, PrintableString, IA5String or BMPString of at
+    /// most 256 visible bytes; so Chinese CAs write organisation codes and tax numbers (GM/T 0015). Anything else is no text.
+    pub fn extension(&self, oid: &str) -> Option<&str> {
+        self.extensions
+            .iter()
+            .find(|(known, _)| known == oid)
+            .map(|(_, text)| text.as_str())
     }
 
     /// Whether a field of this name exists.
@@ -339,6 +354,21 @@ fn policies_of(leaf: &Certificate<'_>) -> Result<Vec<String>, IdentityError> {
         .map_err(IdentityError::Malformed)?
         .unwrap_or_default();
     Ok(policies.into_iter().map(name::dotted).collect())
+}
+
+fn extensions_of(leaf: &Certificate<'_>) -> Vec<(String, String)> {
+    let text = |value: &[u8]| {
+        let mut reader = Reader::new(value);
+        let element = reader.any().ok()?;
+        reader.finish().ok()?;
+        let text = name::decode(element.tag, element.value).ok()?;
+        name::check_text(&text, name::ATTRIBUTE_BYTES_MAX).ok()?;
+        Some(text)
+    };
+    let others = leaf.extensions.others.iter();
+    others
+        .filter_map(|(oid, value)| Some((name::dotted(oid), text(value)?)))
+        .collect()
 }
 
 pub(crate) fn link(certificate: &Certificate<'_>, kind: LinkKind) -> Result<Link, Malformed> {

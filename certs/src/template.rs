@@ -5,7 +5,7 @@
 //! choose an organisation too. So in a template of more than one part every character of a value that the template itself uses as
 //! punctuation is percent-encoded, and `%` with it; different identities never give the same text.
 
-use crate::field::{Field, UnknownField, Values};
+use crate::field::{EXTENSION_PREFIX, Field, UnknownField, Values};
 use crate::identity::Identity;
 use crate::name::is_invisible;
 
@@ -20,7 +20,12 @@ pub struct Template {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Literal(String),
-    Field { field: Field, index: usize },
+    Field {
+        field: Field,
+        index: usize,
+    },
+    /// A private extension by its dotted OID.
+    Extension(String),
 }
 
 /// Why a template is refused, at the byte where it goes wrong.
@@ -64,6 +69,14 @@ pub enum TemplateError {
         /// As written.
         index: String,
     },
+    /// `extension.` without an OID behind it.
+    #[error(
+        "`{written}` is not an object identifier; write one in dotted form, such as `extension.1.2.156.10260.4.1.3`"
+    )]
+    ObjectIdentifier {
+        /// As written.
+        written: String,
+    },
     /// A control or invisible character.
     #[error("the template has a control or invisible character at byte {at}")]
     Invisible {
@@ -73,7 +86,7 @@ pub enum TemplateError {
 }
 
 impl Template {
-    /// Reads a template: text with fields in braces, `{{` and `}}` for braces themselves. [`Identity::FIELDS`] lists the fields;
+    /// Reads a template: text with fields in braces, `{{` and `}}` for braces themselves. [`Identity::FIELDS`] lists the fields, to which come private extensions (`extension.1.2.156.10260.4.1.3`);
     /// a list's field gives its first value, or the one that an index such as `[1]` picks.
     pub fn parse(text: &str) -> Result<Template, TemplateError> {
         if text.is_empty() {
@@ -92,7 +105,7 @@ impl Template {
         let literals = || {
             parts.iter().filter_map(|part| match part {
                 Part::Literal(literal) => Some(literal.as_str()),
-                Part::Field { .. } => None,
+                Part::Field { .. } | Part::Extension(_) => None,
             })
         };
         if literals().count() == parts.len() {
@@ -116,6 +129,7 @@ impl Template {
         for part in &self.parts {
             match part {
                 Part::Literal(literal) => text.push_str(literal),
+                Part::Extension(oid) => self.push_value(identity.extension(oid)?, &mut text),
                 Part::Field { field, index } => {
                     self.push_value(identity.value(*field, *index)?, &mut text)
                 }
@@ -167,7 +181,7 @@ fn parse_parts(text: &str) -> Result<Vec<Part>, TemplateError> {
         let (name, after) = inside
             .split_once('}')
             .ok_or(TemplateError::Unbalanced { brace: '{', at })?;
-        let follows_field = matches!(parts.last(), Some(Part::Field { .. }));
+        let follows_field = matches!(parts.last(), Some(Part::Field { .. } | Part::Extension(_)));
         if follows_field && literal.chars().all(char::is_alphanumeric) {
             return Err(TemplateError::Touching { at });
         }
@@ -185,6 +199,19 @@ fn parse_parts(text: &str) -> Result<Vec<Part>, TemplateError> {
 }
 
 fn parse_field(text: &str) -> Result<Part, TemplateError> {
+    if let Some(oid) = text.strip_prefix(EXTENSION_PREFIX) {
+        let is_arc = |arc: &str| {
+            arc.parse::<u64>()
+                .is_ok_and(|number| number.to_string() == arc)
+        };
+        return if oid.contains('.') && oid.split('.').all(is_arc) {
+            Ok(Part::Extension(oid.to_owned()))
+        } else {
+            Err(TemplateError::ObjectIdentifier {
+                written: oid.to_owned(),
+            })
+        };
+    }
     let (name, written) = match text.split_once('[') {
         Some((name, rest)) => (name, Some(rest)),
         None => (text, None),

@@ -65,6 +65,59 @@ fn a_name_cannot_imitate_the_templates_punctuation() {
 }
 
 #[test]
+fn private_extensions_are_fields_when_they_hold_one_string() {
+    // 1.2.156.10260.4.1.3, an organisation code.
+    let code: &[u8] = &[0x2a, 0x81, 0x1c, 0xd0, 0x14, 4, 1, 3];
+    let render = |value: &[u8], template: &str| {
+        let made = Draft::leaf("api")
+            .extension(code, false, value)
+            .self_signed();
+        let identity = Identity::from_chain(&[made.der.into()]).unwrap();
+        let text = Template::parse(template).unwrap().render(&identity);
+        assert_eq!(
+            identity.field("extension.1.2.156.10260.4.1.3").is_some(),
+            text.is_some()
+        );
+        text
+    };
+    let template = "{extension.1.2.156.10260.4.1.3}";
+    assert_eq!(
+        render(&tlv(0x13, b"708461136"), template).as_deref(),
+        Some("708461136")
+    );
+    let both = "{subject.cn}@{extension.1.2.156.10260.4.1.3}";
+    assert_eq!(
+        render(&tlv(0x0c, b"7084@1136"), both).as_deref(),
+        Some("api@7084%401136")
+    );
+    for (value, why) in [
+        (tlv(0x30, &tlv(0x13, b"708461136")), "a structure"),
+        (b"708461136".to_vec(), "bare bytes"),
+        (tlv(0x0c, b"a\0b"), "NUL"),
+        ([tlv(0x13, b"1"), tlv(0x13, b"2")].concat(), "two strings"),
+        (tlv(0x0c, &[b'x'; 257]), "too long"),
+    ] {
+        assert_eq!(render(&value, template), None, "{why}");
+    }
+    for template in [
+        "{extension.}",
+        "{extension.1}",
+        "{extension.1.x}",
+        "{extension.1.02}",
+        "{extension.1..2}",
+        "{extension.1.2[0]}",
+    ] {
+        assert!(
+            matches!(
+                Template::parse(template),
+                Err(TemplateError::ObjectIdentifier { .. })
+            ),
+            "{template}"
+        );
+    }
+}
+
+#[test]
 fn templates_that_say_nothing_clear_are_refused() {
     for (template, expected) in [
         ("", TemplateError::Empty),

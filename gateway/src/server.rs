@@ -199,7 +199,6 @@ fn server_conf(config: &Config) -> ServerConf {
         threads: config.server.threads.get(),
         work_stealing: false,
         upgrade_sock: run_dir.join("upgrade.sock").display().to_string(),
-        pid_file: run_dir.join("hangu.pid").display().to_string(),
         grace_period_seconds: Some(config.server.drain.as_secs()),
         graceful_shutdown_timeout_seconds: Some(0),
         max_retries: UPSTREAM_TRIES_MAX,

@@ -137,7 +137,7 @@ const TEMPLATE: &str = "a template";
 pub(super) const KEYS: &[Key] = &[
     key("server", Kind::Table, Need::Otherwise("all defaults"), "The process."),
     key("server.threads", Kind::Count(bounds::THREADS), Need::Otherwise("number of cores, at most 64"), "Worker threads."),
-    key("server.run_dir", Kind::Text(FOLDER), Need::Default("\"run\""), "Holds the upgrade socket and the pid file; created with mode 0700."),
+    key("server.run_dir", Kind::Text(FOLDER), Need::Default("\"run\""), "Holds the upgrade socket; created with mode 0700, and refused when others may enter it."),
     time("server.drain", bounds::DRAIN, "How long a graceful stop (SIGTERM) waits for requests in flight."),
 
     required("listeners[]", Kind::Tables(bounds::LISTENERS), "The addresses that clients speak to."),
@@ -151,7 +151,7 @@ pub(super) const KEYS: &[Key] = &[
     time("listeners[].handshake_timeout", bounds::HANDSHAKE_TIMEOUT, "From accept to the end of the TLS handshake."),
     count("listeners[].handshakes_max", bounds::HANDSHAKES_MAX, "Handshakes under way at once."),
     time("listeners[].header_timeout", bounds::HEADER_TIMEOUT, "From the first byte of a request to the end of its head."),
-    time("listeners[].idle_timeout", bounds::IDLE_TIMEOUT, "How long a kept-alive connection may be silent between requests."),
+    time("listeners[].idle_timeout", bounds::IDLE_TIMEOUT, "How long a kept-alive connection may be silent between requests, and how long a client may take nothing of its answer."),
     count("listeners[].headers_max", bounds::HEADERS_MAX, "Header fields in one request."),
     size("listeners[].header_bytes_max", bounds::HEADER_BYTES_MAX, "Bytes of one whole request head."),
     required("listeners[].certificates[]", Kind::Tables(bounds::CERTIFICATES), "What clients are shown, chosen by SNI."),
@@ -213,7 +213,7 @@ pub(super) const KEYS: &[Key] = &[
     required("limits.source.burst", Kind::Count(bounds::RATE_BURST), "Requests that may come at once after a silence."),
 
     required("audit", Kind::Table, "The tamper-evident log."),
-    text("audit.folder", FOLDER, "Holds the segments; created with mode 0700."),
+    text("audit.folder", FOLDER, "Holds the segments; created with mode 0750, its files with 0640."),
     count("audit.queue", bounds::AUDIT_QUEUE, "Records that may wait for the disk; a request that finds no place is refused."),
     size("audit.segment", bounds::AUDIT_SEGMENT, "Bytes after which a segment is closed."),
     time("audit.flush", bounds::AUDIT_FLUSH, "Longest time that a record waits for others to be synced with."),

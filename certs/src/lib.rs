@@ -6,6 +6,7 @@
 //! - [`ClientVerifier`] and [`verify_client_chain`]: a client's chain, judged more strictly than the TLS library would.
 //! - [`ServerVerifier`]: the same for the servers behind the gateway, with the identity that each must prove.
 //! - [`Identity`] and [`Template`]: who a verified chain speaks for, and text made from it.
+//! - [`Directory`]: what the organisation knows about a holder beyond the certificate.
 //! - [`ServerCertificate`]: the gateway's own certificates.
 //! - [`OfflineCheck`]: the same judgement out of files, for the command line.
 //! - [`CertificateSummary`] and [`ListSummary`]: what a file says, for people.
@@ -47,7 +48,10 @@ mod credit_code;
 mod crl;
 mod crl_error;
 mod crl_load;
+mod csv;
 mod der;
+mod directory;
+mod directory_error;
 mod field;
 mod identity;
 mod inspect;
@@ -79,6 +83,8 @@ pub use credit_code::{CREDIT_CODE_CHARACTERS, CreditCode, CreditCodeError};
 pub use crl::CrlNumber;
 pub use crl_error::{CrlError, CrlProblem};
 pub use der::Malformed;
+pub use directory::{Directory, Holder};
+pub use directory_error::{DirectoryError, DirectoryProblem};
 pub use field::UnknownField;
 pub use identity::{Identity, IdentityError, Link, LinkKind, NameHash};
 pub use inspect::{CertificateSummary, ListSummary};

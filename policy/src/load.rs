@@ -87,7 +87,7 @@ pub(crate) fn compile(
         conditions,
         facts,
     });
-    let sections = sections(parts.collect(), &mut symbols);
+    let sections = sections(parts.collect(), &relations, &mut symbols);
     symbols.freeze();
     Ok(Policy {
         model_name: model.name.to_owned(),
@@ -134,7 +134,13 @@ fn roles(
         .enumerate()
         .map(|(number, relation)| {
             let named = named_by_rules(number, matchers, symbols);
-            Roles::resolve(&relation.name, &relation.rows, &named, symbols, problems)
+            Roles::resolve(
+                &relation.relation,
+                &relation.rows,
+                &named,
+                symbols,
+                problems,
+            )
         })
         .collect()
 }
@@ -143,11 +149,7 @@ fn relations(relations: Vec<Relation>, rows: Vec<Rows>) -> Vec<RelationTable> {
     relations
         .into_iter()
         .zip(rows)
-        .map(|(relation, rows)| RelationTable {
-            name: relation.name,
-            in_domains: relation.in_domains,
-            rows,
-        })
+        .map(|(relation, rows)| RelationTable { relation, rows })
         .collect()
 }
 
@@ -187,6 +189,9 @@ fn shapes(model: &Model) -> Vec<Shape> {
         let mut columns = vec!["name".to_owned(), "role".to_owned()];
         if relation.in_domains {
             columns.push("domain".to_owned());
+        }
+        if relation.windowed {
+            columns.extend(["start".to_owned(), "end".to_owned()]);
         }
         Shape {
             name: relation.name.clone(),
@@ -241,13 +246,17 @@ struct Part {
     facts: Vec<Fact>,
 }
 
-fn sections(parts: Vec<Part>, symbols: &mut Symbols) -> Vec<Section> {
+fn sections(parts: Vec<Part>, relations: &[RelationTable], symbols: &mut Symbols) -> Vec<Section> {
+    let relations: Vec<_> = relations
+        .iter()
+        .map(|table| table.relation.clone())
+        .collect();
     let total: usize = parts.iter().map(|part| part.rows.len()).sum();
     let mut first = 0;
     let mut effect_rule = u32::try_from(total).unwrap_or(u32::MAX / 2);
     let mut sections = Vec::new();
     for part in parts {
-        let section = section(part, first, effect_rule, symbols);
+        let section = section(part, first, effect_rule, &relations, symbols);
         first += u32::try_from(section.rows.len()).unwrap_or_default();
         effect_rule += 2;
         sections.push(section);
@@ -255,7 +264,13 @@ fn sections(parts: Vec<Part>, symbols: &mut Symbols) -> Vec<Section> {
     sections
 }
 
-fn section(part: Part, first: u32, effect_rule: u32, symbols: &mut Symbols) -> Section {
+fn section(
+    part: Part,
+    first: u32,
+    effect_rule: u32,
+    relations: &[Relation],
+    symbols: &mut Symbols,
+) -> Section {
     let Part {
         context,
         rows,
@@ -264,7 +279,7 @@ fn section(part: Part, first: u32, effect_rule: u32, symbols: &mut Symbols) -> S
     } = part;
     let deny = symbols.find("deny");
     let needs = need::of(&context.matcher, &conditions);
-    let plan = plan::plan(&context.matcher, needs, symbols);
+    let plan = plan::plan(&context.matcher, needs, relations, symbols);
     let exprs: Vec<_> = std::iter::once(&context.matcher)
         .chain(conditions.values())
         .collect();

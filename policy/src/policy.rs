@@ -8,7 +8,7 @@ use crate::engine::pattern::Patterns;
 use crate::engine::roles::{NO_DOMAIN, Roles};
 use crate::engine::verdict::Outcome;
 use crate::load;
-use crate::model::check::{Context, Effect};
+use crate::model::check::{Context, Effect, Relation};
 use crate::problem::{Problem, Source};
 use crate::request::{Fact, Request};
 use crate::rules::symbols::{Likely, Symbol, Symbols};
@@ -52,8 +52,7 @@ pub(crate) struct Section {
 
 /// The rows of one role relation.
 pub(crate) struct RelationTable {
-    pub(crate) name: String,
-    pub(crate) in_domains: bool,
+    pub(crate) relation: Relation,
     pub(crate) rows: Rows,
 }
 
@@ -170,7 +169,7 @@ impl Policy {
             argument.view = fact.of(request);
         }
         let arguments = arguments.get_mut(..section.facts.len());
-        self.decide_in(section, arguments.unwrap_or_default())
+        self.decide_in(section, arguments.unwrap_or_default(), request.time_unix_ms)
     }
 
     /// Decides for arguments in the order of the model's `r`, with `r, p, e, m` for context 1, `r2, p2, e2, m2` for
@@ -179,6 +178,16 @@ impl Policy {
     /// The answer is [`Refusal::EvaluationError`] for a context that the model has not, or another number of
     /// arguments than it takes.
     pub fn decide_arguments(&self, context: usize, arguments: &[Value]) -> Decision {
+        self.decide_arguments_at(context, arguments, None)
+    }
+
+    /// As [`Self::decide_arguments`], at a time in milliseconds since 1970: roles held for a time count only then.
+    pub fn decide_arguments_at(
+        &self,
+        context: usize,
+        arguments: &[Value],
+        time_unix_ms: Option<i64>,
+    ) -> Decision {
         let section = self
             .sections
             .iter()
@@ -195,16 +204,22 @@ impl Policy {
             view.view = View::from(argument);
         }
         let views = views.get_mut(..arguments.len());
-        self.decide_in(section, views.unwrap_or_default())
+        self.decide_in(section, views.unwrap_or_default(), time_unix_ms)
     }
 
-    fn decide_in(&self, section: &Section, request: &mut [Argument<'_>]) -> Decision {
+    fn decide_in(
+        &self,
+        section: &Section,
+        request: &mut [Argument<'_>],
+        time_unix_ms: Option<i64>,
+    ) -> Decision {
         self.number(section, request);
         let scene = Scene {
             symbols: &self.symbols,
             patterns: &self.patterns,
             roles: &self.roles,
             conditions: &section.conditions,
+            time_unix_ms,
             request,
             row: &[],
         };
@@ -249,8 +264,8 @@ impl Policy {
     /// Whether `subject`, or a role that it holds in `domain`, has `label` in the clearance relation, the last one
     /// of the model without domains (`g2` in ours). A label includes what it is linked to.
     pub fn clears(&self, subject: &str, domain: &str, label: &str) -> bool {
-        let clearance = self.relations.iter().rposition(|r| !r.in_domains);
-        let membership = self.relations.iter().position(|r| r.in_domains);
+        let clearance = self.relations.iter().rposition(|r| !r.relation.in_domains);
+        let membership = self.relations.iter().position(|r| r.relation.in_domains);
         let Some(clearance) = clearance.and_then(|index| self.roles.get(index)) else {
             return false;
         };
@@ -258,19 +273,20 @@ impl Policy {
         else {
             return false;
         };
-        if clearance.inherits(subject, label, NO_DOMAIN) {
+        if clearance.held(subject, NO_DOMAIN).contains(&label) {
             return true;
         }
-        let (Some(membership), Some(domain)) = (
-            membership.and_then(|index| self.roles.get(index)),
-            self.symbols.find(domain),
-        ) else {
+        let Some(membership) = membership.and_then(|index| self.roles.get(index)) else {
+            return false;
+        };
+        let known = self.symbols.find(domain);
+        let Some(domain) = membership.domain(domain, known, &self.symbols) else {
             return false;
         };
         membership
             .held(subject, domain)
             .iter()
-            .any(|role| clearance.inherits(*role, label, NO_DOMAIN))
+            .any(|role| clearance.held(*role, NO_DOMAIN).contains(&label))
     }
 
     /// Where a rule stands and what it says.
@@ -302,7 +318,7 @@ impl Policy {
 
     /// Everything that stands on the right side of the clearance relation, each once, in the order of the file.
     pub fn clearance_labels(&self) -> impl Iterator<Item = &str> {
-        let table = self.relations.iter().rfind(|r| !r.in_domains);
+        let table = self.relations.iter().rfind(|r| !r.relation.in_domains);
         self.distinct(table.map(|t| &t.rows), 1)
     }
 
@@ -312,7 +328,7 @@ impl Policy {
         let roles = self
             .relations
             .iter()
-            .filter(|r| r.in_domains)
+            .filter(|r| r.relation.in_domains)
             .map(|r| (&r.rows, 2));
         let rules = self.sections.iter().filter_map(|section| {
             let column = section

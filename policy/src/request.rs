@@ -27,6 +27,8 @@ pub struct Request<'a> {
     pub address: &'a str,
     /// The application that the route leads to.
     pub application: &'a str,
+    /// When it is asked, in milliseconds since 1970; without it, no role held for a time counts.
+    pub time_unix_ms: Option<i64>,
 }
 
 /// One fact of a [`Request`].

@@ -352,6 +352,108 @@ fn the_deepest_subject_decides_as_in_go() {
 }
 
 #[test]
+fn domains_of_roles_are_patterns_where_go_takes_them_so() {
+    let with = |domains: &str| {
+        let matcher =
+            format!("g(r.sub, p.sub, r.dom) && {domains} && r.obj == p.obj && r.act == p.act");
+        model(
+            "sub, dom, obj, act",
+            "sub, dom, obj, act",
+            "g = _, _, _",
+            ALLOW,
+            &matcher,
+        )
+    };
+    let rules = "p, admin, tax/*, data, read\np, head, *, data, write\ng, alice, admin, tax/*\ng, admin, head, tax/north/*\n\
+                 g, bob, admin, tax/north\n";
+    assert_eq!(
+        wrong(
+            &with("keyMatch(r.dom, p.dom)"),
+            rules,
+            &[
+                ("alice tax/north data read", Some(1)),
+                ("alice tax/unheard-of data read", Some(1)),
+                ("alice land/1 data read", None),
+                ("bob tax/north data read", Some(1)),
+                ("bob tax/south data read", None),
+                ("alice tax/north/1 data write", Some(2)),
+                ("alice tax/south data write", None),
+                ("admin tax/north/2 data write", Some(2)),
+            ]
+        ),
+        NONE_WRONG
+    );
+    // Go looks for the call to the letter: without the blank its domains are plain texts.
+    assert_eq!(
+        wrong(
+            &with("keyMatch(r.dom,p.dom)"),
+            rules,
+            &[
+                ("alice tax/south data read", None),
+                ("bob tax/north data read", Some(1)),
+                ("alice tax/* data read", Some(1))
+            ]
+        ),
+        NONE_WRONG
+    );
+}
+
+#[test]
+fn roles_held_for_a_time_count_only_then() {
+    let matcher = "g(r.sub, p.sub) && r.obj == p.obj && r.act == p.act";
+    let text = model(
+        "sub, obj, act",
+        "sub, obj, act",
+        "g = _, _, (_, _)",
+        ALLOW,
+        matcher,
+    );
+    let rules = "p, admin, data, read\ng, alice, admin, 2026-01-01 00:00:00, 2026-12-31 23:59:59\n\
+                 g, bob, alice, _, 2026-06-30 00:00:00\ng, carol, admin, _, _\n";
+    let policy = compile(&text, rules).unwrap();
+    const YEAR: i64 = 1_767_225_600_000;
+    const SUMMER: i64 = 1_782_777_600_000;
+    for (subject, time, expected) in [
+        ("alice", Some(YEAR), false),
+        ("alice", Some(YEAR + 1), true),
+        ("alice", Some(SUMMER), true),
+        ("alice", Some(YEAR + 366 * 86_400_000), false),
+        ("alice", None, false),
+        ("bob", Some(SUMMER - 1), true),
+        ("bob", Some(SUMMER), false),
+        ("bob", Some(YEAR), false),
+        ("carol", None, true),
+        ("carol", Some(0), true),
+        ("admin", None, true),
+        ("dave", Some(SUMMER), false),
+    ] {
+        let decision = policy.decide_arguments_at(1, &texts(&format!("{subject} data read")), time);
+        assert_eq!(
+            matches!(decision, Decision::Permit(_)),
+            expected,
+            "{subject} {time:?}"
+        );
+    }
+    for (rules, expected) in [
+        ("g, a, b, today, _\n", "policy.csv:1:1: `today` is no time"),
+        (
+            "g, a, b, _, _\ng, a, b, _, _\n",
+            "policy.csv:2:1: a second window of `g`",
+        ),
+        (
+            "g, a, b\n",
+            "policy.csv:1:1: row has 2 fields after `g`, the model wants 4",
+        ),
+    ] {
+        let problems = compile(&text, rules).unwrap_err();
+        assert!(
+            problems[0].to_string().starts_with(expected),
+            "{problems:?}"
+        );
+    }
+}
+
+#[test]
 fn attributes_of_the_request() {
     let model = model(
         "sub, obj, act",

@@ -149,6 +149,10 @@ fn what_casbin_would_drop_or_misread_is_refused() {
             "policy.csv:1:12: pattern `/x(` is no regular expression",
         ),
         (
+            "g2, alice,",
+            "policy.csv:1:11: a field of this `g2` row is empty",
+        ),
+        (
             "g, alice, clerk",
             "policy.csv:1:1: row has 2 fields after `g`, the model wants 3",
         ),

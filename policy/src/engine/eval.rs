@@ -27,6 +27,9 @@ pub enum EvaluationFault {
     /// `ipMatch` was asked about something that is no address.
     #[error("`ipMatch` was asked about something that is no address; send it without a port")]
     NoAddress,
+    /// Someone holds more roles for a time than are followed.
+    #[error("someone holds more roles for a time than are followed; flatten the roles")]
+    TooManyRoles,
     /// The request has another number of arguments than the model.
     #[error(
         "the request has another number of arguments than the model; send one for each name of `r`"
@@ -61,6 +64,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) patterns: &'a Patterns,
     pub(crate) roles: &'a [Roles],
     pub(crate) conditions: &'a Conditions,
+    /// When the request is made, in milliseconds since 1970.
+    pub(crate) time_unix_ms: Option<i64>,
     pub(crate) request: &'a [Argument<'a>],
     /// The row's fields; empty when a section has no rows.
     pub(crate) row: &'a [Symbol],
@@ -319,20 +324,23 @@ impl<'a> Scene<'a> {
         domain: Option<&'a Expr>,
     ) -> Result<bool, EvaluationFault> {
         let (who, role) = (self.symbol_of(who)?, self.symbol_of(role)?);
-        let domain = match domain {
-            Some(domain) => self.symbol_of(domain)?.0,
-            None => Some(NO_DOMAIN),
-        };
-        let (Some(from), Some(to)) = (who.0, role.0) else {
+        let Some(roles) = self.roles.get(relation) else {
             return Ok(who.1 == role.1);
         };
-        if from == to {
-            return Ok(true);
+        let domain = match domain {
+            Some(domain) => {
+                let (symbol, text) = self.symbol_of(domain)?;
+                roles.domain(text, symbol, self.symbols)
+            }
+            None => Some(NO_DOMAIN),
+        };
+        match (who.0, role.0, domain) {
+            (Some(from), Some(to), _) if from == to => Ok(true),
+            (Some(from), Some(to), Some(domain)) => {
+                roles.inherits(from, to, domain, self.time_unix_ms)
+            }
+            _ => Ok(who.1 == role.1),
         }
-        Ok(match (self.roles.get(relation), domain) {
-            (Some(roles), Some(domain)) => roles.inherits(from, to, domain),
-            (None, _) | (_, None) => false,
-        })
     }
 
     /// A text and its number, if the policy knows it.

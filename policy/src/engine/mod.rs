@@ -17,3 +17,4 @@ pub(crate) mod segments;
 pub(crate) mod set;
 pub(crate) mod table;
 pub(crate) mod verdict;
+pub(crate) mod windows;

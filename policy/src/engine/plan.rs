@@ -11,6 +11,7 @@
 use super::expr::{Expr, PatternOf};
 use super::need::Need;
 use super::pattern::Matching;
+use crate::model::check::Relation;
 use crate::rules::symbols::{Symbol, Symbols};
 
 /// The plan of one matcher.
@@ -77,7 +78,12 @@ pub(crate) enum Domain {
 }
 
 /// Plans a matcher.
-pub(crate) fn plan(matcher: &Expr, needs: Option<Vec<Need>>, symbols: &mut Symbols) -> Plan {
+pub(crate) fn plan(
+    matcher: &Expr,
+    needs: Option<Vec<Need>>,
+    relations: &[Relation],
+    symbols: &mut Symbols,
+) -> Plan {
     let mut open: Vec<Vec<Expr>> = matcher
         .disjuncts()
         .iter()
@@ -85,7 +91,7 @@ pub(crate) fn plan(matcher: &Expr, needs: Option<Vec<Need>>, symbols: &mut Symbo
         .collect();
     let mut clauses = Vec::new();
     while let Some(terms) = open.pop() {
-        let clause = clause(&terms, symbols);
+        let clause = clause(&terms, relations, symbols);
         let room = CLAUSES_MAX.saturating_sub(clauses.len() + open.len());
         match alternatives(&terms) {
             Some((at, parts)) if clause.keys.is_empty() && parts.len() <= room => {
@@ -113,14 +119,14 @@ fn replaced(terms: &[Expr], at: usize, part: &Expr) -> Vec<Expr> {
     all
 }
 
-fn clause(terms: &[Expr], symbols: &mut Symbols) -> Clause {
+fn clause(terms: &[Expr], relations: &[Relation], symbols: &mut Symbols) -> Clause {
     let mut clause = Clause::default();
     for term in terms {
         if !term.touches_rule() {
             clause.guards.push(term.clone());
             continue;
         }
-        match key(term, symbols) {
+        match key(term, relations, symbols) {
             Some(key)
                 if clause.keys.len() < KEYS_MAX
                     && clause.keys.iter().all(|other| other.column != key.column) =>
@@ -134,11 +140,11 @@ fn clause(terms: &[Expr], symbols: &mut Symbols) -> Clause {
 }
 
 /// The key that a term gives, if it is about one column.
-fn key(term: &Expr, symbols: &mut Symbols) -> Option<Key> {
+fn key(term: &Expr, relations: &[Relation], symbols: &mut Symbols) -> Option<Key> {
     let mut sources = Vec::new();
     let mut column = None;
     for part in term.disjuncts() {
-        let (at, source) = source(part, symbols)?;
+        let (at, source) = source(part, relations, symbols)?;
         if *column.get_or_insert(at) != at {
             return None;
         }
@@ -155,7 +161,7 @@ fn key(term: &Expr, symbols: &mut Symbols) -> Option<Key> {
     })
 }
 
-fn source(term: &Expr, symbols: &mut Symbols) -> Option<(usize, Source)> {
+fn source(term: &Expr, relations: &[Relation], symbols: &mut Symbols) -> Option<(usize, Source)> {
     if let Expr::Same { argument, column } = term {
         return Some((*column, Source::Argument(*argument)));
     }
@@ -187,6 +193,13 @@ fn source(term: &Expr, symbols: &mut Symbols) -> Option<(usize, Source)> {
     let Expr::Rule { column } = **role else {
         return None;
     };
+    // Roles held for a time are not known before the time is.
+    if relations
+        .get(*relation)
+        .is_none_or(|relation| relation.windowed)
+    {
+        return None;
+    }
     let domain = match domain {
         None => Domain::None,
         Some(domain) => match domain.as_argument() {

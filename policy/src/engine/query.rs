@@ -159,12 +159,21 @@ impl<'a> Query<'_, 'a> {
         domain: Domain,
         own: &mut SymbolSet,
     ) -> &'a [Symbol] {
+        let roles = self.scene.roles.get(relation);
         let domain = match domain {
             Domain::None => Some(NO_DOMAIN),
-            Domain::Fixed(symbol) => Some(symbol),
-            Domain::Argument(argument) => self.symbol(argument),
+            Domain::Fixed(symbol) => {
+                let text = self.scene.symbols.text(symbol);
+                roles.and_then(|roles| roles.domain(text, Some(symbol), self.scene.symbols))
+            }
+            Domain::Argument(argument) => self.scene.request.get(argument).and_then(|argument| {
+                let View::Text(text) = argument.view else {
+                    return None;
+                };
+                roles.and_then(|roles| roles.domain(text, argument.symbol, self.scene.symbols))
+            }),
         };
-        let member = self.scene.roles.get(relation).zip(domain);
+        let member = roles.zip(domain);
         let member = member.and_then(|(roles, domain)| roles.member(who, domain));
         if member.is_none_or(|member| member.named_by_rules) {
             own.push(who);

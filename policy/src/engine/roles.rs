@@ -1,7 +1,11 @@
 //! Who inherits which role: one graph a relation, as in Go; closed at load.
 
+use super::eval::EvaluationFault;
+use super::pattern::key_match;
 use super::table::Table;
+use super::windows::Windows;
 use crate::bounds::{ROLE_DEPTH_MAX, ROLES_HELD_MAX};
+use crate::model::check::Relation;
 use crate::problem::{Place, Problems};
 use crate::rules::symbols::{Marks, PairState, Symbol, Symbols, mix};
 use crate::rules::table::Rows;
@@ -14,6 +18,17 @@ pub(crate) struct Roles {
     table: Table,
     /// Records: name, domain, how many roles and whether rules name it itself, and the roles, nearest first.
     records: Vec<Symbol>,
+    domains: Option<DomainPatterns>,
+    windows: Option<Windows>,
+}
+
+/// Domains of role rows that stand for many: `*` and what follows is anything, as in `keyMatch`.
+#[derive(Debug)]
+struct DomainPatterns {
+    /// Every domain that a role row names.
+    known: Marks,
+    /// Those with a `*`, the longest text before it first.
+    patterns: Vec<Symbol>,
 }
 
 impl Roles {
@@ -22,25 +37,32 @@ impl Roles {
     /// A chain of more links than Casbin follows is a problem: casbin would cut it silently. Cycles are allowed, as
     /// in Casbin: their members hold each other's roles.
     pub(crate) fn resolve(
-        relation: &str,
+        relation: &Relation,
         rows: &Rows,
         named_by_rules: &Marks,
         symbols: &Symbols,
         problems: &mut Problems<'_>,
     ) -> Self {
-        let mut links = Links::default();
-        let mut order = Vec::new();
-        for row in 0..rows.len() {
-            if let [name, role, domain @ ..] = rows.row(row) {
-                let domain = domain.first().copied().unwrap_or(NO_DOMAIN);
-                let next = links.entry((*name, domain)).or_insert_with(|| {
-                    order.push((*name, domain));
-                    Vec::new()
-                });
-                next.push((*role, row));
-            }
+        if relation.windowed {
+            return Self {
+                windows: Some(Windows::resolve(
+                    &relation.name,
+                    rows,
+                    NO_DOMAIN,
+                    symbols,
+                    problems,
+                )),
+                ..Self::default()
+            };
         }
-        let mut roles = Self::default();
+        let domains = relation
+            .domain_patterns
+            .then(|| DomainPatterns::of(rows, symbols));
+        let (links, order) = links(rows, domains.as_ref(), symbols, problems);
+        let mut roles = Self {
+            domains,
+            ..Self::default()
+        };
         let mut closing = Closing {
             links,
             seen: symbols.none(),
@@ -59,7 +81,11 @@ impl Roles {
                     column: 1,
                 };
                 let from = symbols.text(name);
-                problems.add(at, format!("{what} from `{from}` in `{relation}`"), fix);
+                problems.add(
+                    at,
+                    format!("{what} from `{from}` in `{}`", relation.name),
+                    fix,
+                );
                 if problems.is_full() {
                     break;
                 }
@@ -105,13 +131,113 @@ impl Roles {
     }
 
     /// Whether `name` inherits `role` in `domain`; a name's own role is not looked at.
-    pub(crate) fn inherits(&self, name: Symbol, role: Symbol, domain: Symbol) -> bool {
-        self.held(name, domain).contains(&role)
+    pub(crate) fn inherits(
+        &self,
+        name: Symbol,
+        role: Symbol,
+        domain: Symbol,
+        time_unix_ms: Option<i64>,
+    ) -> Result<bool, EvaluationFault> {
+        match &self.windows {
+            Some(windows) => windows.inherits(name, role, domain, time_unix_ms),
+            None => Ok(self.held(name, domain).contains(&role)),
+        }
+    }
+
+    /// The domain whose roles count in the domain `text`, whose number is `symbol`.
+    pub(crate) fn domain(
+        &self,
+        text: &str,
+        symbol: Option<Symbol>,
+        symbols: &Symbols,
+    ) -> Option<Symbol> {
+        let Some(domains) = &self.domains else {
+            return symbol;
+        };
+        if let Some(symbol) = symbol
+            && domains.known.has(symbol)
+        {
+            return Some(symbol);
+        }
+        // Every pattern that matches has a text before its `*` that the longest one starts with: it holds all links.
+        let matching = |pattern: &&Symbol| key_match(text, symbols.text(**pattern));
+        domains.patterns.iter().find(matching).copied()
     }
 
     pub(crate) fn bytes(&self) -> usize {
         self.table.bytes() + self.records.capacity() * size_of::<Symbol>()
     }
+}
+
+impl DomainPatterns {
+    fn of(rows: &Rows, symbols: &Symbols) -> Self {
+        let mut known = symbols.none();
+        let mut patterns = Vec::new();
+        for row in 0..rows.len() {
+            if let [_, _, domain, ..] = rows.row(row)
+                && known.mark(*domain)
+                && symbols.text(*domain).contains('*')
+            {
+                patterns.push(*domain);
+            }
+        }
+        let before = |pattern: &Symbol| symbols.text(*pattern).find('*').unwrap_or_default();
+        patterns.sort_by_key(|pattern| std::cmp::Reverse(before(pattern)));
+        Self { known, patterns }
+    }
+}
+
+/// The direct links, and the names in the order of their first row.
+fn links(
+    rows: &Rows,
+    domains: Option<&DomainPatterns>,
+    symbols: &Symbols,
+    problems: &mut Problems<'_>,
+) -> (Links, Vec<(Symbol, Symbol)>) {
+    let mut links = Links::default();
+    let mut order = Vec::new();
+    let mut known = Vec::new();
+    let mut seen = symbols.none();
+    if domains.is_some() {
+        known.extend(
+            (0..rows.len())
+                .filter_map(|row| rows.field(row, 2))
+                .filter(|domain| seen.mark(*domain)),
+        );
+    }
+    let mut count = 0_usize;
+    for row in 0..rows.len() {
+        let [name, role, domain @ ..] = rows.row(row) else {
+            continue;
+        };
+        let domain = domain.first().copied().unwrap_or(NO_DOMAIN);
+        let pattern = domains.is_some() && symbols.text(domain).contains('*');
+        let within = known
+            .iter()
+            .filter(|d| pattern && key_match(symbols.text(**d), symbols.text(domain)));
+        let own = (!pattern).then_some(domain);
+        for domain in own.iter().chain(within) {
+            count += 1;
+            let next = links.entry((*name, *domain)).or_insert_with(|| {
+                order.push((*name, *domain));
+                Vec::new()
+            });
+            next.push((*role, row));
+        }
+        if count > ROLES_HELD_MAX {
+            let at = Place {
+                line: rows.line(row),
+                column: 1,
+            };
+            problems.add(
+                at,
+                "too many roles in too many domains",
+                "use fewer patterns for domains",
+            );
+            break;
+        }
+    }
+    (links, order)
 }
 
 /// One who inherits roles.

@@ -59,6 +59,10 @@ pub(crate) struct Relation {
     pub(crate) name: String,
     /// Whether roles are held in a domain.
     pub(crate) in_domains: bool,
+    /// Whether the domains of its rows are patterns.
+    pub(crate) domain_patterns: bool,
+    /// Whether its rows have a start and an end.
+    pub(crate) windowed: bool,
 }
 
 /// A whole model.
@@ -243,24 +247,59 @@ fn relations(definitions: &[Definition], problems: &mut Problems<'_>) -> Vec<Rel
     {
         wanted += 1;
         let name = numbered("g", definition.number);
-        let parts: Vec<_> = definition.value.text.split(',').map(str::trim).collect();
-        let plain = parts.iter().all(|part| *part == "_");
-        if !plain || !(2..=3).contains(&parts.len()) {
+        let text = definition.value.text.as_str();
+        let (names, window) = match text.split_once('(') {
+            Some((names, window)) => (names.trim_end().trim_end_matches(','), Some(window)),
+            None => (text, None),
+        };
+        let parts: Vec<_> = names.split(',').map(str::trim).collect();
+        let plain = parts.iter().all(|part| *part == "_") && (2..=3).contains(&parts.len());
+        let timed = window.is_none_or(|window| {
+            let inside = window.strip_suffix(')').unwrap_or_default();
+            inside.split(',').map(str::trim).eq(["_", "_"])
+        });
+        if !plain || !timed {
             problems.add(
                 definition.value.place(0),
-                format!(
-                    "role definition `{}` is not compiled",
-                    definition.value.text
-                ),
-                "write `_, _` or, for roles in domains, `_, _, _`",
+                format!("role definition `{text}` is not compiled"),
+                "write `_, _`; for roles in domains `_, _, _`; for roles held for a time `_, _, (_, _)`",
+            );
+        }
+        let in_domains = parts.len() == 3;
+        let domain_patterns = in_domains && matches_domains(definitions);
+        if domain_patterns && window.is_some() {
+            problems.add(
+                definition.value.place(0),
+                "roles held for a time in domains that the matcher takes as patterns",
+                "compare domains with `==`",
             );
         }
         relations.push(Relation {
             name,
-            in_domains: parts.len() == 3,
+            in_domains,
+            domain_patterns,
+            windowed: window.is_some(),
         });
     }
     relations
+}
+
+/// Whether domains of role rows are patterns. Go casbin takes them so when the matcher, to the letter, calls
+/// `keyMatch` with the second argument of `r` and the second column of `p`; Rust casbin never does.
+fn matches_domains(definitions: &[Definition]) -> bool {
+    let text = |section| {
+        let found = definitions
+            .iter()
+            .find(|d| d.section == section && d.number == 1);
+        found.map_or("", |d| d.value.text.as_str())
+    };
+    let second = |section| text(section).split(',').nth(1).map(str::trim);
+    match (second(Section::Request), second(Section::Policy)) {
+        (Some(argument), Some(column)) => {
+            text(Section::Matcher).contains(&format!("keyMatch(r.{argument}, p.{column})"))
+        }
+        _ => false,
+    }
 }
 
 /// `p` for 1, `p2` for 2.

@@ -160,6 +160,16 @@ fn add(
         );
         return;
     }
+    if shape.name.starts_with('g')
+        && let Some(field) = values.iter().find(|field| field.text.is_empty())
+    {
+        problems.add(
+            at(field.column),
+            format!("a field of this `{}` row is empty", shape.name),
+            "write the name; was the file cut off",
+        );
+        return;
+    }
     let Ok(number) = u32::try_from(line) else {
         return;
     };

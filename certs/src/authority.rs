@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 
 use crate::certificate::{Certificate, KEY_CERT_SIGN};
 use crate::der::{self, Malformed};
-use crate::issue::{AuthorityError, ClientRequest, Issued, UnixSeconds, Validity};
+use crate::issue::{AuthorityError, ClientRequest, Issued, Reason, Revoked, UnixSeconds, Validity};
 use crate::name;
 use crate::pem;
 use crate::serial::Serial;
@@ -197,6 +197,14 @@ impl Authority {
             (DnType::CountryName, &request.country),
             (DnType::OrganizationName, &request.organisation),
             (DnType::OrganizationalUnitName, &request.organisational_unit),
+            (
+                DnType::CustomDnType(vec![2, 5, 4, 97]),
+                &request.organisation_identifier,
+            ),
+            (
+                DnType::CustomDnType(vec![2, 5, 4, 5]),
+                &request.device_number,
+            ),
             (DnType::CommonName, &request.common_name),
         ];
         for (kind, value) in attributes {
@@ -250,8 +258,8 @@ impl Authority {
         })
     }
 
-    /// Makes this authority's revocation list (PEM). `revoked` holds every serial number with the time of its revocation;
-    /// `number` must grow from list to list.
+    /// Makes this authority's revocation list (PEM) without saying why certificates were revoked: see
+    /// [`Authority::revocation_list`].
     pub fn crl(
         &self,
         revoked: &[(Serial, UnixSeconds)],
@@ -259,11 +267,29 @@ impl Authority {
         next_update: UnixSeconds,
         number: u64,
     ) -> Result<String, AuthorityError> {
-        let entry = |(serial, at): &(Serial, UnixSeconds)| {
+        let unspecified = |&(serial, at): &(Serial, UnixSeconds)| Revoked {
+            serial,
+            at,
+            reason: Reason::Unspecified,
+        };
+        let revoked: Vec<Revoked> = revoked.iter().map(unspecified).collect();
+        self.revocation_list(&revoked, this_update, next_update, number)
+    }
+
+    /// Makes this authority's revocation list (PEM). `revoked` holds every certificate that is revoked, not only the newest;
+    /// `number` must grow from list to list.
+    pub fn revocation_list(
+        &self,
+        revoked: &[Revoked],
+        this_update: UnixSeconds,
+        next_update: UnixSeconds,
+        number: u64,
+    ) -> Result<String, AuthorityError> {
+        let entry = |revoked: &Revoked| {
             Ok(RevokedCertParams {
-                serial_number: SerialNumber::from_slice(serial.as_bytes()),
-                revocation_time: moment(*at)?,
-                reason_code: Some(RevocationReason::CessationOfOperation),
+                serial_number: SerialNumber::from_slice(revoked.serial.as_bytes()),
+                revocation_time: moment(revoked.at)?,
+                reason_code: reason_code(revoked.reason),
                 invalidity_date: None,
             })
         };
@@ -309,6 +335,19 @@ impl fmt::Debug for Authority {
         f.debug_struct("Authority")
             .field("depth", &self.depth)
             .finish_non_exhaustive()
+    }
+}
+
+/// The standard: a list leaves "unspecified" out.
+fn reason_code(reason: Reason) -> Option<RevocationReason> {
+    match reason {
+        Reason::Unspecified => None,
+        Reason::KeyCompromise => Some(RevocationReason::KeyCompromise),
+        Reason::AffiliationChanged => Some(RevocationReason::AffiliationChanged),
+        Reason::Superseded => Some(RevocationReason::Superseded),
+        Reason::CessationOfOperation => Some(RevocationReason::CessationOfOperation),
+        Reason::CertificateHold => Some(RevocationReason::CertificateHold),
+        Reason::PrivilegeWithdrawn => Some(RevocationReason::PrivilegeWithdrawn),
     }
 }
 

@@ -48,6 +48,10 @@ pub struct ClientRequest {
     pub organisation: Option<String>,
     /// subject OU.
     pub organisational_unit: Option<String>,
+    /// subject organizationIdentifier, such as `NTRCN-` and a unified social credit code.
+    pub organisation_identifier: Option<String>,
+    /// subject serialNumber: a device's number, not the certificate's.
+    pub device_number: Option<String>,
     /// subject C, two letters.
     pub country: Option<String>,
     /// URI alternative names; a SPIFFE id must be the only one.
@@ -80,6 +84,36 @@ impl ClientRequest {
             ..ClientRequest::default()
         }
     }
+}
+
+/// A certificate that its authority takes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revoked {
+    /// Whose.
+    pub serial: Serial,
+    /// Unix seconds.
+    pub at: UnixSeconds,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why a certificate is taken back (RFC 5280 section 5.3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Nobody says.
+    Unspecified,
+    /// The key is, or may be, in other hands.
+    KeyCompromise,
+    /// The holder has moved to another organisation or office.
+    AffiliationChanged,
+    /// Another certificate replaces it.
+    Superseded,
+    /// The device or service is out of use.
+    CessationOfOperation,
+    /// Suspended for now.
+    CertificateHold,
+    /// The holder lost a right that the certificate states.
+    PrivilegeWithdrawn,
 }
 
 /// Why the authority does not do something.

@@ -88,7 +88,7 @@ pub use directory_error::{DirectoryError, DirectoryProblem};
 pub use field::UnknownField;
 pub use identity::{Identity, IdentityError, Link, LinkKind, NameHash};
 pub use inspect::{CertificateSummary, ListSummary};
-pub use issue::{AuthorityError, ClientRequest, Issued, UnixSeconds, Validity};
+pub use issue::{AuthorityError, ClientRequest, Issued, Reason, Revoked, UnixSeconds, Validity};
 pub use offline::{OfflineCheck, OfflineError, OfflineVerdict};
 pub use path::{
     PATH_MAX, PRESENTED_BYTES_MAX, PRESENTED_MAX, Purpose, SIGNATURES_MAX, VerifiedChain,

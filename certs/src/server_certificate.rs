@@ -97,7 +97,7 @@ pub enum ServerCertificateProblem {
         names: Vec<String>,
     },
     /// A CA's certificate, or one for clients only.
-    #[error("it may not be used for a server: {0}")]
+    #[error("it may not be used for a server: {0}; request one for serverAuth that is no CA's")]
     BadUsage(&'static str),
     /// Out of date.
     #[error("`{subject}` expired at {}; install the renewed one", crate::moment(*.not_after))]

@@ -299,6 +299,7 @@ impl TrustBundle {
                 .map(|parsed| parsed.subject.to_vec())
         };
         let mut subjects: Vec<Vec<u8>> = self.anchors.iter().filter_map(subject).collect();
+        subjects.sort_unstable();
         subjects.dedup();
         subjects
     }

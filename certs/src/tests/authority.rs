@@ -2,7 +2,8 @@
 
 use super::{DAY, NOW, ders};
 use crate::authority::Authority;
-use crate::issue::{AuthorityError, ClientRequest, Validity};
+use crate::identity::Identity;
+use crate::issue::{AuthorityError, ClientRequest, Reason, Revoked, Validity};
 use crate::path::{Purpose, verify_chain, verify_client_chain};
 use crate::revocation::{RevocationIndex, Uncovered};
 use crate::serial::Serial;
@@ -97,6 +98,56 @@ fn an_authority_survives_being_saved() {
         loaded.new_intermediate("deeper", validity()),
         Err(AuthorityError::NotARoot)
     ));
+}
+
+#[test]
+fn a_device_is_known_by_its_number_and_its_organisations_code() {
+    let root = Authority::new_root("Root", validity()).unwrap();
+    let request = ClientRequest {
+        organisation_identifier: Some("NTRCN-91350100M000100Y43".to_owned()),
+        device_number: Some("SN-0042".to_owned()),
+        ..ClientRequest::named("camera 7", validity())
+    };
+    let identity =
+        Identity::from_chain(&ders(&root.issue_client(&request).unwrap().certificate_pem)).unwrap();
+    assert_eq!(identity.field("subject.serial_number"), Some("SN-0042"));
+    assert_eq!(
+        identity.credit_code.map(|code| code.to_string()).as_deref(),
+        Some("91350100M000100Y43")
+    );
+}
+
+#[test]
+fn a_list_says_why_when_somebody_said_so() {
+    let root = Authority::new_root("Root", validity()).unwrap();
+    let issued = root
+        .issue_client(&ClientRequest::named("alice", validity()))
+        .unwrap();
+    let links = Identity::from_chain(&ders(&issued.certificate_pem))
+        .unwrap()
+        .links;
+    for (reason, shown) in [
+        (Reason::Unspecified, "no reason given"),
+        (Reason::KeyCompromise, "key compromise"),
+        (Reason::AffiliationChanged, "affiliation changed"),
+        (Reason::Superseded, "superseded"),
+        (Reason::CessationOfOperation, "cessation of operation"),
+        (Reason::CertificateHold, "certificate hold"),
+        (Reason::PrivilegeWithdrawn, "privilege withdrawn"),
+    ] {
+        let revoked = [Revoked {
+            serial: issued.serial,
+            at: NOW - 60,
+            reason,
+        }];
+        let list = root
+            .revocation_list(&revoked, NOW - 60, NOW + DAY, 1)
+            .unwrap();
+        let index =
+            RevocationIndex::load(&[("root.crl", list.as_bytes())], &trust(&root), NOW).unwrap();
+        let why = index.check(&links, NOW).unwrap_err().to_string();
+        assert!(why.ends_with(&format!("({shown})")), "{why}");
+    }
 }
 
 #[test]

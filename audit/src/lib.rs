@@ -43,6 +43,7 @@
 //! One process a folder; a second one gets [`OpenError::Locked`]. On a binary upgrade the new process keeps its records in memory and tries
 //! again until the old one has drained: one folder stays one chain.
 
+mod ahead;
 mod base64;
 mod chain;
 pub mod checkpoint;

@@ -240,7 +240,7 @@ fn read_head(dir: &Path, has_segments: bool) -> Result<Link, OpenError> {
 }
 
 /// The last record of a finished segment, checked by itself.
-fn last_link(segment: &Segment) -> Result<Link, OpenError> {
+pub(crate) fn last_link(segment: &Segment) -> Result<Link, OpenError> {
     let tail = read_tail(&segment.path).map_err(at(&segment.path))?;
     let line = tail
         .strip_suffix(b"\n")

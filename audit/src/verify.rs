@@ -2,9 +2,11 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use thiserror::Error;
 
+use crate::ahead::{Ahead, News, Walk};
 use crate::chain::{Hash, Link};
 use crate::checkpoint::Checkpoint;
 use crate::fault::{Damage, Fault};
@@ -14,7 +16,7 @@ use crate::open;
 use crate::segment::{self, Segment};
 use crate::tree::TreeHead;
 use crate::tree_check::TreeCheck;
-use crate::walk::{Rest, Walked, walk};
+use crate::walk::{Rest, Walked};
 
 /// What a sound log holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +82,8 @@ pub struct Trust<'a> {
     pub checkpoints: &'a [Checkpoint],
 }
 
-/// Checks every byte of the log in `dir`, in constant memory, and tells of progress about each MiB. The log may be in use.
+/// Checks every byte of the log in `dir`, on all cores and in bounded memory, and tells of progress about each MiB. The log
+/// may be in use.
 ///
 /// # Errors
 /// The first [`Damage`]; or that there is no log, or that a file cannot be read.
@@ -119,21 +122,25 @@ pub fn verify_against(
     for promise in trust.checkpoints.iter().chain(&checkpoint) {
         pass.tree.expect(promise.head());
     }
-    for (position, segment) in segments.iter().enumerate() {
-        let is_last = position + 1 == segments.len();
-        if is_last {
-            pass.tree.forgive_tiles();
+    thread::scope(|scope| {
+        let mut ahead = Ahead::new(scope, &segments);
+        for (position, segment) in segments.iter().enumerate() {
+            let is_last = position + 1 == segments.len();
+            if is_last {
+                pass.tree.forgive_tiles();
+            }
+            let walked = pass.segment(segment, ahead.next())?;
+            // Asked again at the end: the writer may have come after the first look.
+            check_end(
+                &segment.path,
+                &walked,
+                is_last,
+                is_live || is_last && open::is_live(dir),
+            )?;
+            pass.tree.result()?;
         }
-        let walked = pass.segment(segment)?;
-        // Asked again at the end: the writer may have come after the first look.
-        check_end(
-            &segment.path,
-            &walked,
-            is_last,
-            is_live || is_last && open::is_live(dir),
-        )?;
-        pass.tree.result()?;
-    }
+        Ok::<_, VerifyError>(())
+    })?;
     let promised = head.sequence.max(pass.tree.promised());
     if promised > pass.last.sequence {
         let next = pass.last.sequence.saturating_add(1);
@@ -228,7 +235,7 @@ impl<P: FnMut(Progress)> Pass<P> {
         }
     }
 
-    fn segment(&mut self, segment: &Segment) -> Result<Walked, VerifyError> {
+    fn segment(&mut self, segment: &Segment, news: Option<Walk>) -> Result<Walked, VerifyError> {
         let next = self.last.sequence.saturating_add(1);
         if segment.first != next {
             return Err(fault(
@@ -240,26 +247,35 @@ impl<P: FnMut(Progress)> Pass<P> {
                 },
             ));
         }
-        let before = self.last;
-        let walked = walk(&segment.path, before, &mut |bytes, link| {
-            self.line(bytes, link)
-        })
-        .map_err(at(&segment.path))?;
-        self.last = walked.last;
-        self.end = Place {
-            file: segment.path.clone(),
-            line: walked.lines + 1,
-        };
-        Ok(walked)
+        for news in news.into_iter().flatten() {
+            match news {
+                News::Good(links, bytes) => self.records(&links, bytes),
+                News::End(walked) => {
+                    let walked = walked.map_err(at(&segment.path))?;
+                    self.last = walked.last;
+                    self.end = Place {
+                        file: segment.path.clone(),
+                        line: walked.lines + 1,
+                    };
+                    return Ok(walked);
+                }
+            }
+        }
+        // A thread always tells its end, but for one that could not be started or has panicked.
+        Err(at(&segment.path)(io::Error::other(
+            "the verifier's thread has ended early",
+        )))
     }
 
-    fn line(&mut self, bytes: u64, link: &Link) {
-        self.state.bytes += bytes;
-        self.state.records = link.sequence;
-        self.tree.push(link);
-        if link.sequence == self.head.sequence {
-            self.at_head = Some(*link);
+    fn records(&mut self, links: &[Link], bytes: u64) {
+        for link in links {
+            self.state.records = link.sequence;
+            self.tree.push(link);
+            if link.sequence == self.head.sequence {
+                self.at_head = Some(*link);
+            }
         }
+        self.state.bytes += bytes;
         if self.state.bytes - self.told >= PROGRESS_BYTES {
             self.told = self.state.bytes;
             (self.progress)(self.state);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
 
 use super::disk::Failing;
-use super::{at, event, options};
+use super::{at, event, options, rewrite};
 use crate::*;
 
 /// A log of two acknowledged records, and three that were being written when it died: (bytes acknowledged, all bytes).
@@ -60,7 +60,7 @@ fn a_crash_at_any_byte_keeps_what_was_acknowledged_and_tells_of_the_rest() {
         let dir = dir.path().join(length.to_string());
         fs::create_dir(&dir).unwrap();
         fs::copy(source.path().join("head.json"), dir.join("head.json")).unwrap();
-        fs::write(segment(&dir), &bytes[..length]).unwrap();
+        rewrite(segment(&dir), &bytes[..length]);
         let whole = bytes[..length]
             .iter()
             .filter(|byte| **byte == b'\n')
@@ -110,7 +110,7 @@ fn bytes_that_never_reached_the_disk_and_read_as_zero_are_moved_aside() {
         dying_log(dir.path());
         let mut zeroed = bytes.clone();
         zeroed[from..to].fill(0);
-        fs::write(segment(dir.path()), &zeroed).unwrap();
+        rewrite(segment(dir.path()), &zeroed);
         let (_last, entries) = reopened(dir.path());
         assert!(
             entries[..2]
@@ -134,7 +134,7 @@ fn zeros_over_acknowledged_records_are_damage_and_not_a_crash() {
     let dir = TempDir::new().unwrap();
     let (acknowledged, mut bytes) = dying_log(dir.path());
     bytes[acknowledged - 50..acknowledged].fill(0);
-    fs::write(segment(dir.path()), &bytes).unwrap();
+    rewrite(segment(dir.path()), &bytes);
     let error = Log::open(dir.path(), options(), at(9))
         .unwrap_err()
         .to_string();
@@ -153,13 +153,12 @@ fn zeros_over_acknowledged_records_are_damage_and_not_a_crash() {
 fn a_crash_between_copying_and_cutting_is_repaired_again() {
     let dir = TempDir::new().unwrap();
     let (acknowledged, bytes) = dying_log(dir.path());
-    fs::write(segment(dir.path()), &bytes[..acknowledged + 5]).unwrap();
-    fs::write(
+    rewrite(segment(dir.path()), &bytes[..acknowledged + 5]);
+    rewrite(
         dir.path()
             .join(format!("audit-000000000001.{acknowledged}.1.torn")),
         b"{\"v",
-    )
-    .unwrap();
+    );
     reopened(dir.path());
     assert_eq!(
         fs::read(
@@ -183,7 +182,7 @@ fn a_crash_between_copying_and_cutting_is_repaired_again() {
 fn a_crash_right_after_a_new_segment_was_made_leaves_a_sound_log() {
     let dir = TempDir::new().unwrap();
     super::closed_log(dir.path(), 3, 3);
-    fs::write(dir.path().join("audit-000000000004.jsonl"), b"").unwrap();
+    rewrite(dir.path().join("audit-000000000004.jsonl"), b"");
     assert_eq!(verify(dir.path(), |_| {}).unwrap().records, 3);
     let (last, entries) = reopened(dir.path());
     assert_eq!((last, entries.len()), (3, 4));

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use tempfile::TempDir;
 
 use super::disk::Failing;
-use super::{closed_log, event};
+use super::{closed_log, event, rewrite};
 use crate::*;
 
 fn drain(reader: &mut Reader) -> Vec<u64> {
@@ -91,11 +91,10 @@ fn a_gap_is_told_and_not_skipped() {
 
     let path = dir.path().join("audit-000000000001.jsonl");
     let lines = fs::read_to_string(&path).unwrap();
-    fs::write(
+    rewrite(
         &path,
         lines.split_inclusive('\n').skip(1).collect::<String>(),
-    )
-    .unwrap();
+    );
     let mut reader = Reader::open(dir.path(), Position::Sequence(1)).unwrap();
     let error = reader.next_line().unwrap_err().to_string();
     assert!(error.contains("record `1` should follow"), "{error}");

@@ -52,6 +52,12 @@ pub(crate) fn closed_log(dir: &Path, records: u64, per_segment: u64) {
     log.close().unwrap();
 }
 
+/// Writes a file anew. Not in place: some file systems wait for the disk when a file is cut to nothing and written again.
+pub(crate) fn rewrite(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
+    let _missing = fs::remove_file(&path);
+    fs::write(path, bytes).unwrap();
+}
+
 fn lines(dir: &Path) -> Vec<String> {
     let mut reader = Reader::open(dir, Position::Sequence(1)).unwrap();
     std::iter::from_fn(|| reader.next_line().unwrap())

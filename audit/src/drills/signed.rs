@@ -7,7 +7,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::disk::Failing;
-use super::{closed_log, event, lines};
+use super::{closed_log, event, lines, rewrite};
 use crate::chain;
 use crate::checkpoint::Checkpoint;
 use crate::key::{KeyKind, KeyName, Signer, Verifier};
@@ -245,14 +245,14 @@ fn a_signed_log_shows_its_signature_and_every_change_of_it() {
         file.write_all_at(&good[at..=at], at as u64).unwrap();
     }
     for length in 0..good.len() {
-        fs::write(&path, &good[..length]).unwrap();
+        rewrite(&path, &good[..length]);
         assert_eq!(
             damage(dir.path(), &trust).what,
             Fault::BadCheckpoint,
             "cut to {length}"
         );
     }
-    fs::write(&path, &good).unwrap();
+    rewrite(&path, &good);
     let stranger = key(2);
     assert_eq!(
         damage(

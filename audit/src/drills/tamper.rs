@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::closed_log;
+use super::disk::Failing;
+use super::{closed_log, event, rewrite};
 use crate::segment;
 use crate::*;
 
@@ -47,7 +48,7 @@ impl Specimen {
     }
 
     fn write(&self, segment: usize, lines: &[Vec<u8>]) {
-        fs::write(&self.segments[segment], lines.concat()).unwrap();
+        rewrite(&self.segments[segment], lines.concat());
     }
 }
 
@@ -84,6 +85,80 @@ fn every_changed_byte_is_found_in_its_record() {
 }
 
 #[test]
+fn walking_ahead_names_the_same_place_as_walking_in_order() {
+    let dir = TempDir::new().unwrap();
+    closed_log(dir.path(), 60, 3);
+    let segments = segment::list(dir.path()).unwrap();
+    assert_eq!(segments.len(), 20);
+    for (position, segment) in segments.iter().enumerate() {
+        let good = fs::read(&segment.path).unwrap();
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .open(&segment.path)
+            .unwrap();
+        // In the first record, and in the last one, by which the next segment's walk begins.
+        for (at, line) in [(20, 1), (good.len() - 40, 3)] {
+            file.write_all_at(&[good[at] ^ 1], at as u64).unwrap();
+            let Err(VerifyError::Damage(damage)) = verify(dir.path(), |_| {}) else {
+                panic!("{position}")
+            };
+            assert_names(
+                &damage,
+                &segment.path,
+                position as u64 * 3 + line,
+                "flipped",
+            );
+            file.write_all_at(&good[at..=at], at as u64).unwrap();
+        }
+    }
+    assert_eq!(verify(dir.path(), |_| {}).unwrap().records, 60);
+}
+
+#[test]
+fn long_segments_are_walked_in_threads_with_the_same_result() {
+    let dir = TempDir::new().unwrap();
+    let mut log = Failing::new().log(dir.path(), 1_300_000);
+    let detail = "x".repeat(2_000);
+    for _ in 0..40 {
+        (0..100).for_each(|_| assert!(log.append(&event(&detail)).is_ok()));
+        log.commit().unwrap();
+    }
+    log.close().unwrap();
+    let segments = segment::list(dir.path()).unwrap();
+    let mut told = Vec::new();
+    let verified = verify(dir.path(), |progress| told.push(progress)).unwrap();
+    assert_eq!(
+        (verified.records, verified.segments),
+        (4_000, segments.len())
+    );
+    assert!(
+        segments.len() > 5 && told.len() > 5 && told.is_sorted_by_key(|progress| progress.bytes)
+    );
+    assert_eq!(
+        told.last()
+            .map(|progress| (progress.bytes, progress.records)),
+        Some((verified.bytes, 4_000))
+    );
+
+    for position in [0, 2, segments.len() - 1] {
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&segments[position].path)
+            .unwrap();
+        let at = file.metadata().unwrap().len() / 2;
+        let mut good = [0];
+        file.read_exact_at(&mut good, at).unwrap();
+        file.write_all_at(&[good[0] ^ 1], at).unwrap();
+        let Err(VerifyError::Damage(damage)) = verify(dir.path(), |_| {}) else {
+            panic!("{position}")
+        };
+        assert_eq!(damage.file, segments[position].path);
+        file.write_all_at(&good, at).unwrap();
+    }
+}
+
+#[test]
 fn every_changed_byte_of_the_head_is_found() {
     let specimen = Specimen::new();
     let path = specimen.dir.path().join("head.json");
@@ -104,7 +179,7 @@ fn every_changed_byte_of_the_head_is_found() {
         (&b""[..], Fault::BadHead),
         (&good[..good.len() - 1], Fault::BadHead),
     ] {
-        fs::write(&path, bytes).unwrap();
+        rewrite(&path, bytes);
         assert_eq!(specimen.verify().unwrap_err().what, what);
     }
     fs::remove_file(&path).unwrap();
@@ -219,7 +294,7 @@ fn a_line_of_another_log_is_found_though_it_is_good_by_itself() {
     let (specimen, other) = (Specimen::new(), TempDir::new().unwrap());
     let mut log = Log::open(other.path(), super::options(), super::at(0)).unwrap();
     for _ in 0..6 {
-        log.append(&super::event("forged")).unwrap();
+        log.append(&event("forged")).unwrap();
     }
     log.close().unwrap();
     let forged = fs::read(other.path().join("audit-000000000001.jsonl")).unwrap();
@@ -246,7 +321,7 @@ fn a_missing_or_exchanged_segment_is_found() {
 
     fs::remove_file(first).unwrap();
     assert_eq!(specimen.verify().unwrap_err().what, Fault::Gap { first: 4 });
-    fs::write(first, &first_bytes).unwrap();
+    rewrite(first, &first_bytes);
 
     fs::remove_file(second).unwrap();
     let damage = specimen.verify().unwrap_err();
@@ -255,8 +330,8 @@ fn a_missing_or_exchanged_segment_is_found() {
         (Some(4), Fault::Cut { head: 6 })
     );
 
-    fs::write(first, &second_bytes).unwrap();
-    fs::write(second, &first_bytes).unwrap();
+    rewrite(first, &second_bytes);
+    rewrite(second, &first_bytes);
     assert_eq!(
         specimen.verify().unwrap_err().what,
         Fault::Line(LineFault::Sequence { found: 4 })

@@ -85,7 +85,8 @@ fn serve(path: &Path, port: Option<u16>) -> Result<ExitCode, QuickstartError> {
     let addresses = folder.addresses(port, &mut done)?;
     addresses.check()?;
     let audit = config::load(&folder.config())?.audit.folder;
-    let text = guide(&folder.absolute(), &addresses, &done);
+    let hangu = std::env::current_exe().unwrap_or_else(|_| "hangu".into());
+    let text = guide(&hangu, &folder.absolute(), &addresses, &done);
     let ending = Arc::new(AtomicBool::new(false));
     let teller = {
         let ending = Arc::clone(&ending);

@@ -20,7 +20,7 @@ impl Row {
     pub(super) fn line(&self) -> String {
         let mark = if self.holds() { '✓' } else { '✗' };
         format!(
-            "{mark} {}  {:<54}  {:<36}  {}",
+            "{mark} {}  {:<55}  {:<34}  {}",
             self.sign, self.story, self.expected, self.seen
         )
     }
@@ -28,7 +28,7 @@ impl Row {
 
 /// The line above the rows.
 pub(super) fn heading() -> String {
-    format!("      {:<54}  {:<36}  seen", "what is tried", "expected")
+    format!("      {:<55}  {:<34}  seen", "what is tried", "expected")
 }
 
 /// The sign of rows that are about the gateway as a whole; as wide as a layer's.

@@ -124,13 +124,13 @@ pub fn verify_chain(
     if let Some(chain) = search.extend(&mut vec![leaf.clone()]) {
         return Ok(chain);
     }
-    let worst = search
-        .worst
-        .map(|(_progress, error)| error)
-        .filter(|error| error.reason != ChainReason::UnknownIssuer);
-    Err(worst
-        .or(malformed)
-        .unwrap_or_else(|| blame(ChainReason::UnknownIssuer, 0, Some(&leaf))))
+    Err(match search.worst.map(|(_progress, error)| error) {
+        Some(error) if error.reason != ChainReason::UnknownIssuer => error,
+        // What could not be read may have been the issuer that is missing.
+        unknown => malformed
+            .or(unknown)
+            .unwrap_or_else(|| blame(ChainReason::UnknownIssuer, 0, Some(&leaf))),
+    })
 }
 
 /// A depth-first search for a path that stands.

@@ -363,8 +363,13 @@ fn strangers_and_forgeries_are_refused() {
     let other = Draft::authority("other").self_signed();
     let stranger = Draft::leaf("alice").signed_by(&other);
     assert_eq!(
-        refusal(judge(&[&root], &[&stranger, &other])).0,
-        "unknown_issuer"
+        refusal(judge(&[&root], &[&stranger])),
+        ("unknown_issuer", 0)
+    );
+    // The certificate above which nobody is known is the one that is blamed.
+    assert_eq!(
+        refusal(judge(&[&root], &[&stranger, &other])),
+        ("unknown_issuer", 1)
     );
     let self_signed = Draft::leaf("alice").self_signed();
     assert_eq!(

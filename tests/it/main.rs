@@ -1,4 +1,28 @@
-//! End-to-end tests.
+//! End-to-end tests: the gateway as a process, over real sockets.
 
 #[cfg(test)]
+mod admin;
+#[cfg(test)]
+mod application;
+#[cfg(test)]
+mod audit;
+#[cfg(test)]
+mod cli;
+#[cfg(test)]
+mod cloud;
+#[cfg(test)]
+mod data;
+#[cfg(test)]
+mod docs;
+#[cfg(test)]
+mod edge;
+#[cfg(test)]
+mod endpoint;
+#[cfg(test)]
 mod house;
+#[cfg(test)]
+mod network;
+#[cfg(test)]
+mod process;
+#[cfg(test)]
+mod support;

@@ -60,7 +60,6 @@ impl Audit {
 
     /// Waits for a record and gives the first that fits.
     #[track_caller]
-    #[must_use]
     pub fn wait_for(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
         wait_for(&format!("the audit record of {what}"), || {
             self.records().into_iter().find(&fits)
@@ -69,7 +68,6 @@ impl Audit {
 
     /// Waits for the record of a request.
     #[track_caller]
-    #[must_use]
     pub fn of_request(&self, request_id: &str) -> Value {
         self.wait_for(request_id, |record| {
             text(record, "request_id") == request_id

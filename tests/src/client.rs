@@ -1,7 +1,7 @@
 //! A blocking HTTPS/1.1 client that sends whatever bytes it is given.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use rustls::client::Resumption;
@@ -22,7 +22,7 @@ pub struct Client {
     roots: Arc<RootCertStore>,
     credentials: Option<Credentials>,
     name: String,
-    source: IpAddr,
+    source: Option<IpAddr>,
     alpn: Vec<Vec<u8>>,
     versions: Vec<&'static SupportedProtocolVersion>,
     resumption: Resumption,
@@ -105,7 +105,7 @@ impl Response {
 }
 
 impl Client {
-    /// A client of the gateway at `gateway` that asks for `name`, from 127.0.0.1, with HTTP/1.1.
+    /// A client of the gateway at `gateway` that asks for `name` with HTTP/1.1.
     #[must_use]
     pub fn new(
         pki: &TestPki,
@@ -118,7 +118,7 @@ impl Client {
             roots: pki.servers_roots(),
             credentials: credentials.cloned(),
             name: name.to_owned(),
-            source: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            source: None,
             alpn: vec![b"http/1.1".to_vec()],
             versions: rustls::ALL_VERSIONS.to_vec(),
             resumption: Resumption::disabled(),
@@ -135,7 +135,7 @@ impl Client {
     /// Another source address, out of 127.0.0.0/8.
     #[must_use]
     pub fn from(mut self, source: &str) -> Self {
-        self.source = must(source.parse(), "read a source address");
+        self.source = Some(must(source.parse(), "read a source address"));
         self
     }
 
@@ -175,8 +175,8 @@ impl Client {
     /// What the system says.
     pub fn connect_tcp(&self) -> io::Result<TcpStream> {
         let socket = Socket::new(Domain::for_address(self.gateway), Type::STREAM, None)?;
-        if self.source != IpAddr::V4(Ipv4Addr::LOCALHOST) {
-            socket.bind(&SocketAddr::new(self.source, 0).into())?;
+        if let Some(source) = self.source {
+            socket.bind(&SocketAddr::new(source, 0).into())?;
         }
         socket.connect_timeout(&self.gateway.into(), DEADLINE)?;
         socket.set_tcp_nodelay(true)?;

@@ -30,12 +30,15 @@ impl GatewayFolder {
             tempfile::Builder::new().prefix("hangu-test-").tempdir(),
             "make a folder",
         );
-        let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let (ip, admin) = (
+            world.ip,
+            SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())),
+        );
         let folder = Self {
             folder,
             world,
-            listener: local(free_port()),
-            admin: local(free_port()),
+            listener: SocketAddr::new(ip, free_port()),
+            admin,
         };
         folder.write_all();
         folder

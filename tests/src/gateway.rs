@@ -1,7 +1,7 @@
 //! What a gateway under test shall serve, and how that is written down.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ pub struct TestGateway {
     pub(crate) binary: PathBuf,
     pub(crate) pki: Arc<TestPki>,
     server: Vec<String>,
+    pub(crate) ip: IpAddr,
     listener: Vec<String>,
     extra_hosts: Vec<String>,
     tables: Vec<String>,
@@ -58,6 +59,7 @@ impl TestGateway {
             binary: PathBuf::from(binary),
             pki,
             server: Vec::new(),
+            ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             listener: Vec::new(),
             extra_hosts: Vec::new(),
             tables: Vec::new(),
@@ -97,6 +99,13 @@ impl TestGateway {
     #[must_use]
     pub fn listener(mut self, line: &str) -> Self {
         self.listener.push(line.to_owned());
+        self
+    }
+
+    /// Another address for the listener than 127.0.0.1.
+    #[must_use]
+    pub fn ip(mut self, ip: IpAddr) -> Self {
+        self.ip = ip;
         self
     }
 

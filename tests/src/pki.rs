@@ -131,8 +131,14 @@ impl TestPki {
     /// A server certificate for these names (addresses too).
     #[must_use]
     pub fn server(&self, names: &[&str]) -> UpstreamCertificate {
+        self.server_valid(names, a_day())
+    }
+
+    /// One that is valid at other times.
+    #[must_use]
+    pub fn server_valid(&self, names: &[&str], validity: Validity) -> UpstreamCertificate {
         let issued = must(
-            self.servers.issue_server(names, a_day()),
+            self.servers.issue_server(names, validity),
             "issue a server certificate",
         );
         UpstreamCertificate {

@@ -177,8 +177,8 @@ impl RunningGateway {
         });
         match ended {
             None => {
-                wait_until("the listener to answer", || {
-                    folder.client_with(None).connect_tcp().is_ok()
+                wait_until("the listener to listen", || {
+                    is_listening(folder.listener().port())
                 });
                 Ok(Self { process, folder })
             }
@@ -192,6 +192,20 @@ impl RunningGateway {
         }
     }
 }
+
+/// Asked of the kernel and not by connecting, which would leave a record in the gateway's log.
+fn is_listening(port: u16) -> bool {
+    let of = |file| std::fs::read_to_string(file).unwrap_or_default();
+    let sockets = of("/proc/net/tcp") + &of("/proc/net/tcp6");
+    let port = format!(":{port:04X}");
+    sockets.lines().any(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        words.next().is_some_and(|local| local.ends_with(&port)) && words.nth(1) == Some(TCP_LISTEN)
+    })
+}
+
+/// As the kernel writes the state of a listening socket.
+const TCP_LISTEN: &str = "0A";
 
 impl Process {
     pub(crate) fn new(child: Child) -> Self {

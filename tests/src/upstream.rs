@@ -217,6 +217,14 @@ impl Inner {
 
     fn serve(&self, stream: TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
+        let closer = stream.try_clone()?;
+        let served = self.serve_stream(stream);
+        // Dropping would not close it: `open` holds it too.
+        closer.shutdown(Shutdown::Both)?;
+        served
+    }
+
+    fn serve_stream(&self, stream: TcpStream) -> io::Result<()> {
         match &self.tls {
             None => self.serve_http(&mut Wire::new(stream), false),
             Some(config) => {

@@ -15,6 +15,7 @@ mod offline;
 mod paths;
 mod policies;
 mod pushed;
+mod second_opinion;
 mod server_certificate;
 mod server_verifier;
 mod template;

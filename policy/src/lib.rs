@@ -24,6 +24,7 @@
 //! # Ok::<(), hangu_policy::Problem>(())
 //! ```
 
+pub mod analysis;
 pub mod bounds;
 mod conditions;
 mod decision;

@@ -40,8 +40,8 @@ pub(crate) struct Indexed {
 pub(crate) struct IndexedKey {
     /// One for each source that is a pattern, in order.
     pub(crate) paths: Vec<PathIndex>,
-    /// Some rows have patterns that must be tried.
-    pub(crate) others: bool,
+    /// The patterns that must be tried, if there are any.
+    pub(crate) others: Option<Marks>,
 }
 
 /// The rows of a section and how they count.
@@ -150,11 +150,11 @@ impl Indexed {
         let mut keys = Vec::new();
         let mut tried = Vec::new();
         for key in &clause.keys {
-            let (indexed, others) = IndexedKey::build(key, rows, symbols);
+            let indexed = IndexedKey::build(key, rows, symbols);
+            tried.push(indexed.others.clone());
             keys.push(indexed);
-            tried.push(others);
         }
-        let pairs = |clause: &Clause, tried: &[Marks]| -> Vec<(u64, u32)> {
+        let pairs = |clause: &Clause, tried: &[Option<Marks>]| -> Vec<(u64, u32)> {
             (0..rows.len())
                 .filter_map(|row| {
                     Some((
@@ -213,10 +213,9 @@ impl Indexed {
 }
 
 impl IndexedKey {
-    /// The pattern indexes of a key, and by symbol, which patterns must be tried.
-    fn build(key: &Key, rows: &Rows, symbols: &Symbols) -> (Self, Marks) {
+    /// The pattern indexes of a key, and which patterns must be tried.
+    fn build(key: &Key, rows: &Rows, symbols: &Symbols) -> Self {
         let mut built = Self::default();
-        let mut tried = Marks::default();
         let patterns: Vec<_> = key
             .sources
             .iter()
@@ -226,21 +225,23 @@ impl IndexedKey {
             })
             .collect();
         if patterns.is_empty() {
-            return (built, tried);
+            return built;
         }
         let distinct = distinct(rows, key.column, symbols);
-        tried = symbols.none();
+        let mut tried = symbols.none();
+        let mut any = false;
         for matching in patterns {
             let (index, places) = PathIndex::build(matching, &distinct, symbols);
             for (symbol, place) in distinct.iter().zip(places) {
                 if place == Place::Other {
-                    built.others = true;
+                    any = true;
                     tried.mark(*symbol);
                 }
             }
             built.paths.push(index);
         }
-        (built, tried)
+        built.others = any.then_some(tried);
+        built
     }
 }
 
@@ -253,11 +254,11 @@ fn distinct(rows: &Rows, column: usize, symbols: &Symbols) -> Vec<Symbol> {
         .collect()
 }
 
-fn row_hash(clause: &Clause, tried: &[Marks], row: &[Symbol]) -> u64 {
+fn row_hash(clause: &Clause, tried: &[Option<Marks>], row: &[Symbol]) -> u64 {
     let mut hash = 0;
     for (key, tried) in clause.keys.iter().zip(tried) {
         let symbol = row.get(key.column).copied().unwrap_or(OTHER);
-        let must_try = tried.has(symbol);
+        let must_try = tried.as_ref().is_some_and(|tried| tried.has(symbol));
         hash = extend(hash, if must_try { OTHER } else { symbol });
     }
     hash

@@ -7,7 +7,7 @@ use super::pattern::{Matching, key_match};
 use super::segments::{Part, Whole, fits_whole};
 use super::set::SymbolSet;
 use super::table::Table;
-use crate::rules::symbols::{Symbol, Symbols, hash, mix};
+use crate::rules::symbols::{Marks, Symbol, Symbols, hash, mix};
 use std::hint::black_box;
 
 /// The indexable patterns of one column.
@@ -81,12 +81,13 @@ impl PathIndex {
         (index, places)
     }
 
-    /// The patterns that match `value`, whose own number is `symbol`, into `found`; those of [`Place::Other`] are
-    /// left out.
+    /// The patterns that match `value`, whose own number is `symbol`, into `found`; those of [`Place::Other`], which
+    /// are `others`, are left out.
     pub(crate) fn find(
         &self,
         value: &str,
         symbol: Option<Symbol>,
+        others: Option<&Marks>,
         symbols: &Symbols,
         found: &mut SymbolSet,
     ) {
@@ -97,7 +98,9 @@ impl PathIndex {
             symbols.find(matched)
         };
         let value = matched;
-        if let Some(symbol) = exact {
+        if let Some(symbol) = exact
+            && !others.is_some_and(|others| others.has(symbol))
+        {
             found.push(symbol);
         }
         if self.shapes.is_empty() {
@@ -305,7 +308,7 @@ mod tests {
             "/a/*",
         ] {
             let mut found = SymbolSet::default();
-            index.find(value, symbols.find(value), &symbols, &mut found);
+            index.find(value, symbols.find(value), None, &symbols, &mut found);
             for (number, place) in numbers.iter().zip(&places) {
                 let expected = patterns.matches(Matching::KeyMatch2, value, *number, &symbols);
                 if *place != Place::Other {
@@ -337,10 +340,10 @@ mod tests {
             [Place::Other, Place::Shaped, Place::Shaped, Place::Other]
         );
         let mut found = SymbolSet::default();
-        index.find(&"/a".repeat(16), None, &symbols, &mut found);
+        index.find(&"/a".repeat(16), None, None, &symbols, &mut found);
         assert_eq!(found.as_slice(), &numbers[1..3]);
         let mut found = SymbolSet::default();
-        index.find(&"/a".repeat(1_000), None, &symbols, &mut found);
+        index.find(&"/a".repeat(1_000), None, None, &symbols, &mut found);
         assert_eq!(found.as_slice(), &numbers[1..2]);
     }
 }

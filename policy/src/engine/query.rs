@@ -4,7 +4,7 @@
 //! therefore touched first, one after the other without waiting, and only then read.
 
 use super::eval::Scene;
-use super::index::{Indexed, IndexedKey, OTHER, Ruled};
+use super::index::{Indexed, IndexedKey, OTHER, Ruled, extend};
 use super::plan::{Domain, KEYS_MAX, Key, Source};
 use super::roles::NO_DOMAIN;
 use super::set::SymbolSet;
@@ -36,48 +36,43 @@ struct Choices<'a> {
     length: usize,
 }
 
-/// One combination of symbols.
-type Chosen = [Symbol; KEYS_MAX];
-
-impl Choices<'_> {
+impl<'a> Choices<'a> {
     fn combinations(&self) -> usize {
         let columns = self.columns.iter().take(self.length);
-        columns.fold(1, |product, choice| {
-            let count = choice.end - choice.start + choice.held.len() + usize::from(choice.others);
-            product.saturating_mul(count)
-        })
+        columns.fold(1, |product, choice| product.saturating_mul(choice.count()))
     }
 
-    /// Calls `visit` with the hash of every combination.
-    fn each(
-        &self,
-        level: usize,
-        hash: u64,
-        chosen: &mut Chosen,
-        visit: &mut impl FnMut(u64, &Chosen),
-    ) {
-        let Some(choice) = self.columns.get(level).filter(|_| level < self.length) else {
-            visit(hash, chosen);
-            return;
-        };
+    fn symbols(&self, choice: &Choice<'a>) -> impl Iterator<Item = Symbol> {
         let own = self.own.as_slice().get(choice.start..choice.end);
         let others = choice.others.then_some(OTHER);
-        let symbols = own
-            .unwrap_or_default()
+        own.unwrap_or_default()
             .iter()
             .chain(choice.held)
-            .chain(&others);
-        for symbol in symbols {
-            if let Some(place) = chosen.get_mut(level) {
-                *place = *symbol;
+            .copied()
+            .chain(others)
+    }
+
+    /// Calls `visit` with the hash of every combination, a few at a time.
+    fn each(&self, level: usize, hash: u64, visit: &mut impl FnMut(u64)) {
+        let Some(choice) = self.columns.get(level).filter(|_| level < self.length) else {
+            visit(hash);
+            return;
+        };
+        if level + 1 == self.length {
+            for symbol in self.symbols(choice) {
+                visit(extend(hash, symbol));
             }
-            self.each(
-                level + 1,
-                super::index::extend(hash, *symbol),
-                chosen,
-                visit,
-            );
+            return;
         }
+        for symbol in self.symbols(choice) {
+            self.each(level + 1, extend(hash, symbol), visit);
+        }
+    }
+}
+
+impl Choice<'_> {
+    fn count(&self) -> usize {
+        self.end - self.start + self.held.len() + usize::from(self.others)
     }
 }
 
@@ -100,23 +95,32 @@ impl<'a> Query<'_, 'a> {
             return false;
         }
         let table = &indexed.table;
-        if combinations > 1 {
-            let mut touched = 0;
-            choices.each(0, 0, &mut [OTHER; KEYS_MAX], &mut |hash, _| {
-                touched ^= table.touch(hash)
+        if combinations > HASHES_MAX {
+            choices.each(0, 0, &mut |hash| {
+                table.each(hash, |row| self.candidate(indexed, row as usize, &choices));
             });
-            black_box(touched);
+            return true;
         }
-        choices.each(0, 0, &mut [OTHER; KEYS_MAX], &mut |hash, chosen| {
-            table.each(hash, |row| self.candidate(indexed, row as usize, chosen));
+        let mut hashes = [0; HASHES_MAX];
+        let mut free = hashes.iter_mut();
+        let mut touched = 0;
+        choices.each(0, 0, &mut |hash| {
+            touched ^= table.touch(hash);
+            if let Some(place) = free.next() {
+                *place = hash;
+            }
         });
+        black_box(touched);
+        for hash in hashes.iter().take(combinations) {
+            table.each(*hash, |row| self.candidate(indexed, row as usize, &choices));
+        }
         true
     }
 
     fn choose(&self, key: &Key, built: &'a IndexedKey, own: &mut SymbolSet) -> Choice<'a> {
         let mut choice = Choice {
             start: own.as_slice().len(),
-            others: built.others,
+            others: built.others.is_some(),
             ..Choice::default()
         };
         let mut paths = built.paths.iter();
@@ -142,7 +146,13 @@ impl<'a> Query<'_, 'a> {
                     if let (Some(index), Some(argument)) = (paths.next(), argument)
                         && let View::Text(text) = argument.view
                     {
-                        index.find(text, argument.symbol, self.scene.symbols, own);
+                        index.find(
+                            text,
+                            argument.symbol,
+                            built.others.as_ref(),
+                            self.scene.symbols,
+                            own,
+                        );
                     }
                 }
             }
@@ -186,11 +196,17 @@ impl<'a> Query<'_, 'a> {
     }
 
     /// Judges one row that the table gave.
-    fn candidate(&mut self, indexed: &'a Indexed, row: usize, chosen: &Chosen) {
+    fn candidate(&mut self, indexed: &'a Indexed, row: usize, choices: &Choices<'_>) {
         let fields = self.ruled.rows.row(row);
-        let keys = || indexed.clause.keys.iter().zip(chosen);
-        if !keys().all(|(key, symbol)| *symbol == OTHER || fields.get(key.column) == Some(symbol)) {
-            return;
+        let mut must_try = false;
+        for (key, choice) in indexed.clause.keys.iter().zip(&choices.columns) {
+            let field = fields.get(key.column).copied();
+            if !choices.symbols(choice).any(|symbol| Some(symbol) == field) {
+                if !choice.others {
+                    return;
+                }
+                must_try = true;
+            }
         }
         let denies = self.ruled.denies(fields);
         if !self.verdict.cares(row, denies) {
@@ -200,10 +216,11 @@ impl<'a> Query<'_, 'a> {
             row: fields,
             ..*self.scene
         };
-        let tried =
-            keys().all(|(key, symbol)| *symbol != OTHER || scene.satisfies(&key.term) == Ok(true));
-        let rest = &indexed.clause.rest;
-        if tried && rest.iter().all(|term| scene.satisfies(term) == Ok(true)) {
+        let holds = |term| scene.satisfies(term) == Ok(true);
+        if must_try && !indexed.clause.keys.iter().all(|key| holds(&key.term)) {
+            return;
+        }
+        if indexed.clause.rest.iter().all(holds) {
             self.verdict.matched(row, denies);
         }
     }
@@ -235,5 +252,7 @@ impl<'a> Query<'_, 'a> {
     }
 }
 
+/// Probes whose memory is asked for together.
+const HASHES_MAX: usize = 32;
 /// Probes spent on one clause; beyond it the rows are walked.
 const PROBES_MAX: usize = 4_096;

@@ -55,25 +55,37 @@ impl<'a> Whole<'a> {
 
     /// Whether `value` has these segments.
     fn fits(self, value: &str) -> bool {
-        let mut rest = value;
-        for part in self.parts() {
-            let Some(after) = rest.strip_prefix('/') else {
-                return false;
-            };
-            let end = after.find('/').unwrap_or(after.len());
-            let (segment, next) = after.split_at_checked(end).unwrap_or((after, ""));
-            let fits = match part {
-                Part::Literal(text) => segment == text,
-                Part::Parameter(_) => !segment.is_empty(),
-            };
-            if !fits {
-                return false;
+        let marker = if self.matching == Matching::KeyMatch2 {
+            b':'
+        } else {
+            b'{'
+        };
+        let mut pattern = self.body.as_bytes();
+        let mut rest = value.as_bytes();
+        // INVARIANT: in whole segments the marker stands only where a parameter starts, and a `/` before it.
+        while let Some((expected, after)) = pattern.split_first() {
+            if *expected == marker {
+                let length = segment_length(rest);
+                let (_, after) = rest.split_at_checked(length).unwrap_or_default();
+                if length == 0 {
+                    return false;
+                }
+                rest = after;
+                (_, pattern) = pattern
+                    .split_at_checked(segment_length(pattern))
+                    .unwrap_or_default();
+                continue;
             }
-            rest = next;
+            match rest.split_first() {
+                Some((found, more)) if found == expected => rest = more,
+                _ => return false,
+            }
+            pattern = after;
         }
-        let ends = match rest.strip_prefix('/') {
-            Some(more) => self.open && !more.contains('\n'),
-            None => !self.open && rest.is_empty(),
+        let ends = match rest.split_first() {
+            Some((b'/', more)) => self.open && !more.contains(&b'\n'),
+            Some(_) => false,
+            None => !self.open,
         };
         ends && (self.matching != Matching::KeyMatch4 || self.repeats_agree(value))
     }
@@ -96,6 +108,12 @@ impl<'a> Whole<'a> {
                 first.is_none_or(|(_, other)| other == value)
             })
     }
+}
+
+/// The bytes up to the next `/`.
+fn segment_length(bytes: &[u8]) -> usize {
+    let end = bytes.iter().position(|byte| *byte == b'/');
+    end.unwrap_or(bytes.len())
 }
 
 /// One segment of a pattern.

@@ -1,21 +1,23 @@
-//! Numbers by the hash of their key: one array of slots, one of lists.
+//! Numbers by the hash of their key: one array of slots in the order of the hashes, one of lists.
 //!
-//! A slot holds half of the hash, so that a probe for what is not there touches one cache line. Hits are verified
-//! by whoever asks: a hash proves nothing.
+//! A slot holds half of the hash, so that a probe for what is not there touches one cache line, and ends at the first
+//! slot beyond it. Hits are verified by whoever asks: a hash proves nothing.
 
 /// A hash table from the hash of a key to one or more numbers, fixed once built.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     slots: Vec<Slot>,
+    /// Where the last probe may start; slots after it take what does not fit before.
+    homes: usize,
     /// Runs of numbers, each preceded by its length.
     lists: Vec<u32>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Slot {
-    /// 0 when free; else the hash's low half, its last two bits replaced by the kind.
+    /// The hash's high half.
     tag: u32,
-    /// The only number, or where its list starts.
+    /// The only number; or where the list starts, marked [`MANY`]; or [`FREE`].
     at: u32,
 }
 
@@ -25,70 +27,73 @@ impl Table {
         pairs.sort_unstable();
         let keys = pairs.chunk_by(|a, b| a.0 == b.0).count();
         let mut table = Self {
-            slots: vec![Slot::default(); keys + keys / 4 + 1],
+            slots: Vec::with_capacity(keys + keys / 4 + SLACK),
+            homes: keys + keys / 4 + 1,
             lists: Vec::new(),
         };
         for run in pairs.chunk_by(|a, b| a.0 == b.0) {
-            match run {
-                [(hash, number)] => table.insert(*hash, SINGLE, *number),
-                [(hash, _), ..] => {
-                    let (Ok(at), Ok(length)) =
-                        (u32::try_from(table.lists.len()), u32::try_from(run.len()))
-                    else {
-                        continue;
-                    };
-                    table.lists.push(length);
-                    table.lists.extend(run.iter().map(|(_, number)| *number));
-                    table.insert(*hash, MANY, at);
-                }
-                [] => {}
+            let Some((hash, number)) = run.first() else {
+                continue;
+            };
+            let at = match (run, table.list_of(run)) {
+                ([_], _) if *number < MANY => *number,
+                (_, Some(list)) => list,
+                (_, None) => continue,
+            };
+            let home = home(*hash, table.homes);
+            while table.slots.len() < home {
+                table.slots.push(Slot { tag: 0, at: FREE });
             }
+            table.slots.push(Slot {
+                tag: tag(*hash),
+                at,
+            });
         }
+        table.slots.shrink_to_fit();
         table.lists.shrink_to_fit();
         table
     }
 
-    fn insert(&mut self, hash: u64, kind: u32, at: u32) {
-        let length = self.slots.len();
-        let mut slot = home(hash, length);
-        // INVARIANT: there are more slots than keys, so a free one comes.
-        while self.slots.get(slot).is_some_and(|taken| taken.tag != FREE) {
-            slot = if slot + 1 == length { 0 } else { slot + 1 };
+    /// Stores a run as a list if it is one.
+    fn list_of(&mut self, run: &[(u64, u32)]) -> Option<u32> {
+        if let [(_, number)] = run
+            && *number < MANY
+        {
+            return None;
         }
-        if let Some(free) = self.slots.get_mut(slot) {
-            *free = Slot {
-                tag: tag(hash) | kind,
-                at,
-            };
-        }
+        let at = u32::try_from(self.lists.len())
+            .ok()
+            .filter(|at| *at < FREE - MANY)?;
+        self.lists.push(u32::try_from(run.len()).ok()?);
+        self.lists.extend(run.iter().map(|(_, number)| *number));
+        Some(at | MANY)
     }
 
     /// Reads where a probe starts, so that it is in the cache when the probe comes.
     #[inline]
     pub(crate) fn touch(&self, hash: u64) -> u32 {
-        let slot = self.slots.get(home(hash, self.slots.len()));
+        let slot = self.slots.get(home(hash, self.homes));
         slot.map_or(0, |slot| slot.tag)
     }
 
     /// Calls `visit` for every number whose key has this hash, and rarely for one of another key.
     #[inline]
     pub(crate) fn each(&self, hash: u64, mut visit: impl FnMut(u32)) {
-        let length = self.slots.len();
-        let mut at = home(hash, length);
-        while let Some(slot) = self.slots.get(at) {
-            if slot.tag == FREE {
+        let tag = tag(hash);
+        let from = self.slots.get(home(hash, self.homes)..);
+        for slot in from.unwrap_or_default() {
+            if slot.at == FREE || slot.tag > tag {
                 return;
             }
-            if slot.tag & !KIND == tag(hash) {
-                if slot.tag & KIND == SINGLE {
+            if slot.tag == tag {
+                if slot.at < MANY {
                     visit(slot.at);
                 } else {
-                    for number in self.list(slot.at) {
+                    for number in self.list(slot.at & !MANY) {
                         visit(*number);
                     }
                 }
             }
-            at = if at + 1 == length { 0 } else { at + 1 };
         }
     }
 
@@ -104,19 +109,21 @@ impl Table {
     }
 }
 
-/// Where the probe for `hash` starts: its high half, scaled to the table.
-fn home(hash: u64, length: usize) -> usize {
-    ((u128::from(hash) * length as u128) >> 64) as usize
+/// Where the probe for `hash` starts: in the order of the hashes.
+#[inline]
+fn home(hash: u64, homes: usize) -> usize {
+    ((u128::from(hash) * homes as u128) >> 64) as usize
 }
 
+#[inline]
 fn tag(hash: u64) -> u32 {
-    (hash as u32) & !KIND
+    (hash >> 32) as u32
 }
 
-const KIND: u32 = 3;
-const FREE: u32 = 0;
-const SINGLE: u32 = 1;
-const MANY: u32 = 2;
+const FREE: u32 = u32::MAX;
+const MANY: u32 = 1 << 31;
+/// Room for what is pushed beyond the last home.
+const SLACK: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -143,10 +150,14 @@ mod tests {
     }
 
     #[test]
-    fn hashes_at_the_end_wrap_around() {
-        let table = Table::build(vec![(u64::MAX, 1), (u64::MAX - 4, 2), (u64::MAX - 8, 3)]);
+    fn hashes_at_the_end_are_found() {
+        let table = Table::build(vec![
+            (u64::MAX, 1),
+            (u64::MAX - (1 << 40), 2),
+            (u64::MAX - (2 << 40), 3),
+        ]);
         assert_eq!(found(&table, u64::MAX), [1]);
-        assert_eq!(found(&table, u64::MAX - 8), [3]);
+        assert_eq!(found(&table, u64::MAX - (2 << 40)), [3]);
     }
 
     #[test]

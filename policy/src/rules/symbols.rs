@@ -18,6 +18,10 @@ pub(crate) struct Symbols {
     count: usize,
     /// Open addressing; at least one slot is free.
     slots: Vec<Slot>,
+    /// Slots stand in the order of their tags, so that a search ends at the first beyond.
+    sorted: bool,
+    /// Where the last search may start.
+    homes: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,8 +35,8 @@ struct Slot {
 impl Symbols {
     /// The number of `text`, new or known; `None` when the arena is full or the text longer than any line.
     pub(crate) fn intern(&mut self, text: &str) -> Option<Symbol> {
-        if (self.count + 1) * 4 > self.slots.len() * 3 {
-            self.resize((self.slots.len() * 2).max(64));
+        if self.sorted || (self.count + 1) * 4 > self.slots.len() * 3 {
+            self.resize((self.count * 2).next_power_of_two().max(64));
         }
         let tag = tag(text);
         let slot = match self.probe(text, tag) {
@@ -68,7 +72,7 @@ impl Symbols {
     #[inline]
     pub(crate) fn touch(&self, text: &str) -> Likely {
         let tag = tag(text);
-        let slot = self.slots.get(home(tag, self.slots.len()));
+        let slot = self.slots.get(home(tag, self.homes));
         Likely {
             tag,
             start: slot.map_or(0, |slot| slot.number),
@@ -106,7 +110,21 @@ impl Symbols {
 
     /// No more texts come: gives back the memory that was kept for them.
     pub(crate) fn freeze(&mut self) {
-        self.resize(self.count + self.count / 4 + 1);
+        let homes = self.count + self.count / 4 + 1;
+        let mut slots = std::mem::take(&mut self.slots);
+        slots.retain(|slot| slot.number != 0);
+        slots.sort_unstable_by_key(|slot| slot.tag);
+        self.homes = homes;
+        self.slots.reserve_exact(homes + 1);
+        for slot in slots {
+            while self.slots.len() < home(slot.tag, homes) {
+                self.slots.push(Slot::default());
+            }
+            self.slots.push(slot);
+        }
+        self.slots.push(Slot::default());
+        self.slots.shrink_to_fit();
+        self.sorted = true;
         self.arena.shrink_to_fit();
     }
 
@@ -124,7 +142,7 @@ impl Symbols {
     #[inline]
     fn probe(&self, text: &str, tag: u32) -> Found {
         let length = self.slots.len();
-        let mut at = home(tag, length);
+        let mut at = home(tag, self.homes);
         while let Some(slot) = self.slots.get(at) {
             if slot.number == 0 {
                 break;
@@ -133,6 +151,9 @@ impl Symbols {
             if slot.tag == tag && self.text(symbol) == text {
                 return Found::Known(symbol);
             }
+            if self.sorted && slot.tag > tag {
+                break;
+            }
             at = if at + 1 == length { 0 } else { at + 1 };
         }
         Found::Free(at)
@@ -140,6 +161,8 @@ impl Symbols {
 
     fn resize(&mut self, length: usize) {
         let old = std::mem::replace(&mut self.slots, vec![Slot::default(); length]);
+        self.homes = length;
+        self.sorted = false;
         for slot in old {
             if slot.number == 0 {
                 continue;

@@ -1,0 +1,356 @@
+//! A policy held against what the gateway serves: rules that no request can reach, or that the data layer forbids.
+
+use super::finding::{Findings, Severity};
+use super::places::{Common, Places, Segment};
+use super::reach::{Reach, Sheet, Side};
+use crate::request::Fact;
+use crate::rules::symbols::Symbol;
+use std::collections::HashMap;
+
+/// What a gateway serves, as far as a policy has to do with it.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// Every route of every application.
+    pub routes: Vec<Route>,
+    /// Every zone.
+    pub zones: Vec<Zone>,
+    /// The lowest label: what anybody may know.
+    pub lowest_label: String,
+}
+
+/// A route of an application.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The application's name.
+    pub application: String,
+    /// The organisation that it belongs to, the domain of its rules.
+    pub tenant: String,
+    /// The beginning of its paths, whole segments: `/` or `/a/b`.
+    pub prefix: String,
+    /// Its methods, in capitals.
+    pub methods: Vec<String>,
+    /// The label of what it serves.
+    pub label: String,
+}
+
+/// A network zone.
+#[derive(Clone, Debug)]
+pub struct Zone {
+    /// Its name.
+    pub name: String,
+    /// The labels that it may reach.
+    pub labels: Vec<String>,
+}
+
+pub(crate) fn look(sheet: Sheet<'_>, surroundings: &Surroundings, findings: &mut Findings<'_>) {
+    let clauses = sheet.clauses();
+    let mut clearances = Clearances::new(sheet);
+    for row in 0..sheet.len() {
+        let reaches = sheet.reaches(row, &clauses);
+        let Some(reach) = reaches.first() else {
+            continue;
+        };
+        if let Some((column, severity, kind, what, fix)) =
+            fault(sheet, row, reach, surroundings, &mut clearances)
+        {
+            findings.at_rule(sheet, row, column, (severity, kind), (what, fix));
+        }
+    }
+}
+
+type Fault = (Option<usize>, Severity, &'static str, String, String);
+
+fn fault(
+    sheet: Sheet<'_>,
+    row: usize,
+    reach: &Reach<'_>,
+    surroundings: &Surroundings,
+    clearances: &mut Clearances<'_>,
+) -> Option<Fault> {
+    let side = |fact| {
+        sheet
+            .argument(fact)
+            .and_then(|argument| reach.sides.get(argument))
+    };
+    let column = |fact| {
+        sheet
+            .argument(fact)
+            .and_then(|argument| sheet.column_of(argument))
+    };
+    let warning = Severity::Warning;
+    let tenant = match side(Fact::Domain) {
+        Some(Side::Is(symbol, text)) => Some((*symbol, *text)),
+        _ => None,
+    };
+    let of_tenant = |route: &&Route| tenant.is_none_or(|(_, tenant)| route.tenant == tenant);
+    let routes: Vec<&Route> = surroundings.routes.iter().filter(of_tenant).collect();
+    if let (Some((_, tenant)), true) = (tenant, routes.is_empty()) {
+        let what = format!("no application belongs to `{tenant}`, so this rule never matches");
+        let fix = "correct the name, or remove the rule".to_owned();
+        return Some((
+            column(Fact::Domain),
+            warning,
+            "no-such-organisation",
+            what,
+            fix,
+        ));
+    }
+    let path = side(Fact::Path)?;
+    let method = side(Fact::Method);
+    let served: Vec<&Route> = routes
+        .iter()
+        .filter(|route| serves(route, path) && takes(route, method))
+        .filter(|route| !routes.iter().any(|other| hides(other, route, path)))
+        .copied()
+        .collect();
+    if served.is_empty() {
+        let what =
+            "no route serves these paths with this method, so this rule never matches".to_owned();
+        let fix = "correct path or method, or add a route to the configuration".to_owned();
+        return Some((column(Fact::Path), warning, "unserved-path", what, fix));
+    }
+    if sheet.denies(row) {
+        return None;
+    }
+    let reachable = |route: &&&Route| {
+        surroundings
+            .zones
+            .iter()
+            .any(|zone| zone.labels.contains(&route.label))
+    };
+    let labels = |routes: &[&Route]| {
+        let mut labels: Vec<_> = routes
+            .iter()
+            .map(|route| format!("`{}`", route.label))
+            .collect();
+        labels.sort();
+        labels.dedup();
+        labels.join(", ")
+    };
+    if !served.iter().any(|route| reachable(&route)) {
+        let what = format!(
+            "no zone may reach {}, so this rule never matches",
+            labels(&served)
+        );
+        let fix = "open the label to a zone in `[matrix]`, or remove the rule".to_owned();
+        return Some((column(Fact::Path), warning, "zone-unreachable", what, fix));
+    }
+    let subject = side(Fact::Subject);
+    if let (Some(Side::Holds { role, .. }), Some((tenant, _))) = (subject, tenant)
+        && !served
+            .iter()
+            .any(|route| clearances.some_cleared(*role, tenant, &route.label))
+    {
+        let name = sheet.policy.symbols.text(*role);
+        let what = format!(
+            "nobody who holds `{name}` is cleared for {}: the data layer refuses what this rule allows",
+            labels(&served)
+        );
+        let fix = format!("remove the rule, or clear `{name}` with a `g2` row");
+        return Some((
+            column(Fact::Subject),
+            warning,
+            "label-not-cleared",
+            what,
+            fix,
+        ));
+    }
+    let high: Vec<&Route> = served
+        .into_iter()
+        .filter(|route| route.label != surroundings.lowest_label)
+        .collect();
+    if !high.is_empty() && matches!(method, Some(Side::Any)) {
+        let what = format!("allows every method on data of label {}", labels(&high));
+        let fix = "name the methods that are needed".to_owned();
+        return Some((column(Fact::Method), warning, "over-broad", what, fix));
+    }
+    None
+}
+
+/// The paths of a route: its prefix and everything below.
+fn places_of(route: &Route) -> [Places<'_>; 2] {
+    let inner = route.prefix.strip_prefix('/').unwrap_or(&route.prefix);
+    let parts = inner.split('/').filter(|part| !part.is_empty());
+    [
+        Places::One(&route.prefix),
+        Places::Segments {
+            parts: parts.map(Segment::Literal).collect(),
+            open: true,
+        },
+    ]
+}
+
+/// Whether some path of a rule lies under a route; `true` when it cannot be told.
+fn serves(route: &Route, path: &Side<'_>) -> bool {
+    let wanted = match path {
+        Side::Any | Side::Holds { .. } => return true,
+        Side::Is(_, text) => Places::One(text),
+        Side::Like(places) => places.clone(),
+    };
+    places_of(route)
+        .iter()
+        .any(|places| wanted.common(places) != Common::Nothing)
+}
+
+fn takes(route: &Route, method: Option<&Side<'_>>) -> bool {
+    match method {
+        Some(Side::Is(_, method)) => route.methods.iter().any(|known| known == method),
+        Some(Side::Any | Side::Like(_) | Side::Holds { .. }) | None => true,
+    }
+}
+
+/// Whether a longer route of the same application takes all paths of a rule away from `route`.
+fn hides(other: &Route, route: &Route, path: &Side<'_>) -> bool {
+    let wanted = match path {
+        Side::Any | Side::Holds { .. } => return false,
+        Side::Is(_, text) => Places::One(text),
+        Side::Like(places) => places.clone(),
+    };
+    other.application == route.application
+        && other.prefix.len() > route.prefix.len()
+        && places_of(other)
+            .iter()
+            .any(|places| places.contains(&wanted))
+}
+
+/// Who is cleared for what, asked once for each role.
+struct Clearances<'a> {
+    sheet: Sheet<'a>,
+    /// Who holds a role in a domain.
+    holders: HashMap<(Symbol, Symbol), Vec<Symbol>>,
+    known: HashMap<(Symbol, Symbol, String), bool>,
+    exist: bool,
+}
+
+impl<'a> Clearances<'a> {
+    fn new(sheet: Sheet<'a>) -> Self {
+        let policy = sheet.policy;
+        let mut holders: HashMap<_, Vec<Symbol>> = HashMap::new();
+        let tables = policy.relations.iter().zip(&policy.roles);
+        for (table, roles) in tables.filter(|(table, _)| table.relation.in_domains) {
+            for row in 0..table.rows.len() {
+                let (Some(name), Some(domain)) =
+                    (table.rows.field(row, 0), table.rows.field(row, 2))
+                else {
+                    continue;
+                };
+                for role in roles.held(name, domain) {
+                    holders.entry((*role, domain)).or_default().push(name);
+                }
+            }
+        }
+        Self {
+            sheet,
+            holders,
+            known: HashMap::new(),
+            exist: policy
+                .relations
+                .iter()
+                .any(|table| !table.relation.in_domains),
+        }
+    }
+
+    /// Whether the role, or someone who holds it, is cleared; `true` where the model knows no clearances.
+    fn some_cleared(&mut self, role: Symbol, domain: Symbol, label: &str) -> bool {
+        if !self.exist {
+            return true;
+        }
+        let key = (role, domain, label.to_owned());
+        if let Some(known) = self.known.get(&key) {
+            return *known;
+        }
+        let policy = self.sheet.policy;
+        let within = policy.symbols.text(domain);
+        let holders = self.holders.get(&(role, domain)).into_iter().flatten();
+        let cleared = std::iter::once(&role)
+            .chain(holders)
+            .any(|name| policy.clears(policy.symbols.text(*name), within, label));
+        self.known.insert(key, cleared);
+        cleared
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::lint::lint;
+    use crate::{Policy, RBAC_WITH_DOMAINS, Source};
+
+    fn route(prefix: &str, methods: &[&str], label: &str) -> Route {
+        Route {
+            application: "records".to_owned(),
+            tenant: "tax".to_owned(),
+            prefix: prefix.to_owned(),
+            methods: methods.iter().map(|method| (*method).to_owned()).collect(),
+            label: label.to_owned(),
+        }
+    }
+
+    #[test]
+    fn rules_that_the_rest_of_the_gateway_refuses_are_found() {
+        let surroundings = Surroundings {
+            routes: vec![
+                route("/statistics", &["GET"], "public"),
+                route("/residents", &["GET", "POST"], "sensitive"),
+                route("/vault", &["GET"], "secret"),
+            ],
+            zones: vec![Zone {
+                name: "office".to_owned(),
+                labels: vec!["public".to_owned(), "sensitive".to_owned()],
+            }],
+            lowest_label: "public".to_owned(),
+        };
+        let roles = "g, alice, clerk, tax\ng, bob, partner, tax\ng2, clerk, secret\ng2, partner, public\n\
+            g2, secret, sensitive\ng2, sensitive, public\n";
+        for (rule, expected) in [
+            ("p, clerk, tax, /residents/:id, GET, allow", None),
+            ("p, clerk, tax, /statistics, *, allow", None),
+            (
+                "p, clerk, land, /residents/:id, GET, allow",
+                Some("no-such-organisation"),
+            ),
+            (
+                "p, clerk, tax, /nothing/:id, GET, allow",
+                Some("unserved-path"),
+            ),
+            (
+                "p, clerk, tax, /residents/:id, DELETE, allow",
+                Some("unserved-path"),
+            ),
+            (
+                "p, clerk, tax, /residentsx, GET, allow",
+                Some("unserved-path"),
+            ),
+            (
+                "p, clerk, tax, /vault/1, GET, allow",
+                Some("zone-unreachable"),
+            ),
+            (
+                "p, partner, tax, /residents/:id, GET, allow",
+                Some("label-not-cleared"),
+            ),
+            (
+                "p, clerk, tax, /residents/:id, *, allow",
+                Some("over-broad"),
+            ),
+        ] {
+            let text = format!("{rule}\n{roles}g, carol, clerk, land\n");
+            let rules = Source {
+                name: "policy.csv",
+                text: &text,
+            };
+            let model = Source {
+                name: "model.conf",
+                text: RBAC_WITH_DOMAINS,
+            };
+            let policy = Policy::compile(model, rules).unwrap();
+            let found = lint(&policy, rules, Some(&surroundings));
+            let kinds: Vec<_> = found.iter().map(|finding| finding.kind).collect();
+            assert_eq!(
+                kinds,
+                expected.into_iter().collect::<Vec<_>>(),
+                "{rule}: {found:?}"
+            );
+        }
+    }
+}

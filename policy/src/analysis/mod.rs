@@ -9,6 +9,7 @@ mod names;
 mod overlap;
 mod places;
 mod reach;
+mod shelf;
 mod surroundings;
 mod texts;
 mod witness;

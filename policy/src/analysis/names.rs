@@ -57,7 +57,9 @@ pub(crate) fn look(sheet: Sheet<'_>, findings: &mut Findings<'_>) {
             let held = known
                 .get(relation)
                 .is_none_or(|known| known.is_held(role, within) || known.members.is_empty());
-            if !held && !name.contains(['/', ':', '@', '*']) {
+            // What looks like an identity is one, and `anonymous` is who comes without a certificate.
+            let is_subject = name == "anonymous" || name.contains(['/', ':', '@', '*']);
+            if !held && !is_subject {
                 let place = within
                     .filter(|_| known.get(relation).is_some_and(|known| known.in_domains))
                     .map_or(String::new(), |domain| {

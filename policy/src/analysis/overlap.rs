@@ -4,8 +4,9 @@
 //! hold it are looked up by the roles, patterns and texts that are at least as wide; each is then compared exactly.
 
 use super::finding::{Findings, Severity};
-use super::places::{Places, Shelf};
+use super::places::Places;
 use super::reach::{Clause, Reach, Sheet, Side};
+use super::shelf::Shelf;
 use crate::model::check::Effect;
 use crate::rules::symbols::{Symbol, mix};
 use std::collections::HashMap;

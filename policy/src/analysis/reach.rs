@@ -4,7 +4,7 @@
 //! side for each argument. Terms that no side can hold stay beside the box, and whoever compares two boxes takes
 //! those with such terms as equal only where the rows say the same in them.
 
-use super::places::{Common, Places};
+use super::places::Places;
 use crate::engine::expr::{Expr, PatternOf};
 use crate::engine::roles::NO_DOMAIN;
 use crate::model::check::Effect;
@@ -66,11 +66,6 @@ impl<'a> Sheet<'a> {
             .map(move |section| Self { policy, section })
     }
 
-    /// The section of `r, p, e, m`.
-    pub(crate) fn first(policy: &'a Policy) -> Option<Self> {
-        Self::all(policy).next()
-    }
-
     pub(crate) fn len(self) -> usize {
         self.section.rows.len()
     }
@@ -114,11 +109,6 @@ impl<'a> Sheet<'a> {
     /// The argument that stands for a fact.
     pub(crate) fn argument(self, fact: Fact) -> Option<usize> {
         (0..self.section.context.arguments.len()).find(|index| self.fact(*index) == Some(fact))
-    }
-
-    pub(crate) fn argument_name(self, argument: usize) -> &'a str {
-        let named = self.section.context.arguments.get(argument);
-        named.map_or("", |(name, _)| name)
     }
 
     /// The column that the matcher compares an argument with.
@@ -398,18 +388,6 @@ impl<'a> Sheet<'a> {
                 _ => None,
             },
         }
-    }
-
-    /// Whether some request can match both boxes; `true` when it cannot be told. Who asks is not looked at.
-    pub(crate) fn may_meet(self, a: &Reach<'a>, b: &Reach<'a>) -> bool {
-        a.sides.iter().zip(&b.sides).all(|pair| match pair {
-            (Side::Is(a, _), Side::Is(b, _)) => a == b,
-            (Side::Like(places), Side::Is(_, text)) | (Side::Is(_, text), Side::Like(places)) => {
-                places.holds(text) != Some(false)
-            }
-            (Side::Like(a), Side::Like(b)) => a.common(b) != Common::Nothing,
-            (Side::Any | Side::Holds { .. }, _) | (_, Side::Any | Side::Holds { .. }) => true,
-        })
     }
 }
 

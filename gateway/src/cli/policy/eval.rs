@@ -21,7 +21,7 @@ use super::{Done, Outcome};
 `args` come in the order of the model's `r`; a JSON object among them is read by its attributes (`r.sub.age`).
 `\"context\": \"2\"` asks r2, p2, e2, m2. A line that is no request is answered with `deny` and an error.
 Exit code: 0 when every line was answered, 2 when the policy was refused or a file could not be read.")]
-pub(super) struct Options {
+pub(in crate::cli) struct Options {
     #[command(flatten)]
     files: PolicyFiles,
     /// The requests, one JSON object a line; `-` is the standard input

@@ -30,6 +30,8 @@ pub(super) struct Texts {
 /// How files are called in what is printed.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Naming {
+    /// As on the command line: to be clicked on and opened.
+    AsGiven,
     /// By their last name alone, as the gateway does.
     LastName,
 }
@@ -68,14 +70,19 @@ impl Texts {
         }
     }
 
+    /// Compiles for requests as the gateway makes them: the names of the model's `r` must be ones that it knows.
+    pub(super) fn compile_named(&self) -> Result<Policy, Vec<String>> {
+        Policy::compile(self.model(), self.rules()).map_err(|problems| lines(&problems))
+    }
+
     /// Compiles for requests whose arguments come in the model's order, whatever they are called.
     pub(super) fn compile(&self) -> Result<Policy, Vec<String>> {
-        Policy::compile_positional(self.model(), self.rules()).map_err(lines)
+        Policy::compile_positional(self.model(), self.rules()).map_err(|problems| lines(&problems))
     }
 }
 
 /// Each problem as one line.
-pub(super) fn lines(problems: Vec<Problem>) -> Vec<String> {
+pub(super) fn lines(problems: &[Problem]) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
 }
 
@@ -110,8 +117,9 @@ pub(super) fn read_bounded(path: &Path, bytes_max: usize) -> Result<String, Vec<
 }
 
 fn name(path: &Path, naming: Naming) -> String {
-    let Naming::LastName = naming;
-    let last = path.file_name();
+    let last = path
+        .file_name()
+        .filter(|_| matches!(naming, Naming::LastName));
     match last {
         Some(last) => last.to_string_lossy().into_owned(),
         None => path.display().to_string(),

@@ -8,21 +8,26 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+mod check;
 mod eval;
 mod files;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Load a policy strictly and report what is in it that was hardly meant
+    Check(check::Options),
     /// Answer requests from a file: one JSON object a line in, one answer a line out
     Eval(eval::Options),
 }
 
 pub(super) fn policy(command: &Command) -> ExitCode {
     let done = match command {
+        Command::Check(options) => check::check(options),
         Command::Eval(options) => eval::eval(options),
     };
     match done {
         Ok(Outcome::Clean) => ExitCode::SUCCESS,
+        Ok(Outcome::Found) => ExitCode::FAILURE,
         Err(errors) => {
             for line in errors {
                 super::complain(line);
@@ -37,10 +42,19 @@ pub(super) fn policy(command: &Command) -> ExitCode {
 enum Outcome {
     /// 0: nothing to worry about.
     Clean,
+    /// 1: something that a person should look at.
+    Found,
 }
 
 /// What a tool ends with: its outcome, or the lines that say why it could not work.
 type Done = Result<Outcome, Vec<String>>;
+
+/// Prints a value for a machine.
+fn print_json(value: &serde_json::Value) -> Result<(), Vec<String>> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| vec![error.to_string()])?;
+    super::say(text);
+    Ok(())
+}
 
 /// The exit code of a tool that could not do its work.
 const UNUSABLE: u8 = 2;

@@ -11,7 +11,7 @@ use crate::load;
 use crate::model::check::{Context, Effect, Relation};
 use crate::problem::{Problem, Source};
 use crate::request::{Fact, Request};
-use crate::rules::symbols::{Likely, Symbol, Symbols};
+use crate::rules::symbols::{Symbol, Symbols};
 use crate::rules::table::Rows;
 use crate::value::{Value, View};
 use std::fmt;
@@ -164,7 +164,19 @@ impl Policy {
                 EvaluationFault::ArgumentCount,
             ));
         }
-        let mut arguments = [Argument::NONE; Fact::COUNT];
+        if section.facts.len() <= FEW {
+            self.decide_named(section, &mut [Argument::NONE; FEW], request)
+        } else {
+            self.decide_named(section, &mut [Argument::NONE; Fact::COUNT], request)
+        }
+    }
+
+    fn decide_named<'a>(
+        &self,
+        section: &Section,
+        arguments: &mut [Argument<'a>],
+        request: &Request<'a>,
+    ) -> Decision {
         for (argument, fact) in arguments.iter_mut().zip(&section.facts) {
             argument.view = fact.of(request);
         }
@@ -242,21 +254,19 @@ impl Policy {
     /// Looks up the arguments that are asked for by number: all slots, then all texts, then all numbers, so that
     /// memory is waited for three times and not three times for each.
     fn number(&self, section: &Section, request: &mut [Argument<'_>]) {
-        let mut likely = [Likely::default(); ARGUMENTS_MAX];
-        let count = request.len().min(ARGUMENTS_MAX);
         let mut touched = 0;
-        for (index, (likely, argument)) in likely.iter_mut().zip(&*request).enumerate() {
+        for (index, argument) in request.iter_mut().enumerate() {
             if let Some(text) = section.text_to_number(index, argument) {
-                *likely = self.symbols.touch(text);
+                argument.likely = self.symbols.touch(text);
             }
         }
-        for likely in likely.iter().take(count) {
-            touched ^= self.symbols.touch_text(likely.start);
+        for argument in &*request {
+            touched ^= self.symbols.touch_text(argument.likely.start);
         }
         black_box(touched);
-        for (index, (likely, argument)) in likely.iter().zip(request).enumerate() {
+        for (index, argument) in request.iter_mut().enumerate() {
             if let Some(text) = section.text_to_number(index, argument) {
-                argument.symbol = self.symbols.find_touched(text, *likely);
+                argument.symbol = self.symbols.find_touched(text, argument.likely);
             }
         }
     }
@@ -430,3 +440,6 @@ impl fmt::Debug for Policy {
             .finish_non_exhaustive()
     }
 }
+
+/// Arguments that most models have at most: less memory to clear for each request.
+const FEW: usize = 5;

@@ -157,6 +157,10 @@ fn what_casbin_would_drop_or_misread_is_refused() {
             "policy.csv:1:1: row has 2 fields after `g`, the model wants 3",
         ),
         ("\n\np a, tax", "policy.csv:3:1: row type `p a`"),
+        (
+            "g2, anonymous,",
+            "policy.csv:1:15: a field of this `g2` row is empty",
+        ),
     ] {
         let problems = compile(rules).unwrap_err();
         assert!(problems[0].starts_with(expected), "{rules}: {problems:?}");

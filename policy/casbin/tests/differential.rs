@@ -8,7 +8,9 @@ use hangu_policy_casbin::Oracle;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-const SUBJECTS: [&str; 6] = ["alice", "bob", "clerk", "head", "", "张三"];
+const SUBJECTS: [&str; 6] = ["alice", "bob", "clerk", "head", "张三", ""];
+/// Those without the empty one: a role row with an empty name is refused, for it is likely cut off.
+const NAMED: usize = 5;
 const DOMAINS: [&str; 3] = ["tax", "land", "TAX"];
 const METHODS: [&str; 5] = ["GET", "POST", "*", "get", ""];
 const PATTERNS: [&str; 16] = [
@@ -54,13 +56,13 @@ fn shipped_rules() -> impl Strategy<Value = String> {
             format!("p, {subject}, {domain}, {pattern}, {method}, {effect}\n")
         });
     let role = (
-        select(&SUBJECTS[..]),
-        select(&SUBJECTS[..]),
+        select(&SUBJECTS[..NAMED]),
+        select(&SUBJECTS[..NAMED]),
         select(&DOMAINS[..]),
     )
         .prop_map(|(a, b, domain)| format!("g, {a}, {b}, {domain}\n"));
-    let clearance =
-        (select(&SUBJECTS[..]), select(&SUBJECTS[..])).prop_map(|(a, b)| format!("g2, {a}, {b}\n"));
+    let clearance = (select(&SUBJECTS[..NAMED]), select(&SUBJECTS[..NAMED]))
+        .prop_map(|(a, b)| format!("g2, {a}, {b}\n"));
     (
         prop::collection::vec(rule, 1..10),
         prop::collection::vec(role, 0..6),

@@ -8,7 +8,7 @@ use super::network;
 use super::pattern::{Matching, Patterns, key_match};
 use super::roles::{NO_DOMAIN, Roles};
 use crate::model::parser::{Comparison, Operation};
-use crate::rules::symbols::{PairState, Symbol, Symbols};
+use crate::rules::symbols::{Likely, PairState, Symbol, Symbols};
 use crate::value::View;
 use std::collections::HashMap;
 use thiserror::Error;
@@ -45,12 +45,14 @@ pub enum EvaluationFault {
 pub(crate) struct Argument<'a> {
     pub(crate) view: View<'a>,
     pub(crate) symbol: Option<Symbol>,
+    pub(crate) likely: Likely,
 }
 
 impl Argument<'_> {
     pub(crate) const NONE: Self = Self {
         view: View::Null,
         symbol: None,
+        likely: Likely::NONE,
     };
 }
 

@@ -5,7 +5,7 @@
 //! probe, and every row found is verified. What cannot be indexed is answered by evaluating the rows in order, by
 //! the same evaluator.
 
-use super::eval::Scene;
+use super::eval::{Argument, Scene};
 use super::expr::Expr;
 use super::need::Need;
 use super::paths::{PathIndex, Place};
@@ -16,12 +16,15 @@ use super::verdict::{Outcome, Verdict};
 use crate::model::check::Effect;
 use crate::rules::symbols::{Marks, Symbol, Symbols, mix};
 use crate::rules::table::Rows;
+use crate::value::View;
 
 /// The index of one section.
 #[derive(Debug)]
 pub(crate) struct Index {
     clauses: Vec<Indexed>,
-    /// What a request must give to be answered from the tables.
+    /// The arguments, one bit each, that must be texts for a request to be answered from the tables.
+    texts: u32,
+    /// What it must give besides; `None` if that cannot be told.
     needs: Option<Vec<Need>>,
     first_allow: Option<usize>,
     first_deny: Option<usize>,
@@ -66,8 +69,20 @@ impl Index {
     /// Builds the tables of a plan over the rows of a section.
     pub(crate) fn build(plan: Plan, ruled: Ruled<'_>, symbols: &Symbols) -> Self {
         let rows = ruled.rows.len();
+        let mut texts = 0;
+        let needs = plan.needs.map(|mut needs| {
+            needs.retain(|need| match need.plain_text() {
+                Some(argument) if argument < 32 => {
+                    texts |= 1 << argument;
+                    false
+                }
+                _ => true,
+            });
+            needs
+        });
         Self {
-            needs: plan.needs,
+            texts,
+            needs,
             clauses: plan
                 .clauses
                 .into_iter()
@@ -83,6 +98,7 @@ impl Index {
     pub(crate) fn walking() -> Self {
         Self {
             clauses: Vec::new(),
+            texts: 0,
             needs: None,
             first_allow: None,
             first_deny: None,
@@ -96,7 +112,13 @@ impl Index {
             ruled,
             verdict: Verdict::new(ruled.effect),
         };
-        let met = |needs: &Vec<Need>| needs.iter().all(|need| need.is_met(scene));
+        let is_text = |(index, argument): (usize, &Argument<'_>)| {
+            self.texts & (1 << index) == 0 || matches!(argument.view, View::Text(_))
+        };
+        let met = |needs: &Vec<Need>| {
+            scene.request.iter().enumerate().all(is_text)
+                && needs.iter().all(|need| need.is_met(scene))
+        };
         if !self.needs.as_ref().is_some_and(met) {
             return query.walk();
         }

@@ -46,6 +46,14 @@ impl Need {
     }
 }
 
+impl Need {
+    /// The argument that must be a text, if that is all.
+    pub(crate) fn plain_text(&self) -> Option<usize> {
+        let plain = self.path.is_empty() && self.kind == NeedKind::Text;
+        plain.then_some(self.argument)
+    }
+}
+
 /// The needs of a matcher and the conditions it may evaluate; `None` if they cannot be told.
 pub(crate) fn of(matcher: &Expr, conditions: &Conditions) -> Option<Vec<Need>> {
     let mut needs = Vec::new();

@@ -182,11 +182,15 @@ impl Symbols {
 }
 
 /// What is known of a text before its slot was read.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Likely {
     tag: u32,
     /// Where the text is likely to stand.
     pub(crate) start: u32,
+}
+
+impl Likely {
+    pub(crate) const NONE: Self = Self { tag: 0, start: 0 };
 }
 
 enum Found {

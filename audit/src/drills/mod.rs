@@ -5,6 +5,7 @@ mod disk;
 mod follow;
 mod full_disk;
 mod hostile;
+mod kill;
 mod lines;
 mod signed;
 mod tamper;

@@ -29,32 +29,41 @@ pub(crate) fn compile_conditions(
             if conditions.contains_key(&symbol) {
                 continue;
             }
-            let at = field_place(source, rows.line(row), column);
             if problems.is_full() {
                 return conditions;
             }
             if conditions.len() >= CONDITIONS_MAX {
                 problems.add(
-                    at,
+                    field_place(source, rows.line(row), column),
                     format!("more than {CONDITIONS_MAX} different conditions"),
                     "compare attributes in the matcher instead",
                 );
                 return conditions;
             }
-            let phrase = Phrase::new(symbols.text(symbol), at);
-            let mut resolver = Resolver {
-                number: context.number,
-                origin: Origin::Row,
-                arguments: &context.arguments,
-                columns: &context.shape.columns,
-                relations,
-                symbols,
-                patterns,
-                phrase: &phrase,
-                problems,
+            let mut compile = |at: Place, problems: &mut Problems<'_>| {
+                let phrase = Phrase::new(symbols.text(symbol), at);
+                condition(&mut Resolver {
+                    number: context.number,
+                    origin: Origin::Row,
+                    binding: context.binding,
+                    arguments: &context.arguments,
+                    columns: &context.shape.columns,
+                    relations,
+                    symbols,
+                    patterns,
+                    phrase: &phrase,
+                    problems,
+                })
             };
-            if let Some(expr) = condition(&mut resolver) {
-                conditions.insert(symbol, expr);
+            // Where the field stands takes a walk through the file, and is asked only for a problem.
+            let nowhere = Place { line: 0, column: 0 };
+            match compile(nowhere, &mut Problems::new(source.name)) {
+                Some(expr) => {
+                    conditions.insert(symbol, expr);
+                }
+                None => {
+                    compile(field_place(source, rows.line(row), column), problems);
+                }
             }
         }
     }

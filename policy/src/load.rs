@@ -36,7 +36,13 @@ pub(crate) fn compile(
     let mut problems = Problems::new(model.name);
     let definitions = conf::parse(model, &mut problems);
     let mut patterns = Patterns::default();
-    let checked = check::check(&definitions, &mut symbols, &mut patterns, &mut problems);
+    let checked = check::check(
+        &definitions,
+        binding,
+        &mut symbols,
+        &mut patterns,
+        &mut problems,
+    );
     let facts: Vec<_> = checked
         .contexts
         .iter()

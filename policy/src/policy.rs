@@ -179,6 +179,9 @@ impl Policy {
     ) -> Decision {
         for (argument, fact) in arguments.iter_mut().zip(&section.facts) {
             argument.view = fact.of(request);
+            if *fact == Fact::Subject {
+                argument.attributes = request.subject_attributes;
+            }
         }
         let arguments = arguments.get_mut(..section.facts.len());
         self.decide_in(section, arguments.unwrap_or_default(), request.time_unix_ms)

@@ -1,6 +1,6 @@
 //! The request as a gateway knows it, and which of the model's names stands for what.
 
-use crate::value::View;
+use crate::value::{Value, View};
 
 /// What is asked: may this subject do this to that.
 ///
@@ -9,6 +9,8 @@ use crate::value::View;
 pub struct Request<'a> {
     /// Who: the authenticated identity.
     pub subject: &'a str,
+    /// What is known of the subject besides: `r.sub.department` in a matcher.
+    pub subject_attributes: &'a [(String, Value)],
     /// The organisation (tenant) whose data are asked for.
     pub domain: &'a str,
     /// The canonical path: starts with `/`, no dot segments, no query.

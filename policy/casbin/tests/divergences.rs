@@ -177,3 +177,100 @@ fn two_relations_do_not_share_a_graph() {
             .unwrap()
     );
 }
+
+#[test]
+fn a_deny_row_of_a_second_section_denies() {
+    // Rust looks for the effect under the first section's name and lets a deny row of `p2` grant.
+    let model = "[request_definition]\nr = sub\nr2 = sub\n[policy_definition]\np = sub\np2 = sub, eft\n\
+                 [policy_effect]\ne = some(where (p.eft == allow))\ne2 = some(where (p.eft == allow))\n\
+                 [matchers]\nm = r.sub == p.sub\nm2 = r2.sub == p2.sub\n";
+    let policy = ours(model, "p2, alice, deny\np2, bob, allow\n").unwrap();
+    let decide = |sub: &str| policy.decide_arguments(2, &[Value::Text(sub.to_owned())]);
+    assert!(matches!(decide("alice"), Decision::Deny(_)));
+    assert!(matches!(decide("bob"), Decision::Permit(_)));
+}
+
+#[test]
+fn the_priority_column_counts() {
+    // Rust ignores the column and takes the rows as they stand.
+    let model = "[request_definition]\nr = sub\n[policy_definition]\np = priority, sub, eft\n\
+                 [policy_effect]\ne = priority(p.eft) || deny\n[matchers]\nm = r.sub == p.sub\n";
+    let rules = "p, 10, alice, allow\np, 1, alice, deny\n";
+    assert!(!permits(&ours(model, rules).unwrap(), &["alice"]));
+    assert!(
+        Oracle::new(model, rules)
+            .unwrap()
+            .decide(&["alice"])
+            .unwrap()
+    );
+}
+
+#[test]
+fn classes_of_regular_expressions_know_ascii_only() {
+    // Go's do; Rust's know every script's digits and letters.
+    let model = model(ALLOW, "regexMatch(r.obj, p.obj)");
+    let rules = "p, a, ^/\\d+$, GET, allow\n";
+    assert!(permits(&ours(&model, rules).unwrap(), &["a", "/12", "GET"]));
+    assert!(!permits(
+        &ours(&model, rules).unwrap(),
+        &["a", "/١٢", "GET"]
+    ));
+    assert!(
+        Oracle::new(&model, rules)
+            .unwrap()
+            .decide(&["a", "/١٢", "GET"])
+            .unwrap()
+    );
+}
+
+#[test]
+fn a_loose_brace_in_a_pattern_is_a_character() {
+    // Go takes it for one, Rust panics.
+    let model = model(ALLOW, "keyMatch2(r.obj, p.obj)");
+    let rules = "p, a, /x/{y}, GET, allow\n";
+    let request = ["a", "/x/{y}", "GET"];
+    assert!(permits(&ours(&model, rules).unwrap(), &request));
+    assert!(matches!(
+        Oracle::new(&model, rules).unwrap().decide(&request),
+        Err(OracleError::Panic)
+    ));
+}
+
+#[test]
+fn a_condition_cannot_loop() {
+    // Rust hands a row's condition to its script interpreter, where `loop { }` never ends.
+    let model = "[request_definition]\nr = sub, obj\n[policy_definition]\np = rule, obj\n\
+                 [policy_effect]\ne = some(where (p.eft == allow))\n[matchers]\nm = eval(p.rule) && r.obj == p.obj\n";
+    assert!(
+        ours(model, "p, loop { }, /x\n")
+            .unwrap_err()
+            .contains("has no meaning here")
+    );
+}
+
+#[test]
+fn a_matcher_of_the_request_alone_asks_no_row() {
+    // Go asks it once and permits; Rust asks it for each row and takes the row's effect, here a denial.
+    let model = model(
+        "some(where (p.eft == allow)) && !some(where (p.eft == deny))",
+        "r.sub == \"root\"",
+    );
+    let rules = "p, x, y, z, deny\n";
+    assert!(permits(
+        &ours(&model, rules).unwrap(),
+        &["root", "/x", "GET"]
+    ));
+    assert!(
+        !Oracle::new(&model, rules)
+            .unwrap()
+            .decide(&["root", "/x", "GET"])
+            .unwrap()
+    );
+}
+
+#[test]
+fn a_text_that_casbin_rewrites_is_refused() {
+    // Both turn `p.` in quotes into `p_`; what the author meant cannot be compared.
+    let model = model(ALLOW, "r.sub == \"see p.sub\"");
+    assert!(ours(&model, "").is_err());
+}

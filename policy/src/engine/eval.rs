@@ -9,7 +9,7 @@ use super::pattern::{Matching, Patterns, key_match};
 use super::roles::{NO_DOMAIN, Roles};
 use crate::model::parser::{Comparison, Operation};
 use crate::rules::symbols::{Likely, PairState, Symbol, Symbols};
-use crate::value::View;
+use crate::value::{Value, View};
 use std::collections::HashMap;
 use thiserror::Error;
 
@@ -46,6 +46,8 @@ pub(crate) struct Argument<'a> {
     pub(crate) view: View<'a>,
     pub(crate) symbol: Option<Symbol>,
     pub(crate) likely: Likely,
+    /// What is known of it besides its text.
+    pub(crate) attributes: &'a [(String, Value)],
 }
 
 impl Argument<'_> {
@@ -53,6 +55,7 @@ impl Argument<'_> {
         view: View::Null,
         symbol: None,
         likely: Likely::NONE,
+        attributes: &[],
     };
 }
 
@@ -219,6 +222,12 @@ impl<'a> Scene<'a> {
     /// An argument of the request, or an attribute in it.
     pub(crate) fn attribute(&self, argument: usize, path: &[Box<str>]) -> Evaluated<'a> {
         let mut value = match self.request.get(argument) {
+            Some(argument) if path.is_empty() => return Ok(argument.view),
+            Some(Argument {
+                view: View::Text(_),
+                attributes,
+                ..
+            }) => View::Object(attributes),
             Some(argument) => argument.view,
             None => return Err(EvaluationFault::ArgumentCount),
         };

@@ -5,6 +5,7 @@ use super::parser;
 use super::resolve::{Origin, Resolver};
 use crate::engine::expr::{Expr, Type};
 use crate::engine::pattern::Patterns;
+use crate::load::Binding;
 use crate::problem::{Place, Problems};
 use crate::rules::symbols::Symbols;
 use crate::rules::table::Shape;
@@ -42,6 +43,7 @@ impl Effect {
 pub(crate) struct Context {
     /// 1 for `r, p, e, m`; 2 for `r2, p2, e2, m2`.
     pub(crate) number: usize,
+    pub(crate) binding: Binding,
     /// The names of the request's arguments, in order, each with its place.
     pub(crate) arguments: Vec<(String, Place)>,
     pub(crate) shape: Shape,
@@ -75,6 +77,7 @@ pub(crate) struct Model {
 /// Checks the definitions of a model; what cannot be compiled is a problem.
 pub(crate) fn check(
     definitions: &[Definition],
+    binding: Binding,
     symbols: &mut Symbols,
     patterns: &mut Patterns,
     problems: &mut Problems<'_>,
@@ -90,8 +93,13 @@ pub(crate) fn check(
     numbers.sort_unstable();
     numbers.dedup();
     for number in numbers {
-        if let Some(context) = context(number, definitions, &relations, symbols, patterns, problems)
-        {
+        let asked = Asked {
+            number,
+            binding,
+            definitions,
+            relations: &relations,
+        };
+        if let Some(context) = asked.context(symbols, patterns, problems) {
             contexts.push(context);
         }
     }
@@ -101,75 +109,91 @@ pub(crate) fn check(
     }
 }
 
-fn context(
+/// The context that is asked for.
+struct Asked<'a> {
     number: usize,
-    definitions: &[Definition],
-    relations: &[Relation],
-    symbols: &mut Symbols,
-    patterns: &mut Patterns,
-    problems: &mut Problems<'_>,
-) -> Option<Context> {
-    let find = |section| {
-        definitions
+    binding: Binding,
+    definitions: &'a [Definition],
+    relations: &'a [Relation],
+}
+
+impl Asked<'_> {
+    fn context(
+        &self,
+        symbols: &mut Symbols,
+        patterns: &mut Patterns,
+        problems: &mut Problems<'_>,
+    ) -> Option<Context> {
+        let Self {
+            number,
+            binding,
+            definitions,
+            relations,
+        } = *self;
+        let find = |section| {
+            definitions
+                .iter()
+                .find(|d| d.section == section && d.number == number)
+        };
+        let wanted = [
+            Section::Request,
+            Section::Policy,
+            Section::Effect,
+            Section::Matcher,
+        ];
+        let start = definitions
             .iter()
-            .find(|d| d.section == section && d.number == number)
-    };
-    let wanted = [
-        Section::Request,
-        Section::Policy,
-        Section::Effect,
-        Section::Matcher,
-    ];
-    let start = definitions
-        .iter()
-        .find(|d| d.number == number)
-        .map(|d| d.at);
-    for section in wanted {
-        if find(section).is_none() {
-            let name = numbered(section.letter(), number);
-            problems.add(
-                start.unwrap_or(Place { line: 1, column: 1 }),
-                format!("`{name}` is missing in section `{}`", section.title()),
-                format!("a model needs `r`, `p`, `e` and `m` with one number; define `{name}`"),
-            );
+            .find(|d| d.number == number)
+            .map(|d| d.at);
+        for section in wanted {
+            if find(section).is_none() {
+                let name = numbered(section.letter(), number);
+                problems.add(
+                    start.unwrap_or(Place { line: 1, column: 1 }),
+                    format!("`{name}` is missing in section `{}`", section.title()),
+                    format!("a model needs `r`, `p`, `e` and `m` with one number; define `{name}`"),
+                );
+            }
         }
+        let request = names(find(Section::Request)?, problems);
+        let policy = find(Section::Policy)?;
+        let columns = names(policy, problems);
+        let effect = find(Section::Effect)?;
+        let matcher = find(Section::Matcher)?;
+        let position = |wanted: &str| columns.iter().position(|(name, _)| name == wanted);
+        let shape = Shape {
+            name: numbered("p", number),
+            effect: position("eft"),
+            priority: position("priority"),
+            columns: columns.iter().map(|(name, _)| name.clone()).collect(),
+        };
+        let mut resolver = Resolver {
+            number,
+            origin: Origin::Matcher,
+            binding,
+            arguments: &request,
+            columns: &shape.columns,
+            relations,
+            symbols,
+            patterns,
+            phrase: &matcher.value,
+            problems,
+        };
+        let expr = condition(&mut resolver);
+        let effect_kind = effect_of(effect, problems);
+        Some(Context {
+            number,
+            binding,
+            arguments: request,
+            shape,
+            effect: effect_kind?,
+            effect_at: effect.at,
+            effect_text: effect.value.text.clone(),
+            matcher: expr?,
+            matcher_at: matcher.at,
+            matcher_text: matcher.value.text.clone(),
+        })
     }
-    let request = names(find(Section::Request)?, problems);
-    let policy = find(Section::Policy)?;
-    let columns = names(policy, problems);
-    let effect = find(Section::Effect)?;
-    let matcher = find(Section::Matcher)?;
-    let position = |wanted: &str| columns.iter().position(|(name, _)| name == wanted);
-    let shape = Shape {
-        name: numbered("p", number),
-        effect: position("eft"),
-        priority: position("priority"),
-        columns: columns.iter().map(|(name, _)| name.clone()).collect(),
-    };
-    let mut resolver = Resolver {
-        number,
-        origin: Origin::Matcher,
-        arguments: &request,
-        columns: &shape.columns,
-        relations,
-        symbols,
-        patterns,
-        phrase: &matcher.value,
-        problems,
-    };
-    let expr = condition(&mut resolver);
-    let effect_kind = effect_of(effect, problems);
-    Some(Context {
-        number,
-        arguments: request,
-        shape,
-        effect: effect_kind?,
-        effect_at: effect.at,
-        effect_text: effect.value.text.clone(),
-        matcher: expr?,
-        matcher_at: matcher.at,
-        matcher_text: matcher.value.text.clone(),
-    })
 }
 
 /// The condition that a resolver's phrase is.

@@ -5,7 +5,9 @@ use super::conf::Phrase;
 use super::parser::{Comparison, Kind, Node};
 use crate::engine::expr::{Expr, Type};
 use crate::engine::pattern::Patterns;
+use crate::load::Binding;
 use crate::problem::{Place, Problems};
+use crate::request::Fact;
 use crate::rules::symbols::Symbols;
 
 /// Where an expression is written.
@@ -20,6 +22,7 @@ pub(crate) enum Origin {
 pub(crate) struct Resolver<'a, 'p> {
     pub(crate) number: usize,
     pub(crate) origin: Origin,
+    pub(crate) binding: Binding,
     pub(crate) arguments: &'a [(String, Place)],
     pub(crate) columns: &'a [String],
     pub(crate) relations: &'a [Relation],
@@ -130,6 +133,18 @@ impl Resolver<'_, '_> {
                 .map(|column| Expr::Rule { column }),
             _ => None,
         };
+        if let (Some(Expr::Request { path: inner, .. }), [_, name, ..]) = (&found, path)
+            && !inner.is_empty()
+            && self.binding == Binding::Named
+            && Fact::named(name) != Some(Fact::Subject)
+        {
+            self.refuse(
+                at,
+                format!("the gateway knows no attributes of `{request}.{name}`"),
+                "read attributes of the subject, or compare the argument itself",
+            );
+            return None;
+        }
         if found.is_none() {
             let known: Vec<_> = self
                 .arguments

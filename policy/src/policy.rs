@@ -12,7 +12,7 @@ use crate::model::check::{Context, Effect, Relation};
 use crate::problem::{Problem, Source};
 use crate::request::{Fact, Request};
 use crate::rules::symbols::{Symbol, Symbols};
-use crate::rules::table::Rows;
+use crate::rules::table::{Rows, Shape};
 use crate::value::{Value, View};
 use std::fmt;
 use std::hint::black_box;
@@ -68,7 +68,7 @@ pub struct RuleView<'a> {
 
 #[derive(Clone, Copy)]
 enum RuleText<'a> {
-    Row(&'a str, &'a [Symbol], &'a Symbols),
+    Row(&'a Shape, &'a [Symbol], &'a Symbols),
     Model(&'a str),
 }
 
@@ -82,8 +82,8 @@ impl fmt::Display for RuleText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Model(text) => f.write_str(text),
-            Self::Row(name, fields, symbols) => {
-                f.write_str(name)?;
+            Self::Row(shape, fields, symbols) => {
+                f.write_str(&shape.name)?;
                 for field in *fields {
                     write!(f, ", {}", symbols.text(*field))?;
                 }
@@ -93,10 +93,20 @@ impl fmt::Display for RuleText<'_> {
     }
 }
 
-impl RuleView<'_> {
+impl<'a> RuleView<'a> {
     /// The row, its fields joined by `, `; or the text of the model's effect or matcher.
     pub fn text(&self) -> String {
         self.text.to_string()
+    }
+
+    /// What the row has in a column of the model's `p`; columns that no matcher reads may tell what else a permit
+    /// demands.
+    pub fn field(&self, column: &str) -> Option<&'a str> {
+        let RuleText::Row(shape, fields, symbols) = self.text else {
+            return None;
+        };
+        let position = shape.columns.iter().position(|name| name == column)?;
+        fields.get(position).map(|symbol| symbols.text(*symbol))
     }
 
     /// Whether it is a row of the policy rather than a line of the model.
@@ -315,7 +325,7 @@ impl Policy {
                     file: &self.rules_name,
                     line: section.rows.line(row as usize),
                     text: RuleText::Row(
-                        &section.context.shape.name,
+                        &section.context.shape,
                         section.rows.row(row as usize),
                         &self.symbols,
                     ),

@@ -237,4 +237,6 @@ fn a_rule_shows_its_place_and_its_text() {
         ("policy.csv", 2, true)
     );
     assert_eq!(view.text(), "p, a, b, tax, /x, GET, allow");
+    assert_eq!(view.field("obj"), Some("/x"));
+    assert_eq!(view.field("owner"), None);
 }

@@ -7,11 +7,13 @@
 use std::collections::VecDeque;
 use std::io;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, Scope};
 use std::vec;
 
 use crate::chain::Link;
+use crate::index::{Filter, Ids};
 use crate::open::last_link;
 use crate::segment::Segment;
 use crate::walk::{Walked, walk};
@@ -22,6 +24,8 @@ pub(crate) enum News {
     Good(Vec<Link>, u64),
     /// It is over.
     End(io::Result<Walked>),
+    /// The segment's index is not of its records.
+    OtherIndex,
 }
 
 /// The news of one segment, in order.
@@ -46,6 +50,7 @@ impl Iterator for Walk {
 /// The walks of all segments, a few at a time.
 pub(crate) struct Ahead<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
+    dir: &'env Path,
     waiting: VecDeque<(Option<&'env Segment>, &'env Segment)>,
     started: VecDeque<Walk>,
     threads: usize,
@@ -53,11 +58,16 @@ pub(crate) struct Ahead<'scope, 'env> {
 
 impl<'scope, 'env> Ahead<'scope, 'env> {
     /// As many threads as the machine has cores, but for eight.
-    pub(crate) fn new(scope: &'scope Scope<'scope, 'env>, segments: &'env [Segment]) -> Self {
+    pub(crate) fn new(
+        scope: &'scope Scope<'scope, 'env>,
+        dir: &'env Path,
+        segments: &'env [Segment],
+    ) -> Self {
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let before = std::iter::once(None).chain(segments.iter().map(Some));
         Self {
             scope,
+            dir,
             waiting: before.zip(segments).collect(),
             started: VecDeque::new(),
             threads: cores.min(THREADS_MAX),
@@ -69,13 +79,20 @@ impl<'scope, 'env> Ahead<'scope, 'env> {
         while self.started.len() < self.threads
             && let Some((before, segment)) = self.waiting.pop_front()
         {
-            let walk = self.start(before, segment);
+            // The last segment is not finished: it has no index yet.
+            let index = (!self.waiting.is_empty()).then_some(self.dir);
+            let walk = self.start(before, segment, index);
             self.started.push_back(walk);
         }
         self.started.pop_front()
     }
 
-    fn start(&self, before: Option<&'env Segment>, segment: &'env Segment) -> Walk {
+    fn start(
+        &self,
+        before: Option<&'env Segment>,
+        segment: &'env Segment,
+        index: Option<&'env Path>,
+    ) -> Walk {
         // A short one is walked sooner than a thread is there to do it.
         if segment
             .path
@@ -83,12 +100,12 @@ impl<'scope, 'env> Ahead<'scope, 'env> {
             .is_ok_and(|file| file.len() < SHORT_BYTES)
         {
             let mut news = Vec::new();
-            tell(before, segment, |item| news.push(item));
+            tell(before, segment, index, |item| news.push(item));
             return Walk::Done(news.into_iter());
         }
         let (sender, receiver) = sync_channel(BATCHES_AHEAD);
         self.scope.spawn(move || {
-            tell(before, segment, |item| {
+            tell(before, segment, index, |item| {
                 // Nobody listens any more once damage was found further in front; then this walk ends for nothing.
                 let _sent = sender.send(item);
             });
@@ -97,16 +114,24 @@ impl<'scope, 'env> Ahead<'scope, 'env> {
     }
 }
 
-fn tell(before: Option<&Segment>, segment: &Segment, mut tell: impl FnMut(News)) {
+fn tell(
+    before: Option<&Segment>,
+    segment: &Segment,
+    index: Option<&Path>,
+    mut tell: impl FnMut(News),
+) {
     // A segment whose last line cannot be read is reported before anybody asks for this one.
     let before = before.map_or(Some(Link::GENESIS), |segment| last_link(segment).ok());
-    let (mut links, mut bytes) = (Vec::new(), 0);
+    let (mut links, mut bytes, mut ids) = (Vec::new(), 0, Ids::default());
     let walked = walk(
         &segment.path,
         before.unwrap_or(Link::GENESIS),
-        &mut |length, link| {
+        &mut |line, link| {
             links.push(*link);
-            bytes += length;
+            bytes += line.len() as u64 + 1;
+            if index.is_some() {
+                ids.add(line);
+            }
             if links.len() >= BATCH {
                 tell(News::Good(
                     std::mem::take(&mut links),
@@ -116,6 +141,13 @@ fn tell(before: Option<&Segment>, segment: &Segment, mut tell: impl FnMut(News))
         },
     );
     tell(News::Good(links, bytes));
+    let is_whole = walked.as_ref().is_ok_and(|walked| walked.rest.is_none());
+    if let Some(dir) = index.filter(|_| is_whole)
+        && let Ok(Some(filter)) = Filter::read(dir, segment)
+        && !filter.is_of(&ids)
+    {
+        tell(News::OtherIndex);
+    }
     tell(News::End(walked));
 }
 

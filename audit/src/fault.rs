@@ -80,6 +80,11 @@ pub enum Fault {
         "the tree has another hash than the records; it was changed, remove the folder `tree` and open the log again"
     )]
     Tile,
+    /// An index does not name the ids of its segment.
+    #[error(
+        "the index is not of its segment's records and could hide one from a search; remove the file"
+    )]
+    Index,
     /// The records do not have the root that was promised.
     #[error(
         "the checkpoint of size `{size}` has another root; the log was rewritten, or the checkpoint is of another log"

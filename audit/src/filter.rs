@@ -122,6 +122,19 @@ impl Filter {
         self
     }
 
+    /// The request and trace ids that are looked for, as they are written in a line.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &[u8]> {
+        self.values.iter().filter_map(|(field, _, needle)| {
+            let is_id = matches!(field, Field::RequestId | Field::TraceId);
+            let value = needle
+                .strip_prefix('"')?
+                .strip_prefix(field.name())?
+                .strip_prefix("\":\"")?
+                .strip_suffix('"')?;
+            is_id.then_some(value.as_bytes())
+        })
+    }
+
     /// The record on this line, when it matches. A line that is no record matches nothing: that it is there is for
     /// [`verify`](crate::verify) to say.
     #[must_use]

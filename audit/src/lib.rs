@@ -24,6 +24,8 @@
 //! `head.json` is `{"v":1,"seq":N,"hash":"H"}` and a newline: a record that the log has reached. `lock` is empty; who
 //! writes the log holds its `flock`. Files named `….torn` hold what a crash left after the last whole record.
 //!
+//! `index/000000000001.ids` and so on say of each finished segment which request and trace ids it may hold ([`Search`]).
+//!
 //! `tree/level-0`, `tree/level-8`, … are a Merkle tree over the records ([`tiles`]): RFC 6962 with SHA-256, its leaves the
 //! 32 bytes of each `H`. They follow from the segments and are made again when they are missing. `checkpoint`, where the
 //! gateway signs its log, is a signed note ([`checkpoint`](mod@checkpoint)) of the tree's size and root.
@@ -55,6 +57,7 @@ mod export;
 mod fault;
 mod filter;
 mod head;
+mod index;
 pub mod key;
 mod log;
 pub mod note;
@@ -64,6 +67,7 @@ mod prove;
 mod reader;
 mod record;
 mod regrow;
+mod search;
 mod segment;
 mod stats;
 pub mod tiles;
@@ -90,6 +94,7 @@ pub use reader::{Line, Position, ReadError, Reader};
 pub use record::{
     Basis, Connection, Decision, Exchange, Judgement, Kind, LAYERS, Origin, Record, Step, Target,
 };
+pub use search::Search;
 pub use stats::Stats;
 pub use time::Timestamp;
 pub use verify::{Progress, Trust, Verified, VerifyError, verify, verify_against};

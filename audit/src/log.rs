@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::chain::{Link, seal};
 use crate::encode::body;
 use crate::head;
+use crate::index::{self, Ids};
 use crate::note::Note;
 use crate::record::{Origin, Record};
 use crate::segment::{Disk, Segment, Tape};
@@ -59,6 +60,10 @@ pub struct Log {
     pending: Vec<u8>,
     appended: Link,
     growth: Growth,
+    /// Of the records in this segment.
+    ids: Ids,
+    /// Of those that are pending.
+    pending_ids: Ids,
     /// Bytes committed since the head was last written.
     unheaded_bytes: u64,
     /// Held, never read.
@@ -111,6 +116,8 @@ impl Log {
         let hash = seal(&mut self.pending, start, &self.appended.hash);
         self.appended = Link { sequence, hash };
         self.growth.push(&hash);
+        self.pending_ids
+            .add(self.pending.get(start..).unwrap_or_default());
         Ok(sequence)
     }
 
@@ -154,6 +161,7 @@ impl Log {
         self.unheaded_bytes += self.pending.len() as u64;
         self.committed = self.appended;
         self.growth.settle();
+        self.ids.append(&mut self.pending_ids);
         self.pending.clear();
         if self.pending.capacity() > PENDING_BYTES_KEPT {
             self.pending.shrink_to(PENDING_BYTES_KEPT);
@@ -239,6 +247,7 @@ impl Log {
             segment_bytes,
             last,
             growth,
+            ids,
         } = from;
         let mut tape = disk.open(&segment.path)?;
         // A process that was killed may have left records that are whole and not on the disk yet; from here on they count
@@ -256,6 +265,8 @@ impl Log {
             pending: Vec::new(),
             appended: last,
             growth,
+            ids,
+            pending_ids: Ids::default(),
             unheaded_bytes: 0,
             _lock: lock,
         })
@@ -278,6 +289,14 @@ impl Log {
         self.growth
             .sync()
             .map_err(|source| self.failed_tree("sync", source))?;
+        let index = index::path(&self.dir, &self.segment);
+        self.disk
+            .replace(&index, &self.ids.filter())
+            .map_err(|source| CommitError {
+                path: index,
+                what: "replace",
+                source,
+            })?;
         self.write_head()?;
         let segment = Segment::new(&self.dir, self.committed.sequence.saturating_add(1));
         self.tape = self
@@ -290,6 +309,7 @@ impl Log {
             })?;
         self.segment = segment;
         self.segment_bytes = 0;
+        self.ids.clear();
         Ok(())
     }
 
@@ -319,6 +339,7 @@ pub(crate) struct Resumed {
     pub(crate) segment_bytes: u64,
     pub(crate) last: Link,
     pub(crate) growth: Growth,
+    pub(crate) ids: Ids,
 }
 
 impl Resumed {
@@ -331,6 +352,7 @@ impl Resumed {
             segment_bytes: 0,
             last: Link::GENESIS,
             growth: Growth::of(dir, Frontier::new()),
+            ids: Ids::default(),
         }
     }
 }

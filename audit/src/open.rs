@@ -11,6 +11,7 @@ use crate::chain::{self, Hash, Link};
 use crate::encode::LINE_BYTES_MAX;
 use crate::fault::{Damage, Fault};
 use crate::head::{self, Head};
+use crate::index::{self, Ids};
 use crate::log::{CommitError, Log, Options, Resumed};
 use crate::record::{Kind, Record};
 use crate::regrow::{check_checkpoint, regrow};
@@ -67,7 +68,9 @@ impl Log {
         now: Timestamp,
         disk: Box<dyn Disk>,
     ) -> Result<Self, OpenError> {
-        segment::make_folder(dir).map_err(at(dir))?;
+        for folder in [dir, &index::folder(dir)] {
+            segment::make_folder(folder).map_err(at(folder))?;
+        }
         let lock = lock(dir)?;
         let origin = options.origin.clone();
         let (resumed, moved) = find_end(dir, disk)?;
@@ -133,9 +136,9 @@ fn find_end(dir: &Path, disk: Box<dyn Disk>) -> Result<(Resumed, Option<Moved>),
         Some(segment) => last_link(segment)?,
         None => Link::GENESIS,
     };
-    let mut newest = Vec::new();
+    let mut newest = Newest::default();
     let walked = check_last(dir, last, &before, &head, &mut newest)?;
-    let growth = regrow(dir, &*disk, earlier, &before, &newest)?;
+    let growth = regrow(dir, &*disk, earlier, &before, &newest.hashes)?;
     check_checkpoint(dir, walked.last.sequence)?;
     let moved = match walked.rest {
         Some(_) => Some(move_aside(&*disk, &last.path, walked.good_bytes).map_err(at(&last.path))?),
@@ -148,6 +151,7 @@ fn find_end(dir: &Path, disk: Box<dyn Disk>) -> Result<(Resumed, Option<Moved>),
         segment_bytes: walked.good_bytes,
         last: walked.last,
         growth,
+        ids: newest.ids,
     };
     Ok((resumed, moved))
 }
@@ -177,13 +181,20 @@ fn begin(dir: &Path, disk: Box<dyn Disk>, head: &Link) -> Result<Resumed, OpenEr
     Ok(fresh)
 }
 
-/// Walks the last segment and gathers its hashes; what it gives is whole, or torn and nothing worse.
+/// What the records of the last segment give to the tree and the index.
+#[derive(Default)]
+struct Newest {
+    hashes: Vec<Hash>,
+    ids: Ids,
+}
+
+/// Walks the last segment and gathers what it gives; what it gives is whole, or torn and nothing worse.
 fn check_last(
     dir: &Path,
     last: &Segment,
     before: &Link,
     head: &Link,
-    hashes: &mut Vec<Hash>,
+    newest: &mut Newest,
 ) -> Result<Walked, OpenError> {
     let expected = before.sequence.saturating_add(1);
     if last.first != expected {
@@ -195,8 +206,9 @@ fn check_last(
         ));
     }
     let mut at_head = (head.sequence == before.sequence).then_some(*before);
-    let walked = walk(&last.path, *before, &mut |_, link| {
-        hashes.push(link.hash);
+    let walked = walk(&last.path, *before, &mut |line, link| {
+        newest.hashes.push(link.hash);
+        newest.ids.add(line);
         if link.sequence == head.sequence {
             at_head = Some(*link);
         }

@@ -11,6 +11,7 @@ use crate::chain::{Hash, Link};
 use crate::checkpoint::Checkpoint;
 use crate::fault::{Damage, Fault};
 use crate::head::{self, Head};
+use crate::index;
 use crate::key::Verifier;
 use crate::open;
 use crate::segment::{self, Segment};
@@ -123,7 +124,7 @@ pub fn verify_against(
         pass.tree.expect(promise.head());
     }
     thread::scope(|scope| {
-        let mut ahead = Ahead::new(scope, &segments);
+        let mut ahead = Ahead::new(scope, dir, &segments);
         for (position, segment) in segments.iter().enumerate() {
             let is_last = position + 1 == segments.len();
             if is_last {
@@ -196,6 +197,7 @@ fn read_checkpoint(dir: &Path, keys: &[Verifier]) -> Result<Option<Checkpoint>, 
 
 /// One pass over all segments.
 struct Pass<P> {
+    dir: PathBuf,
     head: Link,
     /// The record that the head names, once it has been passed.
     at_head: Option<Link>,
@@ -217,6 +219,7 @@ struct Place {
 impl<P: FnMut(Progress)> Pass<P> {
     fn new(dir: &Path, head: Link, progress: P) -> Self {
         Self {
+            dir: dir.to_owned(),
             head,
             at_head: (head.sequence == 0).then_some(Link::GENESIS),
             last: Link::GENESIS,
@@ -247,9 +250,11 @@ impl<P: FnMut(Progress)> Pass<P> {
                 },
             ));
         }
+        let mut other_index = false;
         for news in news.into_iter().flatten() {
             match news {
                 News::Good(links, bytes) => self.records(&links, bytes),
+                News::OtherIndex => other_index = true,
                 News::End(walked) => {
                     let walked = walked.map_err(at(&segment.path))?;
                     self.last = walked.last;
@@ -257,6 +262,16 @@ impl<P: FnMut(Progress)> Pass<P> {
                         file: segment.path.clone(),
                         line: walked.lines + 1,
                     };
+                    if other_index {
+                        let file = index::path(&self.dir, segment);
+                        return Err(Damage {
+                            file,
+                            line: 0,
+                            sequence: None,
+                            what: Fault::Index,
+                        }
+                        .into());
+                    }
                     return Ok(walked);
                 }
             }

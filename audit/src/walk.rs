@@ -28,11 +28,11 @@ pub(crate) enum Rest {
     Damaged(LineFault),
 }
 
-/// Reads the segment that goes on from `before`. `each` is told the length and the link of each good line.
+/// Reads the segment that goes on from `before`. `each` is given every good line, without its newline, and its link.
 pub(crate) fn walk(
     path: &Path,
     before: Link,
-    each: &mut dyn FnMut(u64, &Link),
+    each: &mut dyn FnMut(&[u8], &Link),
 ) -> io::Result<Walked> {
     let mut reader = BufReader::with_capacity(READ_BYTES, File::open(path)?);
     let mut walked = Walked {
@@ -57,7 +57,7 @@ pub(crate) fn walk(
                     walked.last = link;
                     walked.lines += 1;
                     walked.good_bytes += bytes as u64;
-                    each(bytes as u64, &link);
+                    each(record, &link);
                     continue;
                 }
                 // A record never holds a zero byte (it is written as an escape): the file had been made longer, but

@@ -1,0 +1,201 @@
+//! Which segment may hold a request: a Bloom filter of the request and trace ids of each finished segment.
+//!
+//! `hangu explain REQUEST_ID` must answer at once, also in a log of a year. A filter of 12 bits an id says of a segment either
+//! *surely not here* or, wrongly once in some three hundred, *perhaps*; only the latter are read. The files follow from the
+//! segments: one that is missing costs a longer search, and the verifier compares every one, because a filter that
+//! was tampered with would hide a record.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::segment::Segment;
+
+/// The ids of the segment that is being written.
+#[derive(Debug, Default)]
+pub(crate) struct Ids(Vec<u64>);
+
+impl Ids {
+    /// Adds those of a line.
+    pub(crate) fn add(&mut self, line: &[u8]) {
+        let mut rest = line
+            .get(..line.len().min(SEARCHED_BYTES))
+            .unwrap_or_default();
+        for key in [REQUEST_ID, TRACE_ID] {
+            if let Some((value, after)) = value(rest, key) {
+                self.0.push(hash(value));
+                rest = after;
+            }
+        }
+    }
+
+    /// Takes those of `other` over.
+    pub(crate) fn append(&mut self, other: &mut Self) {
+        self.0.append(&mut other.0);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// The file for these ids.
+    pub(crate) fn filter(&self) -> Vec<u8> {
+        let words = (self.0.len() * BITS_AN_ID).div_ceil(64).max(1);
+        let mut bits = vec![0_u64; words];
+        for id in &self.0 {
+            for place in places(*id, words) {
+                if let Some(word) = bits.get_mut(place / 64) {
+                    *word |= 1 << (place % 64);
+                }
+            }
+        }
+        MAGIC
+            .iter()
+            .copied()
+            .chain(bits.into_iter().flat_map(u64::to_le_bytes))
+            .collect()
+    }
+}
+
+/// The filter of one finished segment.
+pub(crate) struct Filter(Vec<u8>);
+
+impl Filter {
+    /// `None` when there is none, or a file that is no filter.
+    pub(crate) fn read(dir: &Path, segment: &Segment) -> io::Result<Option<Self>> {
+        match fs::read(path(dir, segment)) {
+            Ok(bytes)
+                if bytes.starts_with(MAGIC)
+                    && bytes.len() > MAGIC.len()
+                    && bytes.len().is_multiple_of(8) =>
+            {
+                Ok(Some(Self(bytes)))
+            }
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the segment may hold a record with this id, as it is written in the line.
+    pub(crate) fn may_hold(&self, id: &[u8]) -> bool {
+        let bits = self.0.get(MAGIC.len()..).unwrap_or_default();
+        places(hash(id), bits.len() / 8).all(|place| {
+            bits.get(place / 8)
+                .is_some_and(|byte| byte >> (place % 8) & 1 == 1)
+        })
+    }
+
+    /// Whether it is the filter of exactly these ids.
+    pub(crate) fn is_of(&self, ids: &Ids) -> bool {
+        self.0 == ids.filter()
+    }
+}
+
+pub(crate) fn folder(dir: &Path) -> PathBuf {
+    dir.join("index")
+}
+
+pub(crate) fn path(dir: &Path, segment: &Segment) -> PathBuf {
+    folder(dir).join(format!("{:012}.ids", segment.first))
+}
+
+/// The value of `key` in a line, with its escapes, and what follows. A quote inside a string is always escaped, so no value
+/// can imitate a key.
+fn value<'a>(line: &'a [u8], key: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let mut rest = line;
+    loop {
+        let comma = rest.iter().position(|byte| *byte == b',')?;
+        rest = rest.get(comma..)?;
+        if let Some(text) = rest.strip_prefix(key) {
+            let mut is_escaped = false;
+            let end = text.iter().position(|byte| {
+                let is_end = *byte == b'"' && !is_escaped;
+                is_escaped = *byte == b'\\' && !is_escaped;
+                is_end
+            })?;
+            return text.split_at_checked(end);
+        }
+        rest = rest.get(1..)?;
+    }
+}
+
+/// FNV-1a, then mixed. Ids are drawn by the gateway itself, so nobody can choose them to collide, and a collision costs
+/// only time.
+fn hash(id: &[u8]) -> u64 {
+    let hash = id.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+    });
+    mix(hash)
+}
+
+/// Spreads a hash over all its bits.
+const fn mix(hash: u64) -> u64 {
+    let hash = (hash ^ hash >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    hash ^ hash >> 32
+}
+
+/// Where an id has its bits in a filter of so many words, which is at least one.
+fn places(id: u64, words: usize) -> impl Iterator<Item = usize> {
+    let bits = (words as u64 * 64).max(64);
+    let step = mix(id ^ 0x9e37_79b9_7f4a_7c15) | 1;
+    (0..BITS_SET).map(move |turn| {
+        usize::try_from(id.wrapping_add(step.wrapping_mul(turn)) % bits).unwrap_or_default()
+    })
+}
+
+const MAGIC: &[u8] = b"HANGUID1";
+const REQUEST_ID: &[u8] = b",\"request_id\":\"";
+const TRACE_ID: &[u8] = b",\"trace_id\":\"";
+/// The ids stand behind the node's and the boot's name, which are short.
+const SEARCHED_BYTES: usize = 2048;
+const BITS_AN_ID: usize = 12;
+const BITS_SET: u64 = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(count: usize) -> Ids {
+        let mut ids = Ids::default();
+        for id in 0..count {
+            ids.add(format!("{{\"v\":1,\"kind\":\"request\",\"request_id\":\"r{id}\",\"trace_id\":\"t{id}\",\"x\":1").as_bytes());
+        }
+        ids
+    }
+
+    #[test]
+    fn every_id_is_found_and_hardly_any_other() {
+        let filter = Filter(ids(2_000).filter());
+        for id in 0..2_000 {
+            assert!(
+                filter.may_hold(format!("r{id}").as_bytes())
+                    && filter.may_hold(format!("t{id}").as_bytes())
+            );
+        }
+        let wrong = (2_000..12_000)
+            .filter(|id| filter.may_hold(format!("r{id}").as_bytes()))
+            .count();
+        assert!(wrong < 100, "{wrong} of 10,000");
+        assert!(!Filter(ids(0).filter()).may_hold(b"r1"));
+    }
+
+    #[test]
+    fn values_are_taken_with_their_escapes_and_never_from_inside_another() {
+        for (line, found) in [
+            (r#"{"v":1,"request_id":"a","trace_id":"b","#, Some("a")),
+            (r#"{"v":1,"request_id":"a\"b\\","x":1"#, Some(r#"a\"b\\"#)),
+            (
+                r#"{"v":1,"node":"x,\"request_id\":\"no","request_id":"yes""#,
+                Some("yes"),
+            ),
+            (r#"{"v":1,"node":",","trace_id":"b""#, None),
+            (r#"{"v":1,"request_id":"endless"#, None),
+            ("", None),
+        ] {
+            let found_now =
+                value(line.as_bytes(), REQUEST_ID).map(|(value, _)| str::from_utf8(value).unwrap());
+            assert_eq!(found_now, found, "{line}");
+        }
+    }
+}

@@ -16,6 +16,7 @@ mod message;
 mod metrics;
 mod pki;
 mod port;
+mod proof;
 mod running;
 mod upstream;
 mod wait;

@@ -3,17 +3,27 @@
 //! Nothing here decides a request; that is the table's business alone, and what is said here about a request was
 //! asked of the table. Deliberately not here: files, arguments, printing.
 
+mod explain;
 mod finding;
 pub mod lint;
 mod names;
 mod overlap;
 mod places;
+mod question;
 mod reach;
 mod shelf;
 mod surroundings;
 mod texts;
+mod tidy;
+mod what;
+mod who;
 mod witness;
 
+pub use explain::{Authored, Change, Explanation, NEAR_MAX, NearRule, RuleLine, explain};
 pub use finding::{Finding, Severity};
+pub use question::{ArgumentName, argument_names};
 pub use surroundings::{Route, Surroundings, Zone};
+pub use tidy::tidy;
+pub use what::{RuleFor, WhatCan, what_can};
+pub use who::{Allowed, WhoCan, who_can};
 pub use witness::{Witness, witnesses};

@@ -183,6 +183,28 @@ impl<'a> Places<'a> {
         }
     }
 
+    /// As an author would write it.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::One(text) | Self::Opaque(_, text) => (*text).to_owned(),
+            Self::Prefix(text) => format!("{text}*"),
+            Self::Segments { parts, open } => {
+                let mut path = String::new();
+                for part in parts {
+                    path.push('/');
+                    path.push_str(match part {
+                        Segment::Literal(text) => text,
+                        Segment::Some => ":any",
+                    });
+                }
+                if *open {
+                    path.push_str("/*");
+                }
+                path
+            }
+        }
+    }
+
     /// How many segments there are.
     pub(crate) fn depth(&self) -> usize {
         match self {

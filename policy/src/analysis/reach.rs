@@ -4,7 +4,7 @@
 //! side for each argument. Terms that no side can hold stay beside the box, and whoever compares two boxes takes
 //! those with such terms as equal only where the rows say the same in them.
 
-use super::places::Places;
+use super::places::{Common, Places};
 use crate::engine::expr::{Expr, PatternOf};
 use crate::engine::roles::NO_DOMAIN;
 use crate::model::check::Effect;
@@ -64,6 +64,16 @@ impl<'a> Sheet<'a> {
             .sections
             .iter()
             .map(move |section| Self { policy, section })
+    }
+
+    /// The section of `r, p, e, m`.
+    pub(crate) fn first(policy: &'a Policy) -> Option<Self> {
+        Self::all(policy).next()
+    }
+
+    pub(crate) fn argument_name(self, argument: usize) -> &'a str {
+        let named = self.section.context.arguments.get(argument);
+        named.map_or("", |(name, _)| name)
     }
 
     pub(crate) fn len(self) -> usize {
@@ -389,12 +399,34 @@ impl<'a> Sheet<'a> {
             },
         }
     }
+
+    /// Whether some request can match both boxes; `true` when it cannot be told. Who asks is not looked at.
+    pub(crate) fn may_meet(self, a: &Reach<'a>, b: &Reach<'a>) -> bool {
+        a.sides.iter().zip(&b.sides).all(|pair| match pair {
+            (Side::Is(a, _), Side::Is(b, _)) => a == b,
+            (Side::Like(places), Side::Is(_, text)) | (Side::Is(_, text), Side::Like(places)) => {
+                places.holds(text) != Some(false)
+            }
+            (Side::Like(a), Side::Like(b)) => a.common(b) != Common::Nothing,
+            (Side::Any | Side::Holds { .. }, _) | (_, Side::Any | Side::Holds { .. }) => true,
+        })
+    }
 }
 
 /// The column that an expression is.
 fn column_of(expr: &Expr) -> Option<usize> {
     match expr {
         Expr::Rule { column } => Some(*column),
+        _ => None,
+    }
+}
+
+/// The argument that a term is about, if it is one.
+pub(crate) fn argument_of(term: &Expr) -> Option<usize> {
+    match term {
+        Expr::Same { argument, .. } => Some(*argument),
+        Expr::Match { value, .. } => value.as_argument(),
+        Expr::Role { who, .. } => who.as_argument(),
         _ => None,
     }
 }

@@ -10,7 +10,11 @@ use clap::Subcommand;
 
 mod check;
 mod eval;
+mod explain;
 mod files;
+mod fmt;
+mod request;
+mod who;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -18,12 +22,24 @@ pub(super) enum Command {
     Check(check::Options),
     /// Answer requests from a file: one JSON object a line in, one answer a line out
     Eval(eval::Options),
+    /// Tell why a request is answered as it is, what came close, and what would turn the answer around
+    Explain(explain::Options),
+    /// List everyone who can do something
+    WhoCan(who::WhoOptions),
+    /// List everything that someone can do
+    WhatCan(who::WhatOptions),
+    /// Bring policy files into their one tidy form
+    Fmt(fmt::Options),
 }
 
 pub(super) fn policy(command: &Command) -> ExitCode {
     let done = match command {
         Command::Check(options) => check::check(options),
         Command::Eval(options) => eval::eval(options),
+        Command::Explain(options) => explain::run(options),
+        Command::WhoCan(options) => who::who(options),
+        Command::WhatCan(options) => who::what(options),
+        Command::Fmt(options) => fmt::run(options),
     };
     match done {
         Ok(Outcome::Clean) => ExitCode::SUCCESS,

@@ -1,0 +1,201 @@
+//! `hangu policy who-can` and `what-can`: complete lists, with the rules.
+
+use clap::Args;
+use hangu_policy::analysis::{what_can, who_can};
+use serde_json::json;
+
+use super::explain::rule_json;
+use super::files::{Naming, PolicyFiles};
+use super::request::Facts;
+use super::{Done, Outcome, print_json};
+use crate::cli::say;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  hangu policy who-can --policy policy.csv GET /returns/7 --domain tax
+
+Exit code: 0 when somebody can, 1 when nobody can, 2 when it cannot be asked.")]
+pub(in crate::cli) struct WhoOptions {
+    #[command(flatten)]
+    files: PolicyFiles,
+    /// Method, in capitals
+    method: String,
+    /// Path
+    path: String,
+    #[command(flatten)]
+    facts: Facts,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  hangu policy what-can --policy policy.csv alice
+
+Exit code: 0 when some rule allows something, 1 when none does, 2 when it cannot be asked.")]
+pub(in crate::cli) struct WhatOptions {
+    #[command(flatten)]
+    files: PolicyFiles,
+    /// Who
+    subject: String,
+    /// In this organisation alone
+    #[arg(long, value_name = "NAME")]
+    domain: Option<String>,
+    /// When it is asked, in milliseconds since 1970; now, if left out
+    #[arg(long, value_name = "MS")]
+    time_unix_ms: Option<i64>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn who(options: &WhoOptions) -> Done {
+    let texts = options.files.read(Naming::AsGiven)?;
+    let policy = texts.compile()?;
+    let arguments = options
+        .facts
+        .with("", &options.method, &options.path)?
+        .arguments(&policy)?;
+    let found = who_can(
+        &policy,
+        &arguments,
+        options.facts.domain.as_deref(),
+        options.facts.time(),
+    );
+    if options.json {
+        let allowed = found.allowed.iter().map(|one| {
+            json!({
+                "subject": one.subject,
+                "domain": one.domain,
+                "is_role": one.is_role,
+                "rule": one.rule.as_ref().map(rule_json),
+            })
+        });
+        print_json(&json!({
+            "allowed": allowed.collect::<Vec<_>>(),
+            "everyone_in": found.strangers,
+            "complete": found.incomplete.is_none(),
+            "incomplete_because": found.incomplete,
+        }))?;
+    } else {
+        for domain in &found.strangers {
+            say(format_args!(
+                "everyone{}, named anywhere or not",
+                inside(domain)
+            ));
+        }
+        for one in &found.allowed {
+            let kind = if one.is_role { " (a role)" } else { "" };
+            let rule = one.rule.as_ref().map_or(String::new(), |rule| {
+                format!("{}: {}", rule.place, rule.text)
+            });
+            say(format_args!(
+                "{}{kind}{}  by {rule}",
+                one.subject,
+                inside(&one.domain)
+            ));
+        }
+        let people = found.allowed.iter().filter(|one| !one.is_role).count();
+        say(format_args!(
+            "{people} subjects and {} roles can {} {}",
+            found.allowed.len() - people,
+            options.method,
+            options.path
+        ));
+        if let Some(why) = &found.incomplete {
+            say(format_args!("the list is not complete: {why}"));
+        }
+    }
+    let nobody = found.allowed.is_empty() && found.strangers.is_empty();
+    Ok(if nobody {
+        Outcome::Found
+    } else {
+        Outcome::Clean
+    })
+}
+
+pub(super) fn what(options: &WhatOptions) -> Done {
+    let texts = options.files.read(Naming::AsGiven)?;
+    let policy = texts.compile()?;
+    let time = Facts {
+        time_unix_ms: options.time_unix_ms,
+        ..Facts::default()
+    };
+    let found = what_can(
+        &policy,
+        &options.subject,
+        options.domain.as_deref(),
+        time.time(),
+    );
+    let allows = found.rules.iter().any(|one| !one.rule.denies && !one.void);
+    if options.json {
+        let rules = found.rules.iter().map(|one| {
+            json!({
+                "rule": rule_json(&one.rule),
+                "domain": one.domain,
+                "by": one.by,
+                "wants": one.wants.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+                "conditional": one.conditional,
+                "cut_by": one.cut_by,
+                "void": one.void,
+            })
+        });
+        print_json(&json!({
+            "subject": options.subject,
+            "rules": rules.collect::<Vec<_>>(),
+            "complete": found.incomplete.is_none(),
+            "incomplete_because": found.incomplete,
+        }))?;
+    } else {
+        for one in &found.rules {
+            let wants: Vec<_> = one
+                .wants
+                .iter()
+                .rev()
+                .map(|(_, value)| value.as_str())
+                .collect();
+            let word = if one.rule.denies { "deny " } else { "allow" };
+            let condition = if one.conditional {
+                ", under a condition"
+            } else {
+                ""
+            };
+            let cut: Vec<_> = one.cut_by.iter().map(usize::to_string).collect();
+            let cut = match (one.void, cut.is_empty()) {
+                (_, true) => String::new(),
+                (true, false) => format!(", but all of it is denied by line {}", cut.join(", ")),
+                (false, false) => format!(", except what line {} denies", cut.join(", ")),
+            };
+            say(format_args!(
+                "{word} {}{}  as `{}`  {}{condition}{cut}",
+                wants.join(" "),
+                inside(&one.domain),
+                one.by,
+                one.rule.place
+            ));
+        }
+        say(format_args!(
+            "{} rules are for `{}`",
+            found.rules.len(),
+            options.subject
+        ));
+        if let Some(why) = &found.incomplete {
+            say(format_args!("the list is not complete: {why}"));
+        }
+    }
+    Ok(if allows {
+        Outcome::Clean
+    } else {
+        Outcome::Found
+    })
+}
+
+/// ` in tax`, where organisations are known.
+fn inside(domain: &str) -> String {
+    if domain.is_empty() {
+        String::new()
+    } else {
+        format!(" in {domain}")
+    }
+}

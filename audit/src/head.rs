@@ -2,7 +2,7 @@
 //!
 //! A chain proves everything about its records but one: that there were no more of them. The head is written anew at
 //! each rotation, now and then in between, and at a clean stop; a log that ends before its head has lost its tail. It is
-//! no proof against somebody who may write the folder: a later format signs it.
+//! no proof against somebody who may write the folder: the checkpoint beside it, signed, is.
 
 use std::fs;
 use std::io;
@@ -49,7 +49,12 @@ pub(crate) fn read_checkpoint(dir: &Path) -> io::Result<Result<Option<(Note, Che
 }
 
 pub(crate) fn read(dir: &Path) -> io::Result<Head> {
-    let bytes = match fs::read(path(dir)) {
+    read_file(&path(dir))
+}
+
+/// Reads a file of a head's form.
+pub(crate) fn read_file(path: &Path) -> io::Result<Head> {
+    let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Head::Missing),
         Err(error) => return Err(error),

@@ -49,6 +49,7 @@ mod ahead;
 mod base64;
 mod chain;
 pub mod checkpoint;
+mod cursor;
 #[cfg(test)]
 mod drills;
 mod encode;
@@ -79,6 +80,7 @@ mod walk;
 pub mod witness;
 
 pub use chain::{Hash, LineFault, Link};
+pub use cursor::{Cursor, CursorError};
 pub use encode::{
     DETAIL_BYTES_MAX, LINE_BYTES_MAX, NAME_BYTES_MAX, PATH_BYTES_MAX, QUERY_KEY_BYTES_MAX,
     QUERY_KEYS_MAX, WORD_BYTES_MAX,

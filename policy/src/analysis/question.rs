@@ -122,70 +122,60 @@ impl<'a> Question<'a> {
 
     /// One sentence: what a term wants of this request and does not get.
     pub(crate) fn failing(&self, term: &Expr, row: usize) -> String {
-        match term {
-            Expr::Same { argument, column } => format!(
-                "the {} is {}, the rule is for `{}`",
-                self.noun(*argument),
-                self.argument(*argument),
-                self.sheet.text(row, *column)
-            ),
-            Expr::Match {
-                value,
-                pattern: PatternOf::Rule { column },
-                ..
-            } => format!(
-                "the {} {} is not among `{}`",
-                value
-                    .as_argument()
-                    .map_or("value", |argument| self.noun(argument)),
-                self.shown(value, row),
-                self.sheet.text(row, *column)
-            ),
-            Expr::Role {
-                who, role, domain, ..
-            } => {
-                let within = domain.as_ref().map_or(String::new(), |domain| {
-                    format!(" in {}", self.shown(domain, row))
-                });
-                format!(
-                    "{} does not hold {}{within}",
-                    self.shown(who, row),
-                    self.shown(role, row)
-                )
-            }
-            Expr::Eval { column } => {
-                let fault = self.scene(row).satisfies(term).err();
-                let fault = fault.map_or(String::new(), |fault| format!(": {fault}"));
-                format!(
-                    "its condition `{}` does not hold{fault}",
-                    self.sheet.text(row, *column)
-                )
-            }
-            Expr::Compare(comparison, sides) => format!(
-                "{} {} {} does not hold",
-                self.shown(&sides.0, row),
-                written(*comparison),
-                self.shown(&sides.1, row)
-            ),
-            Expr::Not(inner) => format!("it is for others: {}", self.holding(inner, row)),
-            _ => "a condition of the matcher does not hold".to_owned(),
+        if let Expr::Same { argument, column } = term {
+            let (noun, value) = (self.noun(*argument), self.argument(*argument));
+            let wanted = self.sheet.text(row, *column);
+            return format!("the {noun} is {value}, the rule is for `{wanted}`");
         }
+        if let Expr::Match {
+            value,
+            pattern: PatternOf::Rule { column },
+            ..
+        } = term
+        {
+            let argument = value.as_argument();
+            let noun = argument.map_or("value", |argument| self.noun(argument));
+            let (value, pattern) = (self.shown(value, row), self.sheet.text(row, *column));
+            return format!("the {noun} {value} is not among `{pattern}`");
+        }
+        if let Expr::Role {
+            who, role, domain, ..
+        } = term
+        {
+            let within = domain.as_ref().map_or(String::new(), |domain| {
+                format!(" in {}", self.shown(domain, row))
+            });
+            let (who, role) = (self.shown(who, row), self.shown(role, row));
+            return format!("{who} does not hold {role}{within}");
+        }
+        if let Expr::Eval { column } = term {
+            let fault = self.scene(row).satisfies(term).err();
+            let fault = fault.map_or(String::new(), |fault| format!(": {fault}"));
+            let condition = self.sheet.text(row, *column);
+            return format!("its condition `{condition}` does not hold{fault}");
+        }
+        if let Expr::Compare(comparison, sides) = term {
+            let (left, right) = (self.shown(&sides.0, row), self.shown(&sides.1, row));
+            return format!("{left} {} {right} does not hold", written(*comparison));
+        }
+        if let Expr::Not(inner) = term {
+            return format!("it is for others: {}", self.holding(inner, row));
+        }
+        "a condition of the matcher does not hold".to_owned()
     }
 
     fn holding(&self, term: &Expr, row: usize) -> String {
-        match term {
-            Expr::Role { who, role, .. } => {
-                format!("{} holds {}", self.shown(who, row), self.shown(role, row))
-            }
-            Expr::Same { argument, .. } => {
-                format!(
-                    "the {} is {}",
-                    self.noun(*argument),
-                    self.argument(*argument)
-                )
-            }
-            _ => "a condition that must not hold does".to_owned(),
+        if let Expr::Role { who, role, .. } = term {
+            return format!("{} holds {}", self.shown(who, row), self.shown(role, row));
         }
+        if let Expr::Same { argument, .. } = term {
+            return format!(
+                "the {} is {}",
+                self.noun(*argument),
+                self.argument(*argument)
+            );
+        }
+        "a condition that must not hold does".to_owned()
     }
 
     /// What an argument is called in a sentence.
@@ -206,22 +196,25 @@ impl<'a> Question<'a> {
     }
 
     fn shown(&self, expr: &Expr, row: usize) -> String {
-        match expr {
-            Expr::Rule { column } => format!("`{}`", self.sheet.text(row, *column)),
-            Expr::Text(text) => format!("`{text}`"),
-            Expr::Number(number) => format!("`{number}`"),
-            Expr::Request { argument, path } => {
-                let value = self.scene(row).attribute(*argument, path);
-                let value = value.map_or("nothing".to_owned(), view_text);
-                if path.is_empty() {
-                    value
-                } else {
-                    let name = self.sheet.argument_name(*argument);
-                    format!("{name}.{} ({value})", path.join("."))
-                }
-            }
-            _ => "a value".to_owned(),
+        if let Expr::Rule { column } = expr {
+            return format!("`{}`", self.sheet.text(row, *column));
         }
+        if let Expr::Text(text) = expr {
+            return format!("`{text}`");
+        }
+        if let Expr::Number(number) = expr {
+            return format!("`{number}`");
+        }
+        let Expr::Request { argument, path } = expr else {
+            return "a value".to_owned();
+        };
+        let value = self.scene(row).attribute(*argument, path);
+        let value = value.map_or("nothing".to_owned(), view_text);
+        if path.is_empty() {
+            return value;
+        }
+        let name = self.sheet.argument_name(*argument);
+        format!("{name}.{} ({value})", path.join("."))
     }
 
     /// Each argument with its value, for people.

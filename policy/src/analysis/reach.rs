@@ -125,22 +125,9 @@ impl<'a> Sheet<'a> {
     pub(crate) fn column_of(self, argument: usize) -> Option<usize> {
         let mut found = None;
         self.section.context.matcher.each(&mut |expr| {
-            let column = match expr {
-                Expr::Same {
-                    argument: asked,
-                    column,
-                } if *asked == argument => Some(*column),
-                Expr::Match {
-                    value,
-                    pattern: PatternOf::Rule { column },
-                    ..
-                } if value.as_argument() == Some(argument) => Some(*column),
-                Expr::Role { who, role, .. } if who.as_argument() == Some(argument) => {
-                    column_of(role)
-                }
-                _ => None,
-            };
-            found = found.or(column);
+            if argument_of(expr) == Some(argument) {
+                found = found.or(compared_column(expr));
+            }
         });
         found
     }
@@ -167,21 +154,17 @@ impl<'a> Sheet<'a> {
                     .chain(after)
                     .collect::<Vec<_>>()
             };
-            match term {
-                Expr::Any(parts) if open.len() + closed.len() + parts.len() <= CLAUSES_MAX => {
-                    open.extend(
-                        parts
-                            .iter()
-                            .rev()
-                            .map(|part| with(std::slice::from_ref(part))),
-                    );
-                }
-                Expr::All(parts) => open.push(with(parts)),
-                _ => {
-                    return vec![Clause {
-                        terms: vec![&self.section.context.matcher],
-                    }];
-                }
+            if let Expr::All(parts) = term {
+                open.push(with(parts));
+            } else if let Expr::Any(parts) = term
+                && open.len() + closed.len() + parts.len() <= CLAUSES_MAX
+            {
+                let apart = parts.iter().rev().map(std::slice::from_ref);
+                open.extend(apart.map(with));
+            } else {
+                return vec![Clause {
+                    terms: vec![&self.section.context.matcher],
+                }];
             }
         }
         closed
@@ -233,49 +216,49 @@ impl<'a> Sheet<'a> {
     }
 
     fn side(self, row: usize, term: &'a Expr) -> Option<(usize, Side<'a>)> {
-        match term {
-            Expr::Same { argument, column } => {
-                let symbol = self.symbol(row, *column)?;
-                Some((
-                    *argument,
-                    Side::Is(symbol, self.policy.symbols.text(symbol)),
-                ))
-            }
-            Expr::Match {
-                matching,
-                value,
-                pattern: PatternOf::Rule { column },
-            } => {
-                let places = Places::of(*matching, self.text(row, *column));
-                let side = match places {
-                    Places::One(text) => Side::Is(self.policy.symbols.find(text)?, text),
-                    other => Side::Like(other),
-                };
-                Some((value.as_argument()?, side))
-            }
-            Expr::Role {
-                relation,
-                who,
-                role,
-                domain,
-            } => {
-                let role = self.symbol(row, column_of(role)?)?;
-                let domain = match domain {
-                    None => Within::None,
-                    Some(domain) => match domain.as_argument() {
-                        Some(argument) => Within::Argument(argument),
-                        None => Within::Fixed(self.policy.symbols.find(domain.as_text()?)),
-                    },
-                };
-                let side = Side::Holds {
-                    relation: *relation,
-                    role,
-                    domain,
-                };
-                Some((who.as_argument()?, side))
-            }
-            _ => None,
+        let argument = argument_of(term)?;
+        if let Expr::Same { column, .. } = term {
+            let symbol = self.symbol(row, *column)?;
+            let text = self.policy.symbols.text(symbol);
+            return Some((argument, Side::Is(symbol, text)));
         }
+        if let Expr::Match {
+            matching,
+            pattern: PatternOf::Rule { column },
+            ..
+        } = term
+        {
+            let places = Places::of(*matching, self.text(row, *column));
+            let side = if let Places::One(text) = places {
+                Side::Is(self.policy.symbols.find(text)?, text)
+            } else {
+                Side::Like(places)
+            };
+            return Some((argument, side));
+        }
+        let Expr::Role {
+            relation,
+            role,
+            domain,
+            ..
+        } = term
+        else {
+            return None;
+        };
+        let role = self.symbol(row, column_of(role)?)?;
+        let domain = match domain {
+            None => Within::None,
+            Some(domain) => match domain.as_argument() {
+                Some(argument) => Within::Argument(argument),
+                None => Within::Fixed(self.policy.symbols.find(domain.as_text()?)),
+            },
+        };
+        let side = Side::Holds {
+            relation: *relation,
+            role,
+            domain,
+        };
+        Some((argument, side))
     }
 
     /// Whether whatever row `b` matches, row `a` matches; `false` when it cannot be told.
@@ -309,16 +292,22 @@ impl<'a> Sheet<'a> {
     /// Whether two rows have the same in all columns that a term reads.
     fn agree(self, term: &Expr, a: usize, b: usize) -> bool {
         let mut columns = Vec::new();
-        term.each(&mut |expr| match expr {
-            Expr::Rule { column }
+        term.each(&mut |expr| {
+            if let Expr::Rule { column }
             | Expr::Same { column, .. }
             | Expr::Is { column, .. }
             | Expr::Eval { column }
             | Expr::Match {
                 pattern: PatternOf::Rule { column },
                 ..
-            } => columns.push(*column),
-            _ => {}
+            }
+            | Expr::Extract {
+                pattern: PatternOf::Rule { column },
+                ..
+            } = expr
+            {
+                columns.push(*column);
+            }
         });
         columns
             .iter()
@@ -415,20 +404,37 @@ impl<'a> Sheet<'a> {
 
 /// The column that an expression is.
 fn column_of(expr: &Expr) -> Option<usize> {
-    match expr {
-        Expr::Rule { column } => Some(*column),
-        _ => None,
+    if let Expr::Rule { column } = expr {
+        return Some(*column);
     }
+    None
+}
+
+/// The column that a term compares its argument with.
+fn compared_column(term: &Expr) -> Option<usize> {
+    if let Expr::Same { column, .. }
+    | Expr::Match {
+        pattern: PatternOf::Rule { column },
+        ..
+    } = term
+    {
+        return Some(*column);
+    }
+    if let Expr::Role { role, .. } = term {
+        return column_of(role);
+    }
+    None
 }
 
 /// The argument that a term is about, if it is one.
 pub(crate) fn argument_of(term: &Expr) -> Option<usize> {
-    match term {
-        Expr::Same { argument, .. } => Some(*argument),
-        Expr::Match { value, .. } => value.as_argument(),
-        Expr::Role { who, .. } => who.as_argument(),
-        _ => None,
+    if let Expr::Same { argument, .. } = term {
+        return Some(*argument);
     }
+    if let Expr::Match { value: who, .. } | Expr::Role { who, .. } = term {
+        return who.as_argument();
+    }
+    None
 }
 
 /// Clauses of one matcher that are looked at apart.

@@ -5,7 +5,7 @@ use super::places::{Common, Places, Segment};
 use super::reach::{Reach, Sheet, Side};
 use crate::request::Fact;
 use crate::rules::symbols::Symbol;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// What a gateway serves, as far as a policy has to do with it.
 #[derive(Clone, Debug, Default)]
@@ -50,15 +50,15 @@ pub(crate) fn look(sheet: Sheet<'_>, surroundings: &Surroundings, findings: &mut
         let Some(reach) = reaches.first() else {
             continue;
         };
-        if let Some((column, severity, kind, what, fix)) =
+        if let Some((column, kind, what, fix)) =
             fault(sheet, row, reach, surroundings, &mut clearances)
         {
-            findings.at_rule(sheet, row, column, (severity, kind), (what, fix));
+            findings.at_rule(sheet, row, column, (Severity::Warning, kind), (what, fix));
         }
     }
 }
 
-type Fault = (Option<usize>, Severity, &'static str, String, String);
+type Fault = (Option<usize>, &'static str, String, String);
 
 fn fault(
     sheet: Sheet<'_>,
@@ -67,36 +67,19 @@ fn fault(
     surroundings: &Surroundings,
     clearances: &mut Clearances<'_>,
 ) -> Option<Fault> {
-    let side = |fact| {
-        sheet
-            .argument(fact)
-            .and_then(|argument| reach.sides.get(argument))
-    };
-    let column = |fact| {
-        sheet
-            .argument(fact)
-            .and_then(|argument| sheet.column_of(argument))
-    };
-    let warning = Severity::Warning;
-    let tenant = match side(Fact::Domain) {
-        Some(Side::Is(symbol, text)) => Some((*symbol, *text)),
-        _ => None,
-    };
+    let tenant = tenant(sheet, reach);
     let of_tenant = |route: &&Route| tenant.is_none_or(|(_, tenant)| route.tenant == tenant);
     let routes: Vec<&Route> = surroundings.routes.iter().filter(of_tenant).collect();
     if let (Some((_, tenant)), true) = (tenant, routes.is_empty()) {
-        let what = format!("no application belongs to `{tenant}`, so this rule never matches");
-        let fix = "correct the name, or remove the rule".to_owned();
         return Some((
-            column(Fact::Domain),
-            warning,
+            column(sheet, Fact::Domain),
             "no-such-organisation",
-            what,
-            fix,
+            format!("no application belongs to `{tenant}`, so this rule never matches"),
+            "correct the name, or remove the rule".to_owned(),
         ));
     }
-    let path = side(Fact::Path)?;
-    let method = side(Fact::Method);
+    let path = side(sheet, reach, Fact::Path)?;
+    let method = side(sheet, reach, Fact::Method);
     let served: Vec<&Route> = routes
         .iter()
         .filter(|route| serves(route, path) && takes(route, method))
@@ -104,67 +87,107 @@ fn fault(
         .copied()
         .collect();
     if served.is_empty() {
-        let what =
-            "no route serves these paths with this method, so this rule never matches".to_owned();
-        let fix = "correct path or method, or add a route to the configuration".to_owned();
-        return Some((column(Fact::Path), warning, "unserved-path", what, fix));
+        return Some((
+            column(sheet, Fact::Path),
+            "unserved-path",
+            "no route serves these paths with this method, so this rule never matches".to_owned(),
+            "correct path or method, or add a route to the configuration".to_owned(),
+        ));
     }
     if sheet.denies(row) {
         return None;
     }
-    let reachable = |route: &&&Route| {
-        surroundings
-            .zones
-            .iter()
-            .any(|zone| zone.labels.contains(&route.label))
-    };
-    let labels = |routes: &[&Route]| {
-        let mut labels: Vec<_> = routes
-            .iter()
-            .map(|route| format!("`{}`", route.label))
-            .collect();
-        labels.sort();
-        labels.dedup();
-        labels.join(", ")
-    };
-    if !served.iter().any(|route| reachable(&route)) {
-        let what = format!(
+    unreachable(sheet, &served, surroundings)
+        .or_else(|| uncleared(sheet, reach, &served, clearances))
+        .or_else(|| broad(sheet, method, &served, surroundings))
+}
+
+/// A rule for labels that no zone may reach.
+fn unreachable(sheet: Sheet<'_>, served: &[&Route], surroundings: &Surroundings) -> Option<Fault> {
+    let zones = || surroundings.zones.iter();
+    let reachable = |route: &&Route| zones().any(|zone| zone.labels.contains(&route.label));
+    if served.iter().any(reachable) {
+        return None;
+    }
+    Some((
+        column(sheet, Fact::Path),
+        "zone-unreachable",
+        format!(
             "no zone may reach {}, so this rule never matches",
-            labels(&served)
-        );
-        let fix = "open the label to a zone in `[matrix]`, or remove the rule".to_owned();
-        return Some((column(Fact::Path), warning, "zone-unreachable", what, fix));
+            labels(served)
+        ),
+        "open the label to a zone in `[matrix]`, or remove the rule".to_owned(),
+    ))
+}
+
+/// A rule for a role of which nobody is cleared for what the rule allows.
+fn uncleared(
+    sheet: Sheet<'_>,
+    reach: &Reach<'_>,
+    served: &[&Route],
+    clearances: &mut Clearances<'_>,
+) -> Option<Fault> {
+    let Some(Side::Holds { role, .. }) = side(sheet, reach, Fact::Subject) else {
+        return None;
+    };
+    let (tenant, _) = tenant(sheet, reach)?;
+    let mut cleared = |route: &&Route| clearances.some_cleared(*role, tenant, &route.label);
+    if served.iter().any(&mut cleared) {
+        return None;
     }
-    let subject = side(Fact::Subject);
-    if let (Some(Side::Holds { role, .. }), Some((tenant, _))) = (subject, tenant)
-        && !served
-            .iter()
-            .any(|route| clearances.some_cleared(*role, tenant, &route.label))
-    {
-        let name = sheet.policy.symbols.text(*role);
-        let what = format!(
+    let name = sheet.policy.symbols.text(*role);
+    Some((
+        column(sheet, Fact::Subject),
+        "label-not-cleared",
+        format!(
             "nobody who holds `{name}` is cleared for {}: the data layer refuses what this rule allows",
-            labels(&served)
-        );
-        let fix = format!("remove the rule, or clear `{name}` with a `g2` row");
-        return Some((
-            column(Fact::Subject),
-            warning,
-            "label-not-cleared",
-            what,
-            fix,
-        ));
+            labels(served)
+        ),
+        format!("remove the rule, or clear `{name}` with a `g2` row"),
+    ))
+}
+
+/// A rule that allows every method on data that are not for everybody.
+fn broad(
+    sheet: Sheet<'_>,
+    method: Option<&Side<'_>>,
+    served: &[&Route],
+    surroundings: &Surroundings,
+) -> Option<Fault> {
+    let mut high = served.to_vec();
+    high.retain(|route| route.label != surroundings.lowest_label);
+    if high.is_empty() || !matches!(method, Some(Side::Any)) {
+        return None;
     }
-    let high: Vec<&Route> = served
-        .into_iter()
-        .filter(|route| route.label != surroundings.lowest_label)
-        .collect();
-    if !high.is_empty() && matches!(method, Some(Side::Any)) {
-        let what = format!("allows every method on data of label {}", labels(&high));
-        let fix = "name the methods that are needed".to_owned();
-        return Some((column(Fact::Method), warning, "over-broad", what, fix));
+    Some((
+        column(sheet, Fact::Method),
+        "over-broad",
+        format!("allows every method on data of label {}", labels(&high)),
+        "name the methods that are needed".to_owned(),
+    ))
+}
+
+fn side<'r, 'a>(sheet: Sheet<'a>, reach: &'r Reach<'a>, fact: Fact) -> Option<&'r Side<'a>> {
+    reach.sides.get(sheet.argument(fact)?)
+}
+
+fn column(sheet: Sheet<'_>, fact: Fact) -> Option<usize> {
+    sheet.column_of(sheet.argument(fact)?)
+}
+
+/// The organisation that a rule is for, if it is one.
+fn tenant<'a>(sheet: Sheet<'a>, reach: &Reach<'a>) -> Option<(Symbol, &'a str)> {
+    match side(sheet, reach, Fact::Domain) {
+        Some(Side::Is(symbol, text)) => Some((*symbol, *text)),
+        Some(Side::Any | Side::Like(_) | Side::Holds { .. }) | None => None,
     }
-    None
+}
+
+/// The labels of routes, each once.
+fn labels(routes: &[&Route]) -> String {
+    let labels: BTreeSet<_> = routes.iter().map(|route| route.label.as_str()).collect();
+    let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
+    labels.join(", ")
 }
 
 /// The paths of a route: its prefix and everything below.

@@ -27,7 +27,7 @@ pub(crate) fn is_of_family(package: &str, name: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
-/// Pure rooms: what comes in is bytes and the time, what goes out is values.
+/// Pure rooms: what comes in is bytes and the time, what goes out is values. IP addresses are values; sockets are not.
 pub(crate) const ROOMS: &[Room] = &[
     Room {
         folder: "policy",
@@ -45,7 +45,10 @@ pub(crate) const ROOMS: &[Room] = &[
         ],
         paths: &[
             "std::fs",
-            "std::net",
+            "TcpStream",
+            "TcpListener",
+            "UdpSocket",
+            "ToSocketAddrs",
             "std::env",
             "std::process",
             "SystemTime",
@@ -57,7 +60,13 @@ pub(crate) const ROOMS: &[Room] = &[
         folder: "policy/casbin",
         package: "hangu-policy-casbin",
         crates: &["http", "hyper", "h2", "pingora", "hangu"],
-        paths: &["std::net", "std::process"],
+        paths: &[
+            "TcpStream",
+            "TcpListener",
+            "UdpSocket",
+            "ToSocketAddrs",
+            "std::process",
+        ],
     },
     Room {
         folder: "certs",
@@ -68,6 +77,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "TcpStream",
             "TcpListener",
             "UdpSocket",
+            "ToSocketAddrs",
             "std::env",
             "std::process",
             "SystemTime::now",
@@ -80,7 +90,10 @@ pub(crate) const ROOMS: &[Room] = &[
         package: "hangu-audit",
         crates: &["tokio", "http", "hyper", "h2", "pingora", "hangu"],
         paths: &[
-            "std::net",
+            "TcpStream",
+            "TcpListener",
+            "UdpSocket",
+            "ToSocketAddrs",
             "std::env",
             "std::process",
             "SystemTime::now",
@@ -94,7 +107,10 @@ pub(crate) const ROOMS: &[Room] = &[
         crates: &["tokio", "http", "hyper", "h2", "pingora", "hangu"],
         paths: &[
             "std::fs",
-            "std::net",
+            "TcpStream",
+            "TcpListener",
+            "UdpSocket",
+            "ToSocketAddrs",
             "std::env",
             "std::process",
             "SystemTime",

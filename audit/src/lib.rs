@@ -39,6 +39,8 @@
 //! | puts an older folder back, with its older checkpoint | by a newer checkpoint kept elsewhere, or by a [witness] |
 //! | has the key too | only by a witness or a checkpoint kept elsewhere, up to what it covers |
 //!
+//! `verify.py` beside this crate checks all of it with nothing but Python, for whoever would not take our word.
+//!
 //! A log begins with record 1: deleting old segments is damage until there are signed retention records.
 //!
 //! # Who writes

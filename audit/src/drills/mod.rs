@@ -7,6 +7,7 @@ mod full_disk;
 mod hostile;
 mod kill;
 mod lines;
+mod python;
 mod search;
 mod signed;
 mod tamper;

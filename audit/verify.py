@@ -1,0 +1,242 @@
+#!/usr/bin/env python3
+"""Verifies a Hangu audit log without any code of Hangu.
+
+Usage: verify.py DIR [--key NAME+ID+KEY]
+
+Written from the description of the format at the top of `audit/src/lib.rs`, with nothing but Python's standard library,
+so that an auditor can read all of what he trusts. Exit status: 0 the log is sound, 1 it is damaged (the first bad
+place is named), 2 it cannot be read.
+"""
+
+import argparse
+import base64
+import hashlib
+import json
+import os
+import re
+import sys
+
+SEGMENT = re.compile(r"audit-(\d{12,20})\.jsonl")
+END = re.compile(rb',"hash":"([0-9a-f]{64})"\}')
+START = re.compile(rb'\{"v":1,"seq":([1-9][0-9]*),')
+PREVIOUS = re.compile(rb',"prev":"([0-9a-f]{64})"')
+HEAD = re.compile(rb'\{"v":1,"seq":(0|[1-9][0-9]*),"hash":"([0-9a-f]{64})"\}\n')
+
+
+class Damage(Exception):
+    """The first place where the log is not what was written."""
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+def main():
+    parser = argparse.ArgumentParser(description="verify a Hangu audit log")
+    parser.add_argument("dir")
+    parser.add_argument("--key", help="the log's verifier key; its checkpoint must be signed by it")
+    args = parser.parse_args()
+    try:
+        hashes, finished = check_chain(args.dir)
+        check_head(args.dir, hashes)
+        leaves = [sha256(b"\x00" + record) for record in hashes]
+        check_tree(args.dir, leaves, finished)
+        signed = check_checkpoint(args.dir, leaves, args.key)
+    except Damage as damage:
+        print(damage, file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(error, file=sys.stderr)
+        return 2
+    root = base64.b64encode(tree_root(leaves)).decode()
+    print(f"good: {len(hashes)} records, tree root {root}, signed up to {signed}")
+    return 0
+
+
+def check_chain(folder):
+    """The hash of every record, and how many of them are in finished segments."""
+    names = [name for name in os.listdir(folder) if SEGMENT.fullmatch(name)]
+    names.sort(key=lambda name: int(SEGMENT.fullmatch(name)[1]))
+    hashes, finished = [], 0
+    for name in names:
+        first = int(SEGMENT.fullmatch(name)[1])
+        if first != len(hashes) + 1:
+            raise Damage(f"{name}: begins with record {first}, not {len(hashes) + 1}: a segment is missing")
+        finished = len(hashes)
+        with open(os.path.join(folder, name), "rb") as segment:
+            for number, line in enumerate(segment, 1):
+                hashes.append(check_line(f"{name}:{number}", line, hashes))
+        if len(hashes) == finished and name != names[-1]:
+            raise Damage(f"{name}: is empty, but others follow")
+    return hashes, finished
+
+
+def check_line(place, line, hashes):
+    """The hash of a record that follows from the ones before."""
+    expected = len(hashes) + 1
+    if not line.endswith(b"\n"):
+        raise Damage(f"{place}: record {expected}: has no end: the log was cut, or its writer crashed")
+    body, end = line[:-76], END.fullmatch(line[-76:-1])
+    if not end:
+        raise Damage(f"{place}: record {expected}: is not a record")
+    if sha256(body).hex().encode() != end[1]:
+        raise Damage(f"{place}: record {expected}: was changed after it was written")
+    start, previous = START.match(body), PREVIOUS.fullmatch(body[-74:])
+    if not start or not previous:
+        raise Damage(f"{place}: record {expected}: is not a record")
+    if int(start[1]) != expected:
+        raise Damage(f"{place}: record {expected}: record {int(start[1])} stands there")
+    if bytes.fromhex(previous[1].decode()) != (hashes[-1] if hashes else bytes(32)):
+        raise Damage(f"{place}: record {expected}: does not follow from the one before")
+    json.loads(line)
+    return bytes.fromhex(end[1].decode())
+
+
+def check_head(folder, hashes):
+    """`head.json` names a record that is there."""
+    path = os.path.join(folder, "head.json")
+    if not os.path.exists(path):
+        raise Damage("head.json: is missing, so a cut tail could not be seen")
+    with open(path, "rb") as file:
+        head = HEAD.fullmatch(file.read())
+    if not head:
+        raise Damage("head.json: was changed")
+    sequence, digest = int(head[1]), bytes.fromhex(head[2].decode())
+    if sequence > len(hashes):
+        raise Damage(f"head.json: knows record {sequence}, but the log ends with {len(hashes)}: the tail was cut off")
+    if digest != (hashes[sequence - 1] if sequence else bytes(32)):
+        raise Damage(f"head.json: knows another record {sequence}")
+
+
+def tree_root(leaves):
+    """RFC 6962 section 2.1, over the hashes of the leaves."""
+    if not leaves:
+        return sha256(b"")
+    level = leaves
+    # An odd node at the end stands for itself one level up, which gives the RFC's tree.
+    while len(level) > 1:
+        pairs = [sha256(b"\x01" + level[at] + level[at + 1]) for at in range(0, len(level) - 1, 2)]
+        level = pairs + level[len(pairs) * 2 :]
+    return level[0]
+
+
+def check_tree(folder, leaves, finished):
+    """The files of the tree, as far as they belong to finished segments; a missing file or end is no damage."""
+    for height in range(0, 64, 8):
+        path = os.path.join(folder, "tree", f"level-{height}")
+        if not os.path.exists(path):
+            continue
+        with open(path, "rb") as file:
+            for index in range(finished >> height):
+                found = file.read(32)
+                if len(found) < 32:
+                    break
+                if found != tree_root(leaves[index << height : (index + 1) << height]):
+                    raise Damage(f"tree/level-{height}: hash {index} is not that of the records")
+
+
+def check_checkpoint(folder, leaves, key):
+    """The checkpoint's size and root; its signature when there is a key. How many records are known to be signed."""
+    path = os.path.join(folder, "checkpoint")
+    if not os.path.exists(path):
+        if key:
+            raise Damage("checkpoint: is missing, but a key was given")
+        return 0
+    with open(path, "rb") as file:
+        text, _, signatures = file.read().decode("utf-8", "replace").rpartition("\n\n")
+    lines = text.split("\n")
+    if len(lines) < 3 or not re.fullmatch(r"0|[1-9][0-9]*", lines[1]):
+        raise Damage("checkpoint: is not one")
+    size = int(lines[1])
+    if size > len(leaves):
+        raise Damage(f"checkpoint: promises {size} records, but the log ends with {len(leaves)}")
+    if lines[2] != base64.b64encode(tree_root(leaves[:size])).decode():
+        raise Damage(f"checkpoint: the log has another root for {size} records: it was rewritten")
+    if not key:
+        return 0
+    if not is_signed((text + "\n").encode(), signatures, key):
+        raise Damage("checkpoint: is not signed by the key")
+    return size
+
+
+def is_signed(text, signatures, key):
+    """Whether a line under the note is a good signature by the key (C2SP signed-note, type 1)."""
+    name, _, rest = key.partition("+")
+    public = base64.b64decode(rest.partition("+")[2])
+    key_id = sha256(name.encode() + b"\n" + public)[:4]
+    good = False
+    for line in signatures.split("\n"):
+        parts = line.split(" ")
+        if len(parts) == 3 and parts[:2] == ["\u2014", name]:
+            try:
+                signature = base64.b64decode(parts[2], validate=True)
+            except ValueError:
+                return False
+            if signature[:4] == key_id:
+                if not ed25519_verify(public[1:], text, signature[4:]):
+                    return False
+                good = True
+    return good
+
+
+# Ed25519 after RFC 8032 section 5.1.7; slow, and short enough to be read.
+P = 2**255 - 19
+ORDER = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+
+
+def ed25519_verify(public, message, signature):
+    if len(public) != 32 or len(signature) != 64:
+        return False
+    key, commitment = point(public), point(signature[:32])
+    scalar = int.from_bytes(signature[32:], "little")
+    if key is None or commitment is None or scalar >= ORDER:
+        return False
+    digest = hashlib.sha512(signature[:32] + public + message).digest()
+    challenge = int.from_bytes(digest, "little") % ORDER
+    base = point((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
+    return same(times(scalar, base), add(commitment, times(challenge, key)))
+
+
+def point(encoded):
+    """Bytes to a point in extended coordinates, or None."""
+    number = int.from_bytes(encoded, "little")
+    sign, y = number >> 255, number & (2**255 - 1)
+    if y >= P:
+        return None
+    square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    if (x * x - square) % P:
+        x = x * pow(2, (P - 1) // 4, P) % P
+    if (x * x - square) % P or (x == 0 and sign):
+        return None
+    if x & 1 != sign:
+        x = P - x
+    return (x, y, 1, x * y % P)
+
+
+def add(one, other):
+    a = (one[1] - one[0]) * (other[1] - other[0]) % P
+    b = (one[1] + one[0]) * (other[1] + other[0]) % P
+    c = 2 * one[3] * other[3] * D % P
+    d = 2 * one[2] * other[2] % P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return (e * f % P, g * h % P, f * g % P, e * h % P)
+
+
+def times(scalar, summand):
+    total = (0, 1, 1, 0)
+    while scalar:
+        if scalar & 1:
+            total = add(total, summand)
+        summand = add(summand, summand)
+        scalar >>= 1
+    return total
+
+
+def same(one, other):
+    return (one[0] * other[2] - other[0] * one[2]) % P == 0 and (one[1] * other[2] - other[1] * one[2]) % P == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -81,7 +81,7 @@ impl<K: Hash + Eq, V: Blank> Keyed<K, V> {
             keys_max: self.shard_keys_max.saturating_mul(self.shards.len()),
         };
         let hash = self.hasher.hash_one(&key);
-        // The low bits choose the bucket inside the map, so the shard is chosen by others.
+        // The map inside hashes with a key of its own, so one shard's keys are spread over all its buckets.
         let index = usize::try_from(hash >> 32).unwrap_or_default() % self.shards.len();
         let Some(shard) = self.shards.get(index) else {
             return Err(full);
@@ -232,6 +232,20 @@ mod tests {
             Arc::ptr_eq(&held, &cells.find(0, Nanos(9 * SECOND)).unwrap()),
             "held state is never forgotten"
         );
+    }
+
+    #[test]
+    fn slots_of_a_key_are_kept_as_long_as_one_is_taken() {
+        let slots: Keyed<&str, Slots> = Keyed::new(1.try_into().unwrap());
+        let slot = slots.find("wang", Nanos(0)).unwrap().take(1);
+        assert!(slot.is_some());
+        assert!(
+            slots.find("li", Nanos(SECOND)).is_err(),
+            "wang is still inside"
+        );
+        assert!(slots.find("wang", Nanos(SECOND)).unwrap().take(1).is_none());
+        drop(slot);
+        assert!(slots.find("li", Nanos(2 * SECOND)).is_ok());
     }
 
     #[test]

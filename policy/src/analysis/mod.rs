@@ -3,6 +3,10 @@
 //! Nothing here decides a request; that is the table's business alone, and what is said here about a request was
 //! asked of the table. Deliberately not here: files, arguments, printing.
 
+mod clearances;
+mod diff;
+#[cfg(test)]
+mod diff_tests;
 mod explain;
 mod finding;
 pub mod lint;
@@ -11,14 +15,17 @@ mod overlap;
 mod places;
 mod question;
 mod reach;
+mod regions;
 mod shelf;
 mod surroundings;
 mod texts;
 mod tidy;
+mod version;
 mod what;
 mod who;
 mod witness;
 
+pub use diff::{Delta, Diff, Direction, diff};
 pub use explain::{Authored, Change, Explanation, NEAR_MAX, NearRule, RuleLine, explain};
 pub use finding::{Finding, Severity};
 pub use question::{ArgumentName, argument_names};

@@ -9,10 +9,12 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 mod check;
+mod diff;
 mod eval;
 mod explain;
 mod files;
 mod fmt;
+mod replay;
 mod request;
 mod who;
 
@@ -28,6 +30,10 @@ pub(super) enum Command {
     WhoCan(who::WhoOptions),
     /// List everything that someone can do
     WhatCan(who::WhatOptions),
+    /// Compare two policies by what people gain and lose
+    Diff(diff::Options),
+    /// Ask a policy what it would have decided for the requests of an audit log
+    Replay(replay::Options),
     /// Bring policy files into their one tidy form
     Fmt(fmt::Options),
 }
@@ -39,6 +45,8 @@ pub(super) fn policy(command: &Command) -> ExitCode {
         Command::Explain(options) => explain::run(options),
         Command::WhoCan(options) => who::who(options),
         Command::WhatCan(options) => who::what(options),
+        Command::Diff(options) => diff::run(options),
+        Command::Replay(options) => replay::run(options),
         Command::Fmt(options) => fmt::run(options),
     };
     match done {

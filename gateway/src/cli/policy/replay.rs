@@ -1,0 +1,360 @@
+//! `hangu policy replay`: asks a candidate policy what it would have decided for the requests of an audit log.
+//!
+//! The log is read once, record by record, and only what changes is kept.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use hangu_audit::{Position, Reader};
+use hangu_policy::{Decision, Policy, Refusal, Request, RuleId};
+use serde::Deserialize;
+use serde_json::json;
+use std::borrow::Cow;
+
+use super::files::{Naming, PolicyFiles};
+use super::{Done, Outcome, print_json};
+use crate::cli::say;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  hangu policy replay --audit /var/lib/hangu/audit --policy candidate.csv
+
+  civil-affairs / resident-records /residents: 2 lost
+    spiffe://gov.example/clerk/li would lose GET (2 times, first record 17): no rule
+
+Requests that another layer refused stay refused and are counted apart. Exit code: 0 when nothing would change, 1 when
+something would, 2 when the log or the policy cannot be read.")]
+pub(in crate::cli) struct Options {
+    /// Folder of the audit log
+    #[arg(long, value_name = "DIR")]
+    audit: PathBuf,
+    #[command(flatten)]
+    files: PolicyFiles,
+    /// Begin with this record
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    from: u64,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is needed of a record; the rest of the line is passed over.
+#[derive(Debug, Deserialize)]
+struct Recorded<'a> {
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    time: Cow<'a, str>,
+    #[serde(borrow, default)]
+    reason: Cow<'a, str>,
+    #[serde(borrow, default)]
+    decision: Cow<'a, str>,
+    #[serde(borrow, default)]
+    subject: Cow<'a, str>,
+    #[serde(borrow, default)]
+    tenant: Cow<'a, str>,
+    #[serde(borrow, default)]
+    application: Cow<'a, str>,
+    #[serde(borrow, default)]
+    route: Cow<'a, str>,
+    #[serde(borrow, default)]
+    path: Cow<'a, str>,
+    #[serde(borrow, default)]
+    method: Cow<'a, str>,
+    #[serde(borrow, default)]
+    label: Cow<'a, str>,
+    #[serde(borrow, default)]
+    zone: Cow<'a, str>,
+    #[serde(borrow, default)]
+    client: Cow<'a, str>,
+    #[serde(default)]
+    cut: Vec<String>,
+}
+
+/// What the recorded policy said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    Permitted,
+    Refused,
+    /// Another layer refused before the policy was asked.
+    NotAsked,
+}
+
+/// Who would have gained or lost what; counted by record.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Change {
+    tenant: String,
+    application: String,
+    route: String,
+    gains: bool,
+    subject: String,
+    method: String,
+}
+
+#[derive(Clone, Debug)]
+struct Seen {
+    count: u64,
+    first: u64,
+    path: String,
+    why: String,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    records: u64,
+    asked: u64,
+    other_layers: u64,
+    undecidable: u64,
+    gained: u64,
+    lost: u64,
+    overflowed: u64,
+    changes: BTreeMap<Change, Seen>,
+}
+
+pub(super) fn run(options: &Options) -> Done {
+    let policy = options.files.read(Naming::AsGiven)?.compile_named()?;
+    let refused = |error: &dyn std::fmt::Display| vec![error.to_string()];
+    let mut reader = Reader::open(&options.audit, Position::Sequence(options.from))
+        .map_err(|error| refused(&error))?;
+    let started = Instant::now();
+    let mut tally = Tally::default();
+    while let Some(line) = reader.next_line().map_err(|error| refused(&error))? {
+        tally.records += 1;
+        match serde_json::from_str::<Recorded<'_>>(&line.json) {
+            Ok(recorded) if recorded.kind == "request" => {
+                tally.take(&policy, &recorded, line.sequence)
+            }
+            Ok(_) => {}
+            Err(_) => tally.undecidable += 1,
+        }
+    }
+    if tally.records == 0 {
+        return Err(vec![format!(
+            "{}: there is no record",
+            options.audit.display()
+        )]);
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    if options.json {
+        print_json(&as_json(&tally))?;
+    } else {
+        print(&tally, seconds);
+    }
+    let same = tally.changes.is_empty() && tally.undecidable == 0;
+    Ok(if same { Outcome::Clean } else { Outcome::Found })
+}
+
+impl Tally {
+    fn take(&mut self, policy: &Policy, recorded: &Recorded<'_>, sequence: u64) {
+        let before = recorded.before();
+        if before == Before::NotAsked {
+            self.other_layers += 1;
+            return;
+        }
+        let judged = ["path", "subject", "method", "tenant", "label", "zone"];
+        if recorded
+            .cut
+            .iter()
+            .any(|name| judged.contains(&name.as_str()))
+        {
+            self.undecidable += 1;
+            return;
+        }
+        self.asked += 1;
+        let after = recorded.judge(policy);
+        if (before == Before::Permitted) == after.is_ok() {
+            return;
+        }
+        let gains = after.is_ok();
+        if gains {
+            self.gained += 1;
+        } else {
+            self.lost += 1;
+        }
+        let change = Change {
+            tenant: recorded.tenant.clone().into_owned(),
+            application: recorded.application.clone().into_owned(),
+            route: recorded.route.clone().into_owned(),
+            gains,
+            subject: recorded.subject.clone().into_owned(),
+            method: recorded.method.clone().into_owned(),
+        };
+        if let Some(seen) = self.changes.get_mut(&change) {
+            seen.count += 1;
+            return;
+        }
+        if self.changes.len() >= CHANGES_MAX {
+            self.overflowed += 1;
+            return;
+        }
+        let seen = Seen {
+            count: 1,
+            first: sequence,
+            path: recorded.path.clone().into_owned(),
+            why: match after {
+                Ok(rule) => shown(policy, rule),
+                Err(why) => why,
+            },
+        };
+        self.changes.insert(change, seen);
+    }
+}
+
+impl Recorded<'_> {
+    /// What the policy, and the clearances in it, said: by the reason, since later layers may refuse too.
+    fn before(&self) -> Before {
+        if self.decision == "allowed" || self.decision == "aborted" {
+            return if self.tenant.is_empty() {
+                Before::NotAsked
+            } else {
+                Before::Permitted
+            };
+        }
+        let policy = [
+            "application.no_rule",
+            "application.explicit_deny",
+            "application.evaluation_error",
+            "data.label",
+        ];
+        if policy.contains(&&*self.reason) {
+            Before::Refused
+        } else {
+            Before::NotAsked
+        }
+    }
+
+    /// What the candidate says: the clearance first, then the rules, as the walk does.
+    fn judge(&self, policy: &Policy) -> Result<RuleId, String> {
+        if !policy.clears(&self.subject, &self.tenant, &self.label) {
+            return Err(format!("not cleared for `{}`", self.label));
+        }
+        let request = Request {
+            subject: &self.subject,
+            domain: &self.tenant,
+            path: &self.path,
+            method: &self.method,
+            label: &self.label,
+            zone: &self.zone,
+            application: &self.application,
+            address: self
+                .client
+                .rsplit_once(':')
+                .map_or(&*self.client, |(host, _)| host.trim_matches(['[', ']'])),
+            time_unix_ms: unix_ms(&self.time),
+            ..Request::default()
+        };
+        match policy.decide(&request) {
+            Decision::Permit(permit) => Ok(permit.rule()),
+            Decision::Deny(Refusal::NoRule) => Err("no rule".to_owned()),
+            Decision::Deny(Refusal::ExplicitDeny(rule)) => {
+                Err(format!("denied by {}", shown(policy, rule)))
+            }
+            Decision::Deny(Refusal::EvaluationError(_, fault)) => Err(fault.to_string()),
+        }
+    }
+}
+
+/// Milliseconds since 1970 of a time as records have it.
+fn unix_ms(time: &str) -> Option<i64> {
+    let parsed =
+        time::OffsetDateTime::parse(time, &time::format_description::well_known::Rfc3339).ok()?;
+    i64::try_from(parsed.unix_timestamp_nanos() / 1_000_000).ok()
+}
+
+fn shown(policy: &Policy, rule: RuleId) -> String {
+    let view = policy.rule(rule);
+    format!("{view}: {}", view.text())
+}
+
+fn print(tally: &Tally, seconds: f64) {
+    let mut place = None;
+    for (change, seen) in &tally.changes {
+        let here = (&change.tenant, &change.application, &change.route);
+        if place != Some(here) {
+            let (gained, lost) = sums(tally, here);
+            say(format_args!(
+                "{} / {} {}: {gained} gained, {lost} lost",
+                change.tenant, change.application, change.route
+            ));
+            place = Some(here);
+        }
+        say(format_args!(
+            "  {} would {} {} ({} times, first record {}: {}): {}",
+            change.subject,
+            if change.gains { "gain" } else { "lose" },
+            change.method,
+            seen.count,
+            seen.first,
+            seen.path,
+            seen.why
+        ));
+    }
+    if tally.overflowed > 0 {
+        say(format_args!(
+            "{} further changes are counted and not listed; begin later with --from",
+            tally.overflowed
+        ));
+    }
+    if tally.undecidable > 0 {
+        say(format_args!(
+            "{} records could not be decided again: they are cut or cannot be read",
+            tally.undecidable
+        ));
+    }
+    say(format_args!(
+        "{} records, {} decided again, {} refused by another layer; {} would be gained, {} lost; {:.1} s, {:.0} records a second",
+        tally.records,
+        tally.asked,
+        tally.other_layers,
+        tally.gained,
+        tally.lost,
+        seconds,
+        tally.records as f64 / seconds.max(1e-9)
+    ));
+}
+
+/// Gained and lost at one route.
+fn sums(tally: &Tally, (tenant, application, route): (&String, &String, &String)) -> (u64, u64) {
+    let here = tally.changes.iter().filter(|(change, _)| {
+        (&change.tenant, &change.application, &change.route) == (tenant, application, route)
+    });
+    here.fold((0, 0), |(gained, lost), (change, seen)| {
+        if change.gains {
+            (gained + seen.count, lost)
+        } else {
+            (gained, lost + seen.count)
+        }
+    })
+}
+
+fn as_json(tally: &Tally) -> serde_json::Value {
+    let changes = tally.changes.iter().map(|(change, seen)| {
+        json!({
+            "domain": change.tenant,
+            "application": change.application,
+            "route": change.route,
+            "subject": change.subject,
+            "method": change.method,
+            "direction": if change.gains { "gains" } else { "loses" },
+            "count": seen.count,
+            "first_record": seen.first,
+            "first_path": seen.path,
+            "because": seen.why,
+        })
+    });
+    json!({
+        "records": tally.records,
+        "decided": tally.asked,
+        "refused_by_other_layers": tally.other_layers,
+        "undecidable": tally.undecidable,
+        "gained": tally.gained,
+        "lost": tally.lost,
+        "not_listed": tally.overflowed,
+        "changes": changes.collect::<Vec<_>>(),
+    })
+}
+
+/// Changes that are listed apart.
+const CHANGES_MAX: usize = 200_000;

@@ -16,8 +16,10 @@ use ring::rand::{SecureRandom, SystemRandom};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use time::OffsetDateTime;
+use x509_parser::extensions::KeyUsage;
+use x509_parser::x509::X509Name;
 
-use crate::certificate::{Certificate, KEY_CERT_SIGN};
+use crate::certificate::Certificate;
 use crate::der::{self, Malformed};
 use crate::issue::{AuthorityError, ClientRequest, Issued, Reason, Revoked, UnixSeconds, Validity};
 use crate::name;
@@ -112,7 +114,7 @@ impl Authority {
             .ok_or(AuthorityError::Load("there is no `CERTIFICATE` block"))?;
         let own = Certificate::parse(first)
             .map_err(|_why| AuthorityError::Load("the certificate is malformed"))?;
-        if !own.is_ca() || !own.may(KEY_CERT_SIGN) {
+        if !own.is_ca() || !own.may(KeyUsage::key_cert_sign) {
             return Err(AuthorityError::Load("the certificate is not a CA's"));
         }
         let key = KeyPair::from_pem(key_pem).map_err(|_why| {
@@ -122,7 +124,7 @@ impl Authority {
             return Err(AuthorityError::Load("the key is not the certificate's"));
         }
         let mut params = CertificateParams::default();
-        params.distinguished_name = distinguished_name(own.subject)?;
+        params.distinguished_name = distinguished_name(&own.subject)?;
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         if let Some(key_id) = own.extensions.subject_key_id {
             params.key_identifier_method = KeyIdMethod::PreSpecified(key_id.to_vec());
@@ -130,7 +132,8 @@ impl Authority {
         let depth = if own
             .extensions
             .basic_constraints
-            .and_then(|constraints| constraints.path_length)
+            .as_ref()
+            .and_then(|constraints| constraints.path_len_constraint)
             == Some(0)
         {
             Depth::Intermediate
@@ -441,12 +444,10 @@ fn ia5(text: &str) -> Result<Ia5String, AuthorityError> {
 }
 
 /// The generator's form of a name, every attribute in its own encoding, so that what we issue bears our name byte by byte.
-fn distinguished_name(subject: &[u8]) -> Result<DistinguishedName, AuthorityError> {
+fn distinguished_name(subject: &X509Name<'_>) -> Result<DistinguishedName, AuthorityError> {
     let unusable = AuthorityError::Load("its subject is not one that this authority can sign for");
     let mut rebuilt = DistinguishedName::new();
-    let attributes = name::attributes(subject)
-        .map_err(|_why| AuthorityError::Load("its subject is malformed"))?;
-    for attribute in &attributes {
+    for attribute in name::attributes(subject) {
         let text = attribute
             .text()
             .map_err(|_why| AuthorityError::Load("its subject is not plain text"))?;

@@ -3,9 +3,11 @@
 //! Processed are DNS names, e-mail addresses, URIs (SPIFFE ids among them), IP addresses and distinguished names. A constraint of any other
 //! kind refuses every certificate that has a name of that kind, which the standard allows and which fails closed.
 
-use crate::certificate::{Certificate, GeneralName, general_name};
+use x509_parser::extensions::{GeneralName, GeneralSubtree, NameConstraints};
+
+use crate::certificate::Certificate;
 use crate::chain_error::ChainReason;
-use crate::der::{self, Malformed, Reader, context_constructed};
+use crate::der::Malformed;
 use crate::name;
 
 /// Checks every certificate of a path (leaf first, anchor last) against the constraints of every CA above it. Gives the depth of the
@@ -22,11 +24,11 @@ pub(crate) fn check(path: &[Certificate<'_>]) -> Result<(), (ChainReason, usize)
     }
     let mut comparisons_left = COMPARISONS_MAX;
     for (depth, authority) in path.iter().enumerate().skip(1) {
-        let Some(content) = authority.extensions.name_constraints else {
+        let Some(constraints) = &authority.extensions.name_constraints else {
             continue;
         };
         let constraints =
-            Constraints::parse(content).map_err(|why| (ChainReason::Malformed(why), depth))?;
+            Constraints::of(constraints).map_err(|why| (ChainReason::Malformed(why), depth))?;
         for (below, certificate) in path.iter().enumerate().take(depth) {
             // A CA's certificate for its own next key is not constrained by itself; a leaf always is.
             if below > 0 && certificate.is_self_issued() {
@@ -41,27 +43,21 @@ pub(crate) fn check(path: &[Certificate<'_>]) -> Result<(), (ChainReason, usize)
 }
 
 struct Constraints<'a> {
-    permitted: Vec<GeneralName<'a>>,
-    excluded: Vec<GeneralName<'a>>,
+    permitted: Vec<&'a GeneralName<'a>>,
+    excluded: Vec<&'a GeneralName<'a>>,
 }
 
 impl<'a> Constraints<'a> {
-    fn parse(content: &'a [u8]) -> Result<Constraints<'a>, Malformed> {
-        let mut parts = Reader::new(content);
-        let permitted = parts
-            .optional(context_constructed(0))?
-            .map(subtrees)
-            .transpose()?
-            .unwrap_or_default();
-        let excluded = parts
-            .optional(context_constructed(1))?
-            .map(subtrees)
-            .transpose()?
-            .unwrap_or_default();
-        parts.finish()?;
+    fn of(constraints: &'a NameConstraints<'a>) -> Result<Constraints<'a>, Malformed> {
+        let bases = |list: &'a Option<Vec<GeneralSubtree<'a>>>| {
+            let bases: Vec<&GeneralName<'_>> =
+                list.iter().flatten().map(|subtree| &subtree.base).collect();
+            bases.iter().try_for_each(|base| check_base(base))?;
+            Ok(bases)
+        };
         Ok(Constraints {
-            permitted,
-            excluded,
+            permitted: bases(&constraints.permitted_subtrees)?,
+            excluded: bases(&constraints.excluded_subtrees)?,
         })
     }
 
@@ -107,31 +103,13 @@ impl<'a> Constraints<'a> {
     }
 }
 
-fn subtrees(content: &[u8]) -> Result<Vec<GeneralName<'_>>, Malformed> {
-    let mut found = Vec::new();
-    let mut list = Reader::new(content);
-    while !list.is_empty() {
-        let mut subtree = Reader::new(list.expect(der::SEQUENCE)?);
-        let base = general_name(&mut subtree)?;
-        // `minimum` and `maximum` are not used: the one is left out when it is 0, the other always.
-        subtree.finish()?;
-        check_base(&base)?;
-        found.push(base);
-    }
-    if found.is_empty() {
-        Err(Malformed("a list of name constraints is empty"))
-    } else {
-        Ok(found)
-    }
-}
-
 fn check_base(base: &GeneralName<'_>) -> Result<(), Malformed> {
     match base {
-        GeneralName::Ip(range) => check_range(range),
-        GeneralName::Dns(text) | GeneralName::Email(text) | GeneralName::Uri(text) => {
+        GeneralName::IPAddress(range) => check_range(range),
+        GeneralName::DNSName(text) | GeneralName::RFC822Name(text) | GeneralName::URI(text) => {
             let is_plain = text
-                .iter()
-                .all(|byte| byte.is_ascii_graphic() && *byte != b'*');
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && byte != b'*');
             if is_plain {
                 Ok(())
             } else {
@@ -140,8 +118,12 @@ fn check_base(base: &GeneralName<'_>) -> Result<(), Malformed> {
                 ))
             }
         }
-        GeneralName::Directory(base) => name::attributes(base).map(|_attributes| ()),
-        GeneralName::Other { .. } | GeneralName::Unused(_) => Ok(()),
+        GeneralName::DirectoryName(_)
+        | GeneralName::OtherName(_, _)
+        | GeneralName::X400Address(_)
+        | GeneralName::EDIPartyName(_)
+        | GeneralName::RegisteredID(_)
+        | GeneralName::Invalid(_, _) => Ok(()),
     }
 }
 
@@ -172,20 +154,19 @@ fn check_range(range: &[u8]) -> Result<(), Malformed> {
 }
 
 /// Everything that a certificate calls its subject.
-fn names_of<'a>(certificate: &Certificate<'a>) -> Result<Vec<GeneralName<'a>>, Malformed> {
+fn names_of<'c>(certificate: &'c Certificate<'_>) -> Result<Vec<GeneralName<'c>>, Malformed> {
     let mut names = Vec::new();
-    let attributes = name::attributes(certificate.subject)?;
-    if !attributes.is_empty() {
-        names.push(GeneralName::Directory(certificate.subject));
+    if !name::is_empty(&certificate.subject) {
+        names.push(GeneralName::DirectoryName(certificate.subject.clone()));
     }
-    let emails = attributes
-        .iter()
-        .filter(|attribute| attribute.oid == name::EMAIL_ADDRESS);
-    names.extend(emails.map(|attribute| GeneralName::Email(attribute.value)));
-    let mut list = Reader::new(certificate.extensions.subject_alt_names.unwrap_or_default());
-    while !list.is_empty() {
-        names.push(general_name(&mut list)?);
+    for attribute in name::attributes(&certificate.subject) {
+        if attribute.oid == name::EMAIL_ADDRESS {
+            let email = str::from_utf8(attribute.value)
+                .map_err(|_why| Malformed("an e-mail address in its subject is not text"))?;
+            names.push(GeneralName::RFC822Name(email));
+        }
     }
+    names.extend(certificate.extensions.subject_alt_names.iter().cloned());
     Ok(names)
 }
 
@@ -206,21 +187,28 @@ fn matches(
     list: List,
 ) -> Result<bool, ChainReason> {
     match (name, base) {
-        (GeneralName::Dns(name), GeneralName::Dns(base)) => Ok(dns_matches(name, base, list)),
-        (GeneralName::Email(name), GeneralName::Email(base)) => email_matches(name, base),
-        (GeneralName::Uri(name), GeneralName::Uri(base)) => uri_matches(name, base),
-        (GeneralName::Ip(name), GeneralName::Ip(base)) => Ok(ip_matches(name, base)),
-        (GeneralName::Directory(name), GeneralName::Directory(base)) => {
-            name::is_below(name, base).map_err(ChainReason::Malformed)
+        (GeneralName::DNSName(name), GeneralName::DNSName(base)) => {
+            Ok(dns_matches(name.as_bytes(), base.as_bytes(), list))
+        }
+        (GeneralName::RFC822Name(name), GeneralName::RFC822Name(base)) => {
+            email_matches(name.as_bytes(), base.as_bytes())
+        }
+        (GeneralName::URI(name), GeneralName::URI(base)) => uri_matches(name, base),
+        (GeneralName::IPAddress(name), GeneralName::IPAddress(base)) => Ok(ip_matches(name, base)),
+        (GeneralName::DirectoryName(name), GeneralName::DirectoryName(base)) => {
+            Ok(name::is_below(name, base))
         }
         (
-            GeneralName::Dns(_)
-            | GeneralName::Email(_)
-            | GeneralName::Uri(_)
-            | GeneralName::Ip(_)
-            | GeneralName::Directory(_)
-            | GeneralName::Other { .. }
-            | GeneralName::Unused(_),
+            GeneralName::DNSName(_)
+            | GeneralName::RFC822Name(_)
+            | GeneralName::URI(_)
+            | GeneralName::IPAddress(_)
+            | GeneralName::DirectoryName(_)
+            | GeneralName::OtherName(_, _)
+            | GeneralName::X400Address(_)
+            | GeneralName::EDIPartyName(_)
+            | GeneralName::RegisteredID(_)
+            | GeneralName::Invalid(_, _),
             _,
         ) => Err(ChainReason::NameConstraint(
             "a name is of a kind whose constraints are not supported",
@@ -277,12 +265,12 @@ fn email_matches(name: &[u8], base: &[u8]) -> Result<bool, ChainReason> {
 }
 
 /// `host` is that host alone, `.domain` every host below it.
-fn uri_matches(name: &[u8], base: &[u8]) -> Result<bool, ChainReason> {
+fn uri_matches(name: &str, base: &str) -> Result<bool, ChainReason> {
     // The standard: a URI whose host is missing or an address is refused when URIs are constrained.
     let host = uri_host(name).ok_or(ChainReason::NameConstraint(
         "a URI has no host name to compare",
     ))?;
-    Ok(host_matches(host, base))
+    Ok(host_matches(host.as_bytes(), base.as_bytes()))
 }
 
 fn host_matches(host: &[u8], base: &[u8]) -> bool {
@@ -293,9 +281,8 @@ fn host_matches(host: &[u8], base: &[u8]) -> bool {
     }
 }
 
-fn uri_host(uri: &[u8]) -> Option<&[u8]> {
-    let text = str::from_utf8(uri).ok()?;
-    let (_scheme, rest) = text.split_once("://")?;
+fn uri_host(uri: &str) -> Option<&str> {
+    let (_scheme, rest) = uri.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
     let host = authority
         .rsplit_once('@')
@@ -306,7 +293,7 @@ fn uri_host(uri: &[u8]) -> Option<&[u8]> {
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
         && host.parse::<std::net::Ipv4Addr>().is_err();
-    is_name.then_some(host.as_bytes())
+    is_name.then_some(host)
 }
 
 fn ip_matches(name: &[u8], range: &[u8]) -> bool {

@@ -1,10 +1,15 @@
 //! A certificate revocation list, taken apart strictly (RFC 5280 section 5), its entries read as a stream.
+//!
+//! x509-parser would make a million entries into a million objects, and takes a flag of the issuingDistributionPoint that it cannot
+//! read for one that is not set; so lists are read here.
 
 use std::fmt;
 
-use crate::certificate::Extension;
+use x509_parser::x509::X509Name;
+
 use crate::coverage::{Kinds, Scope};
 use crate::der::{self, Malformed, Reader, context, context_constructed};
+use crate::name;
 use crate::points::point_names;
 use crate::serial::Serial;
 
@@ -14,8 +19,7 @@ pub(crate) struct RevocationList<'a> {
     pub(crate) tbs: &'a [u8],
     pub(crate) signature_algorithm: &'a [u8],
     pub(crate) signature: &'a [u8],
-    /// Tag and length included.
-    pub(crate) issuer: &'a [u8],
+    pub(crate) issuer: X509Name<'a>,
     /// Unix seconds.
     pub(crate) this_update: i64,
     /// Unix seconds.
@@ -41,7 +45,7 @@ impl fmt::Display for CrlNumber {
         if high == [0; 4] {
             write!(f, "{number}")
         } else {
-            write!(f, "0x{}", crate::name::hex(&self.0))
+            write!(f, "0x{}", name::hex(&self.0))
         }
     }
 }
@@ -87,7 +91,7 @@ impl<'a> RevocationList<'a> {
         if fields.expect(der::SEQUENCE)? != signature_algorithm {
             return Err(Malformed("its two statements of the signature algorithm differ").into());
         }
-        let issuer = fields.expect_element(der::SEQUENCE)?.raw;
+        let issuer = name::read(fields.expect_element(der::SEQUENCE)?.raw)?;
         let this_update = der::time(&mut fields)?;
         let has_next = matches!(fields.tag(), Some(der::UTC_TIME | der::GENERALIZED_TIME));
         let next_update = if has_next {
@@ -120,15 +124,13 @@ impl<'a> RevocationList<'a> {
     }
 
     /// The issuer of a list that may be of a kind that is not supported.
-    pub(crate) fn issuer_of(bytes: &[u8]) -> Option<&[u8]> {
+    pub(crate) fn issuer_of(bytes: &[u8]) -> Option<X509Name<'_>> {
         let mut outer = Reader::new(der::only(bytes, der::SEQUENCE).ok()?);
         let mut fields = Reader::new(outer.expect(der::SEQUENCE).ok()?);
         let _version = fields.optional(der::INTEGER).ok()?;
         let _algorithm = fields.expect(der::SEQUENCE).ok()?;
-        fields
-            .expect_element(der::SEQUENCE)
-            .ok()
-            .map(|issuer| issuer.raw)
+        let issuer = fields.expect_element(der::SEQUENCE).ok()?;
+        name::read(issuer.raw).ok()
     }
 
     fn read_extensions(&mut self, list: &'a [u8]) -> Result<(), ListProblem> {
@@ -144,7 +146,7 @@ impl<'a> RevocationList<'a> {
                 CRL_NUMBER => self.number = crl_number(extension.value)?,
                 DELTA_CRL_INDICATOR => return Err(ListProblem::Delta),
                 ISSUING_DISTRIBUTION_POINT => {
-                    self.scope = scope(der::only(extension.value, der::SEQUENCE)?, self.issuer)?
+                    self.scope = scope(der::only(extension.value, der::SEQUENCE)?, &self.issuer)?
                 }
                 AUTHORITY_KEY_ID => {
                     self.authority_key_id = Reader::new(der::only(extension.value, der::SEQUENCE)?)
@@ -189,6 +191,33 @@ impl<'a> RevocationList<'a> {
     }
 }
 
+/// One extension of a list or of a list's entry.
+#[derive(Clone, Copy, Debug)]
+struct Extension<'a> {
+    oid: &'a [u8],
+    critical: bool,
+    value: &'a [u8],
+}
+
+impl<'a> Extension<'a> {
+    fn parse(list: &mut Reader<'a>) -> Result<Extension<'a>, Malformed> {
+        let mut parts = Reader::new(list.expect(der::SEQUENCE)?);
+        let oid = parts.expect(der::OID)?;
+        let critical = match parts.optional(der::BOOLEAN)? {
+            // DER leaves a default value out; many a CA writes it all the same, and it says nothing ambiguous.
+            Some(flag) => der::boolean(flag)?,
+            None => false,
+        };
+        let value = parts.expect(der::OCTET_STRING)?;
+        parts.finish()?;
+        Ok(Extension {
+            oid,
+            critical,
+            value,
+        })
+    }
+}
+
 fn entry_reason(list: &[u8]) -> Result<u8, ListProblem> {
     let mut reason = 0;
     let mut list = Reader::new(list);
@@ -227,7 +256,7 @@ fn crl_number(value: &[u8]) -> Result<CrlNumber, Malformed> {
 }
 
 /// IssuingDistributionPoint: which certificates the list stands for.
-fn scope(content: &[u8], issuer: &[u8]) -> Result<Scope, ListProblem> {
+fn scope(content: &[u8], issuer: &X509Name<'_>) -> Result<Scope, ListProblem> {
     let mut parts = Reader::new(content);
     let point = parts.optional(context_constructed(0))?;
     let mut points = point

@@ -5,7 +5,9 @@ use std::cmp::Reverse;
 use rustls_pki_types::CertificateRevocationListDer;
 use rustls_pki_types::pem::PemObject;
 
-use crate::certificate::{CRL_SIGN, Certificate, KEY_CERT_SIGN};
+use x509_parser::extensions::KeyUsage;
+
+use crate::certificate::Certificate;
 use crate::coverage::ListedIssuer;
 use crate::crl::{ListProblem, RevocationList};
 use crate::crl_error::{CrlError, CrlProblem};
@@ -102,7 +104,7 @@ impl RevocationIndex {
             Ok(()) => true,
             Err(problem) => {
                 let error = CrlError::new(&verified.expiry.file, CrlProblem::of(problem));
-                ignored.push((error, Some(verified.list.issuer)));
+                ignored.push((error, Some(verified.list.issuer.clone())));
                 false
             }
         });
@@ -110,7 +112,7 @@ impl RevocationIndex {
             .unwrap_or_else(|_| RevocationIndex::empty(Uncovered::Refused));
         for (error, issuer) in ignored {
             if error.problem.is_unsupported() {
-                index.uncover(issuer.map(NameHash::of));
+                index.uncover(issuer.as_ref().map(NameHash::of));
             }
             index.ignored.push(error);
         }
@@ -161,7 +163,7 @@ fn verify<'a>(
     now: i64,
 ) -> Result<Verified<'a>, CrlProblem> {
     let list = RevocationList::parse(der).map_err(CrlProblem::of)?;
-    let issuer = name::display(list.issuer);
+    let issuer = name::display(&list.issuer);
     let next_update = list.next_update.ok_or(CrlProblem::NoNextUpdate)?;
     if now < list.this_update {
         return Err(CrlProblem::NotYetValid {
@@ -174,7 +176,7 @@ fn verify<'a>(
         .map_err(|why| CrlProblem::of(ListProblem::Malformed(why)))?;
     let expiry = CrlExpiry {
         file: file.to_owned(),
-        issuer_hash: NameHash::of(list.issuer),
+        issuer_hash: NameHash::of(&list.issuer),
         issuer,
         number: list.number,
         this_update: list.this_update,
@@ -197,7 +199,7 @@ fn find_signer(
     trust: &TrustBundle,
     now: i64,
 ) -> Result<([u8; 32], Option<Link>), CrlProblem> {
-    let hash = NameHash::of(list.issuer);
+    let hash = NameHash::of(&list.issuer);
     let mut problem = CrlProblem::UnknownIssuer {
         issuer: issuer.to_owned(),
     };
@@ -224,7 +226,7 @@ fn find_signer(
                     issuer: issuer.to_owned(),
                 }
             }
-            Ok(()) if !certificate.may(CRL_SIGN) => {
+            Ok(()) if !certificate.may(KeyUsage::crl_sign) => {
                 problem = CrlProblem::MayNotSign {
                     issuer: issuer.to_owned(),
                 }
@@ -241,7 +243,7 @@ fn find_signer(
 }
 
 fn signer_of(certificate: &Certificate<'_>) -> Result<([u8; 32], Option<Link>), CrlProblem> {
-    let signs_chains = certificate.is_ca() && certificate.may(KEY_CERT_SIGN);
+    let signs_chains = certificate.is_ca() && certificate.may(KeyUsage::key_cert_sign);
     let link = if signs_chains {
         None
     } else {

@@ -149,37 +149,12 @@ pub(crate) fn unsigned(value: &[u8]) -> Result<&[u8], Malformed> {
     }
 }
 
-/// A small INTEGER that must not be negative.
-pub(crate) fn small(value: &[u8]) -> Result<u32, Malformed> {
-    let magnitude = unsigned(value)?;
-    if magnitude.len() > size_of::<u32>() {
-        return Err(Malformed("a small integer is over 32 bits"));
-    }
-    Ok(magnitude
-        .iter()
-        .fold(0, |sum, &digit| (sum << 8) | u32::from(digit)))
-}
-
 /// The bytes of a BIT STRING that must have no unused bits (keys and signatures).
 pub(crate) fn whole_bits(value: &[u8]) -> Result<&[u8], Malformed> {
     match value {
         [0, bits @ ..] => Ok(bits),
         _ => Err(Malformed("a bit string has unused bits")),
     }
-}
-
-/// The first 16 bits of a named BIT STRING, bit 0 the most significant; later bits are dropped.
-pub(crate) fn named_bits(value: &[u8]) -> Result<u16, Malformed> {
-    let (&unused, bits) = value
-        .split_first()
-        .ok_or(Malformed("a bit string is empty"))?;
-    let last = bits.last().copied().unwrap_or(0);
-    let padding = (1_u16 << unused.min(8)) - 1;
-    if unused > 7 || (unused > 0 && bits.is_empty()) || u16::from(last) & padding != 0 {
-        return Err(Malformed("the unused bits of a bit string are not zero"));
-    }
-    let at = |index: usize| u16::from(bits.get(index).copied().unwrap_or(0));
-    Ok((at(0) << 8) | at(1))
 }
 
 /// The next element as a time: UTCTime or GeneralizedTime, in UTC with seconds (RFC 5280 section 4.1.2.5), in Unix seconds.
@@ -279,18 +254,6 @@ mod tests {
         assert_eq!(unsigned(&[0x00, 0x80]), Ok(&[0x80][..]));
         for bad in [&[][..], &[0x80], &[0xff, 0x01], &[0x00, 0x7f]] {
             assert!(unsigned(bad).is_err(), "{bad:?}");
-        }
-        assert_eq!(small(&[0x01, 0x00]), Ok(256));
-        assert!(small(&[1, 0, 0, 0, 0]).is_err());
-    }
-
-    #[test]
-    fn named_bits_count_from_the_most_significant() {
-        assert_eq!(named_bits(&[2, 0x04]), Ok(0x0400));
-        assert_eq!(named_bits(&[7, 0x00, 0x80]), Ok(0x0080));
-        assert_eq!(named_bits(&[0]), Ok(0));
-        for bad in [&[][..], &[1, 0x01], &[8, 0x00], &[3]] {
-            assert!(named_bits(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use ring::digest::{Context, SHA256, digest};
 use rustls_pki_types::CertificateDer;
+use x509_parser::x509::X509Name;
 
 use crate::certificate::Certificate;
 use crate::credit_code::CreditCode;
@@ -122,16 +123,11 @@ pub enum LinkKind {
 pub struct NameHash([u8; 16]);
 
 impl NameHash {
-    /// Of a name's whole DER element.
-    pub(crate) fn of(name: &[u8]) -> NameHash {
+    pub(crate) fn of(name: &X509Name<'_>) -> NameHash {
         let mut hash = Context::new(&SHA256);
-        match name::canonical(name) {
-            Ok(relative_names) => relative_names.iter().for_each(|relative_name| {
-                hash.update(&(relative_name.len() as u64).to_be_bytes());
-                hash.update(relative_name);
-            }),
-            // No canonical form begins with this byte.
-            Err(_) => [&[0xff], name].iter().for_each(|part| hash.update(part)),
+        for relative_name in name::canonical(name) {
+            hash.update(&(relative_name.len() as u64).to_be_bytes());
+            hash.update(&relative_name);
         }
         let mut short = [0; 16];
         short
@@ -206,8 +202,8 @@ impl Identity {
         last: LastElement,
     ) -> Result<Identity, IdentityError> {
         let leaf = path.first().ok_or(IdentityError::NoCertificate)?;
-        let subject = Subject::read(leaf.subject)?;
-        let names = AlternativeNames::read(leaf.extensions.subject_alt_names)?;
+        let subject = Subject::read(&leaf.subject)?;
+        let names = AlternativeNames::read(&leaf.extensions.subject_alt_names)?;
         let spiffe = spiffe_of(&names.uris)?;
         let credit_code = credit_code_of(&subject);
         let policies = policies_of(leaf)?;
@@ -229,7 +225,7 @@ impl Identity {
         Ok(Identity {
             fingerprint,
             key_fingerprint,
-            issuer: name::display(leaf.issuer),
+            issuer: name::display(&leaf.issuer),
             serial: leaf.serial.to_string(),
             common_name: subject.common_name,
             organisation: subject.organisation,
@@ -367,17 +363,17 @@ fn extensions_of(leaf: &Certificate<'_>) -> Vec<(String, String)> {
     };
     let others = leaf.extensions.others.iter();
     others
-        .filter_map(|(oid, value)| Some((name::dotted(oid), text(value)?)))
+        .filter_map(|(oid, value)| Some((name::dotted(oid.as_bytes()), text(value)?)))
         .collect()
 }
 
 pub(crate) fn link(certificate: &Certificate<'_>, kind: LinkKind) -> Result<Link, Malformed> {
     let points = Points::of_certificate(
         certificate.extensions.crl_distribution_points,
-        certificate.issuer,
+        &certificate.issuer,
     )?;
     Ok(Link {
-        issuer: NameHash::of(certificate.issuer),
+        issuer: NameHash::of(&certificate.issuer),
         serial: certificate.serial,
         kind,
         points,

@@ -4,7 +4,9 @@
 
 use std::fmt;
 
-use crate::certificate::{Certificate, GeneralName, general_name};
+use x509_parser::extensions::{ExtendedKeyUsage, GeneralName};
+
+use crate::certificate::Certificate;
 use crate::coverage::Kinds;
 use crate::crl::{CrlNumber, RevocationList};
 use crate::crl_error::CrlProblem;
@@ -61,22 +63,31 @@ impl CertificateSummary {
     /// When it is no clean X.509 version 3 certificate, so that nothing of it can be relied on.
     pub fn of(der: &[u8], now: i64) -> Result<CertificateSummary, Malformed> {
         let certificate = Certificate::parse(der)?;
-        let constraints = certificate.extensions.basic_constraints;
+        let constraints = certificate.extensions.basic_constraints.as_ref();
         let identity = Identity::from_chain(&[der.into()]);
         let problems = problems(&certificate, identity.as_ref().err(), now);
         Ok(CertificateSummary {
-            subject: name::display(certificate.subject),
-            issuer: name::display(certificate.issuer),
+            subject: name::display(&certificate.subject),
+            issuer: name::display(&certificate.issuer),
             serial: certificate.serial,
             not_before: certificate.not_before,
             not_after: certificate.not_after,
             is_authority: certificate.is_ca(),
-            path_length: constraints.and_then(|constraints| constraints.path_length),
+            path_length: constraints.and_then(|constraints| constraints.path_len_constraint),
             key: key_text(signature::kind(&certificate.key)),
             signature: signature_text(certificate.signature_algorithm),
-            key_usages: key_usages(certificate.extensions.key_usage.unwrap_or(0)),
-            extended_key_usages: extended_key_usages(certificate.extensions.extended_key_usage)?,
-            alternative_names: alternative_names(certificate.extensions.subject_alt_names)?,
+            key_usages: key_usages(
+                certificate
+                    .extensions
+                    .key_usage
+                    .map_or(0, |usage| usage.flags),
+            ),
+            extended_key_usages: certificate
+                .extensions
+                .extended_key_usage
+                .as_ref()
+                .map_or_else(Vec::new, extended_key_usages),
+            alternative_names: alternative_names(&certificate.extensions.subject_alt_names),
             fingerprint: name::hex(&sha256(certificate.der)),
             key_fingerprint: name::hex(&sha256(certificate.key.raw)),
             identity,
@@ -133,42 +144,51 @@ fn key_usages(granted: u16) -> Vec<&'static str> {
     KEY_USAGES
         .iter()
         .enumerate()
-        .filter(|(bit, _)| granted & (1 << (15 - bit)) != 0)
+        .filter(|(bit, _)| granted & (1 << bit) != 0)
         .map(|(_, usage)| *usage)
         .collect()
 }
 
-fn extended_key_usages(content: Option<&[u8]>) -> Result<Vec<String>, Malformed> {
-    let mut usages = Vec::new();
-    let mut list = Reader::new(content.unwrap_or_default());
-    while !list.is_empty() {
-        let oid = list.expect(der::OID)?;
-        let known = EXTENDED_KEY_USAGES.iter().find(|(known, _)| *known == oid);
-        usages.push(known.map_or_else(|| name::dotted(oid), |(_, usage)| (*usage).to_owned()));
-    }
-    Ok(usages)
+fn extended_key_usages(granted: &ExtendedKeyUsage<'_>) -> Vec<String> {
+    let known = [
+        (granted.client_auth, "clientAuth"),
+        (granted.server_auth, "serverAuth"),
+        (granted.code_signing, "codeSigning"),
+        (granted.email_protection, "emailProtection"),
+        (granted.time_stamping, "timeStamping"),
+        (granted.ocsp_signing, "OCSPSigning"),
+        (granted.any, "any"),
+    ];
+    let known = known
+        .into_iter()
+        .filter(|(is_granted, _)| *is_granted)
+        .map(|(_, usage)| usage.to_owned());
+    let others = granted.other.iter().map(|oid| name::dotted(oid.as_bytes()));
+    known.chain(others).collect()
 }
 
-fn alternative_names(content: Option<&[u8]>) -> Result<Vec<String>, Malformed> {
-    let mut names = Vec::new();
-    let mut list = Reader::new(content.unwrap_or_default());
-    while !list.is_empty() {
-        names.push(match general_name(&mut list)? {
-            GeneralName::Uri(uri) => format!("URI:{}", visible(uri)),
-            GeneralName::Dns(dns) => format!("DNS:{}", visible(dns)),
-            GeneralName::Email(email) => format!("email:{}", visible(email)),
-            GeneralName::Ip(address) => format!("IP:{}", crate::names::ip_text(address)),
-            GeneralName::Directory(directory) => format!("directory:{}", name::display(directory)),
-            GeneralName::Other { oid, .. } => format!("other:{}", name::dotted(oid)),
-            GeneralName::Unused(_) => "of another kind".to_owned(),
-        });
-    }
-    Ok(names)
+fn alternative_names(names: &[GeneralName<'_>]) -> Vec<String> {
+    names.iter().map(alternative_name).collect()
 }
 
-/// Bytes that should be ASCII, with everything else escaped.
-fn visible(bytes: &[u8]) -> String {
-    bytes.escape_ascii().to_string()
+fn alternative_name(name: &GeneralName<'_>) -> String {
+    match name {
+        GeneralName::URI(uri) => format!("URI:{}", visible(uri)),
+        GeneralName::DNSName(dns) => format!("DNS:{}", visible(dns)),
+        GeneralName::RFC822Name(email) => format!("email:{}", visible(email)),
+        GeneralName::IPAddress(address) => format!("IP:{}", crate::names::ip_text(address)),
+        GeneralName::DirectoryName(directory) => format!("directory:{}", name::display(directory)),
+        GeneralName::OtherName(oid, _) => format!("other:{}", name::dotted(oid.as_bytes())),
+        GeneralName::X400Address(_)
+        | GeneralName::EDIPartyName(_)
+        | GeneralName::RegisteredID(_)
+        | GeneralName::Invalid(_, _) => "of another kind".to_owned(),
+    }
+}
+
+/// Text that should be ASCII, with everything else escaped.
+fn visible(text: &str) -> String {
+    text.as_bytes().escape_ascii().to_string()
 }
 
 impl fmt::Display for CertificateSummary {
@@ -258,7 +278,7 @@ impl ListSummary {
             (Kinds::AuthoritiesOnly, false) => "CAs of one distribution point",
         };
         Ok(ListSummary {
-            issuer: name::display(list.issuer),
+            issuer: name::display(&list.issuer),
             number: list.number,
             this_update: list.this_update,
             next_update: list.next_update,
@@ -287,7 +307,7 @@ impl fmt::Display for ListSummary {
     }
 }
 
-/// By bit, the first the most significant (RFC 5280 section 4.2.1.3).
+/// By bit, the first the least significant (RFC 5280 section 4.2.1.3).
 const KEY_USAGES: [&str; 9] = [
     "digitalSignature",
     "nonRepudiation",
@@ -298,16 +318,6 @@ const KEY_USAGES: [&str; 9] = [
     "cRLSign",
     "encipherOnly",
     "decipherOnly",
-];
-
-const EXTENDED_KEY_USAGES: [(&[u8], &str); 7] = [
-    (&[0x2b, 6, 1, 5, 5, 7, 3, 1], "serverAuth"),
-    (&[0x2b, 6, 1, 5, 5, 7, 3, 2], "clientAuth"),
-    (&[0x2b, 6, 1, 5, 5, 7, 3, 3], "codeSigning"),
-    (&[0x2b, 6, 1, 5, 5, 7, 3, 4], "emailProtection"),
-    (&[0x2b, 6, 1, 5, 5, 7, 3, 8], "timeStamping"),
-    (&[0x2b, 6, 1, 5, 5, 7, 3, 9], "OCSPSigning"),
-    (&[0x55, 0x1d, 37, 0], "any"),
 ];
 
 const SIGNATURES: [(&[u8], &str); 11] = [

@@ -68,6 +68,7 @@ mod revocation;
 mod serial;
 mod server_certificate;
 mod server_verifier;
+mod shape;
 mod signature;
 mod spiffe;
 mod table;

@@ -5,7 +5,11 @@
 
 use std::fmt::Write;
 
-use crate::der::{self, Malformed, Reader};
+use x509_parser::asn1_rs::FromDer;
+use x509_parser::x509::{AttributeTypeAndValue, X509Name};
+
+use crate::der::{self, Malformed};
+use crate::shape;
 
 /// One attribute of a name, such as `CN` = `alice`.
 #[derive(Clone, Copy, Debug)]
@@ -19,47 +23,59 @@ pub(crate) struct Attribute<'a> {
     pub(crate) siblings: usize,
 }
 
-/// Every attribute of a name (the whole DER element), in order.
-pub(crate) fn attributes(name: &[u8]) -> Result<Vec<Attribute<'_>>, Malformed> {
-    let mut found = Vec::new();
-    let mut relative_names = Reader::new(der::only(name, der::SEQUENCE)?);
-    while !relative_names.is_empty() {
-        read_relative(relative_names.expect(der::SET)?, &mut found)?;
-    }
-    Ok(found)
+/// Reads a name, given the whole DER element.
+pub(crate) fn read(raw: &[u8]) -> Result<X509Name<'_>, Malformed> {
+    shape::NAME.check(raw)?;
+    let (_rest, name) =
+        X509Name::from_der(raw).map_err(|_why| Malformed("a name is not readable"))?;
+    check(&name)?;
+    Ok(name)
 }
 
-/// Reads the attributes of one relative name.
-fn read_relative<'a>(set: &'a [u8], found: &mut Vec<Attribute<'a>>) -> Result<(), Malformed> {
-    let mut set = Reader::new(set);
-    let first = found.len();
-    loop {
-        let mut pair = Reader::new(set.expect(der::SEQUENCE)?);
-        let oid = pair.expect(der::OID)?;
-        let element = pair.any()?;
-        pair.finish()?;
-        found.push(Attribute {
-            oid,
-            tag: element.tag,
-            value: element.value,
-            siblings: 1,
-        });
-        if found.len() > ATTRIBUTES_MAX {
-            return Err(Malformed("a name has more than 64 attributes"));
-        }
-        if set.is_empty() {
-            break;
-        }
+/// Whether x509-parser has read the whole of a name, and it is of bearable size.
+pub(crate) fn check(name: &X509Name<'_>) -> Result<(), Malformed> {
+    der::only(name.as_raw(), der::SEQUENCE)?;
+    if name.iter_attributes().count() > ATTRIBUTES_MAX {
+        Err(Malformed("a name has more than 64 attributes"))
+    } else {
+        Ok(())
     }
-    let siblings = found.len() - first;
+}
+
+/// Whether it has no attribute at all.
+pub(crate) fn is_empty(name: &X509Name<'_>) -> bool {
+    name.iter_rdn().next().is_none()
+}
+
+/// Every attribute of a name, in order.
+pub(crate) fn attributes<'n>(name: &'n X509Name<'_>) -> impl Iterator<Item = Attribute<'n>> {
+    name.iter_rdn()
+        .flat_map(|relative| of_relative(relative.iter()))
+}
+
+fn of_relative<'n>(
+    members: impl Iterator<Item = &'n AttributeTypeAndValue<'n>>,
+) -> Vec<Attribute<'n>> {
+    let mut found: Vec<Attribute<'n>> = members.map(Attribute::of).collect();
+    let siblings = found.len();
     found
         .iter_mut()
-        .skip(first)
         .for_each(|attribute| attribute.siblings = siblings);
-    Ok(())
+    found
 }
 
-impl Attribute<'_> {
+impl<'a> Attribute<'a> {
+    fn of(attribute: &'a AttributeTypeAndValue<'_>) -> Attribute<'a> {
+        let value = attribute.attr_value();
+        let tag = value.header.raw_tag().and_then(|tag| tag.first());
+        Attribute {
+            oid: attribute.attr_type().as_bytes(),
+            tag: tag.copied().unwrap_or_default(),
+            value: value.data,
+            siblings: 1,
+        }
+    }
+
     /// The value as text that means one thing only.
     pub(crate) fn text(&self) -> Result<String, Malformed> {
         let text = decode(self.tag, self.value)?;
@@ -70,22 +86,21 @@ impl Attribute<'_> {
 
 /// The form in which names are compared (RFC 5280 section 7.1, less the Unicode folding of RFC 4518): string types do not matter, nor
 /// letter case, nor how many spaces stand where one does. What is no text is compared byte by byte.
-pub(crate) fn canonical(name: &[u8]) -> Result<Vec<Vec<u8>>, Malformed> {
-    let mut canonical = Vec::new();
-    let mut relative_names = Reader::new(der::only(name, der::SEQUENCE)?);
-    while !relative_names.is_empty() {
-        canonical.push(canonical_relative(relative_names.expect(der::SET)?)?);
-    }
-    Ok(canonical)
+pub(crate) fn canonical(name: &X509Name<'_>) -> Vec<Vec<u8>> {
+    name.iter_rdn()
+        .map(|relative| canonical_relative(relative.iter()))
+        .collect()
 }
 
-/// One relative name, given the content of its SET.
-pub(crate) fn canonical_relative(set: &[u8]) -> Result<Vec<u8>, Malformed> {
-    let mut members = Vec::new();
-    read_relative(set, &mut members)?;
-    let mut members: Vec<Vec<u8>> = members.iter().map(canonical_attribute).collect();
+/// One relative name.
+pub(crate) fn canonical_relative<'n>(
+    members: impl Iterator<Item = &'n AttributeTypeAndValue<'n>>,
+) -> Vec<u8> {
+    let mut members: Vec<Vec<u8>> = members
+        .map(|member| canonical_attribute(&Attribute::of(member)))
+        .collect();
     members.sort_unstable();
-    Ok(members.concat())
+    members.concat()
 }
 
 fn canonical_attribute(attribute: &Attribute<'_>) -> Vec<u8> {
@@ -107,14 +122,13 @@ fn canonical_attribute(attribute: &Attribute<'_>) -> Vec<u8> {
 }
 
 /// Whether two names are the same in canonical form.
-pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
-    one == other
-        || matches!((canonical(one), canonical(other)), (Ok(one), Ok(other)) if one == other)
+pub(crate) fn same(one: &X509Name<'_>, other: &X509Name<'_>) -> bool {
+    one.as_raw() == other.as_raw() || canonical(one) == canonical(other)
 }
 
 /// Whether a name begins with all of another's relative names.
-pub(crate) fn is_below(name: &[u8], base: &[u8]) -> Result<bool, Malformed> {
-    Ok(canonical(name)?.starts_with(&canonical(base)?))
+pub(crate) fn is_below(name: &X509Name<'_>, base: &X509Name<'_>) -> bool {
+    canonical(name).starts_with(&canonical(base))
 }
 
 /// What a string type's bytes say. Teletex and Universal strings are refused: programs disagree on how they read.
@@ -185,10 +199,8 @@ pub(crate) fn is_invisible(character: char) -> bool {
 
 /// A name for operators, most specific attribute first, escaped as in RFC 4514: `CN=alice,O=Tax Office,C=CN`.
 /// Never fails: what is not text is shown as `#` and hexadecimal.
-pub(crate) fn display(name: &[u8]) -> String {
-    let Ok(attributes) = attributes(name) else {
-        return "(malformed name)".to_owned();
-    };
+pub(crate) fn display(name: &X509Name<'_>) -> String {
+    let attributes: Vec<Attribute<'_>> = attributes(name).collect();
     let mut shown = String::new();
     for attribute in attributes.iter().rev() {
         if shown.len() > DISPLAY_BYTES_MAX {

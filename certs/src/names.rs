@@ -2,8 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::certificate::{GeneralName, general_name};
-use crate::der::{self, Malformed, Reader};
+use x509_parser::extensions::GeneralName;
+use x509_parser::x509::X509Name;
+
+use crate::der::{self, Malformed, context_constructed};
 use crate::identity::IdentityError;
 use crate::name::{self, Attribute, check_text};
 
@@ -23,9 +25,9 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    pub(crate) fn read(subject: &[u8]) -> Result<Subject, IdentityError> {
+    pub(crate) fn read(subject: &X509Name<'_>) -> Result<Subject, IdentityError> {
         let mut read = Subject::default();
-        for attribute in name::attributes(subject).map_err(IdentityError::Subject)? {
+        for attribute in name::attributes(subject) {
             if attribute.siblings > 1 {
                 return Err(IdentityError::MultiValued);
             }
@@ -78,38 +80,41 @@ pub(crate) struct AlternativeNames {
 }
 
 impl AlternativeNames {
-    pub(crate) fn read(content: Option<&[u8]>) -> Result<AlternativeNames, IdentityError> {
-        let mut names = AlternativeNames::default();
-        let mut reader = Reader::new(content.unwrap_or_default());
-        let mut count = 0_usize;
-        while !reader.is_empty() {
-            count += 1;
-            if count > ALTERNATIVE_NAMES_MAX {
-                return Err(IdentityError::AlternativeName(Malformed(
-                    "there are more than 128 of them",
-                )));
-            }
-            let added = general_name(&mut reader).and_then(|name| names.add(name));
-            added.map_err(IdentityError::AlternativeName)?;
+    pub(crate) fn read(list: &[GeneralName<'_>]) -> Result<AlternativeNames, IdentityError> {
+        if list.len() > ALTERNATIVE_NAMES_MAX {
+            return Err(IdentityError::AlternativeName(Malformed(
+                "there are more than 128 of them",
+            )));
         }
+        let mut names = AlternativeNames::default();
+        list.iter()
+            .try_for_each(|name| names.add(name))
+            .map_err(IdentityError::AlternativeName)?;
         Ok(names)
     }
 
-    fn add(&mut self, name: GeneralName<'_>) -> Result<(), Malformed> {
+    fn add(&mut self, name: &GeneralName<'_>) -> Result<(), Malformed> {
         match name {
-            GeneralName::Uri(uri) => self.uris.push(uri_text(uri)?),
-            GeneralName::Dns(dns) => self.dns.push(dns_text(dns)?),
-            GeneralName::Email(email) => self.emails.push(email_text(email)?),
-            GeneralName::Ip(bytes) => self.ips.push(ip_address(bytes)?),
-            GeneralName::Other { oid: UPN, value } => self.upns.push(upn_text(value)?),
-            GeneralName::Other { .. } | GeneralName::Directory(_) | GeneralName::Unused(_) => {}
+            GeneralName::URI(uri) => self.uris.push(uri_text(uri)?),
+            GeneralName::DNSName(dns) => self.dns.push(dns_text(dns)?),
+            GeneralName::RFC822Name(email) => self.emails.push(email_text(email)?),
+            GeneralName::IPAddress(bytes) => self.ips.push(ip_address(bytes)?),
+            GeneralName::OtherName(oid, value) if oid.as_bytes() == UPN => {
+                self.upns.push(upn_text(value)?)
+            }
+            GeneralName::Invalid(_, _) => return Err(Malformed("it is not readable")),
+            GeneralName::OtherName(_, _)
+            | GeneralName::DirectoryName(_)
+            | GeneralName::X400Address(_)
+            | GeneralName::EDIPartyName(_)
+            | GeneralName::RegisteredID(_) => {}
         }
         Ok(())
     }
 }
 
-fn ascii(bytes: &[u8], bytes_max: usize) -> Result<String, Malformed> {
-    let text = name::decode(der::IA5_STRING, bytes)?;
+fn ascii(text: &str, bytes_max: usize) -> Result<String, Malformed> {
+    let text = name::decode(der::IA5_STRING, text.as_bytes())?;
     check_text(&text, bytes_max)?;
     if text.contains(' ') {
         Err(Malformed("it has a space"))
@@ -118,8 +123,8 @@ fn ascii(bytes: &[u8], bytes_max: usize) -> Result<String, Malformed> {
     }
 }
 
-fn uri_text(bytes: &[u8]) -> Result<String, Malformed> {
-    let uri = ascii(bytes, URI_BYTES_MAX)?;
+fn uri_text(text: &str) -> Result<String, Malformed> {
+    let uri = ascii(text, URI_BYTES_MAX)?;
     let (scheme, rest) = uri
         .split_once(':')
         .ok_or(Malformed("a URI has no scheme"))?;
@@ -133,8 +138,8 @@ fn uri_text(bytes: &[u8]) -> Result<String, Malformed> {
     Ok(uri)
 }
 
-fn dns_text(bytes: &[u8]) -> Result<String, Malformed> {
-    let dns = ascii(bytes, DNS_BYTES_MAX)?.to_ascii_lowercase();
+fn dns_text(text: &str) -> Result<String, Malformed> {
+    let dns = ascii(text, DNS_BYTES_MAX)?.to_ascii_lowercase();
     let host = dns.strip_prefix("*.").unwrap_or(&dns);
     let in_label = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     let is_label = |label: &str| {
@@ -150,8 +155,8 @@ fn dns_text(bytes: &[u8]) -> Result<String, Malformed> {
     }
 }
 
-fn email_text(bytes: &[u8]) -> Result<String, Malformed> {
-    let email = ascii(bytes, EMAIL_BYTES_MAX)?;
+fn email_text(text: &str) -> Result<String, Malformed> {
+    let email = ascii(text, EMAIL_BYTES_MAX)?;
     match email.split_once('@') {
         Some((mailbox, host)) if !mailbox.is_empty() && !host.is_empty() && !host.contains('@') => {
             Ok(email)
@@ -161,7 +166,8 @@ fn email_text(bytes: &[u8]) -> Result<String, Malformed> {
 }
 
 fn upn_text(value: &[u8]) -> Result<String, Malformed> {
-    let upn = name::decode(der::UTF8_STRING, der::only(value, der::UTF8_STRING)?)?;
+    let text = der::only(value, context_constructed(0))?;
+    let upn = name::decode(der::UTF8_STRING, der::only(text, der::UTF8_STRING)?)?;
     check_text(&upn, EMAIL_BYTES_MAX)?;
     Ok(upn)
 }

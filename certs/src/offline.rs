@@ -141,7 +141,7 @@ fn related(
     let parsed = |der: &CertificateDer<'_>| {
         Certificate::parse(der)
             .ok()
-            .map(|parsed| (NameHash::of(parsed.subject), NameHash::of(parsed.issuer)))
+            .map(|parsed| (NameHash::of(&parsed.subject), NameHash::of(&parsed.issuer)))
     };
     let mut wanted: Vec<NameHash> = parsed(leaf)
         .into_iter()

@@ -6,11 +6,11 @@
 //! two: a chain that is accepted here and refused there is a failure.
 
 use rustls_pki_types::CertificateDer;
+use x509_parser::extensions::KeyUsage;
 
-use crate::certificate::{Certificate, DIGITAL_SIGNATURE, KEY_CERT_SIGN};
+use crate::certificate::Certificate;
 use crate::chain_error::{ChainError, ChainReason};
 use crate::constraints;
-use crate::der::{self, Reader};
 use crate::identity::{Identity, LastElement, NameHash};
 use crate::name;
 use crate::policies;
@@ -41,7 +41,7 @@ impl VerifiedChain {
             .and_then(|der| Certificate::parse(der).ok());
         parsed.map_or_else(
             || "?".to_owned(),
-            |certificate| name::display(certificate.subject),
+            |certificate| name::display(&certificate.subject),
         )
     }
 }
@@ -204,7 +204,7 @@ impl<'a> Search<'a> {
 
     /// Certificates that bear the issuer's name, presented or known, those whose key identifier fits first.
     fn candidates(&self, head: &Certificate<'_>) -> Vec<Certificate<'a>> {
-        let name = NameHash::of(head.issuer);
+        let name = NameHash::of(&head.issuer);
         let trust = self.trust;
         let known = trust
             .intermediates()
@@ -214,7 +214,7 @@ impl<'a> Search<'a> {
         let presented = self
             .presented
             .iter()
-            .filter(|presented| name::same(presented.subject, head.issuer))
+            .filter(|presented| name::same(&presented.subject, &head.issuer))
             .cloned();
         let mut candidates: Vec<Certificate<'_>> = presented.chain(known).collect();
         let wanted = head.extensions.authority_key_id;
@@ -228,7 +228,7 @@ impl<'a> Search<'a> {
         path: &[Certificate<'a>],
         head: &Certificate<'a>,
     ) -> Option<VerifiedChain> {
-        let issuer = NameHash::of(head.issuer);
+        let issuer = NameHash::of(&head.issuer);
         let trust = self.trust;
         for authority in trust
             .anchors()
@@ -354,7 +354,7 @@ pub(crate) fn check_any(certificate: &Certificate<'_>, now: i64) -> Result<(), C
             not_after: certificate.not_after,
         });
     }
-    if certificate.extensions.unknown_critical.is_some() {
+    if certificate.extensions.unknown_critical {
         return Err(ChainReason::CriticalExtension);
     }
     match signature::strength(&certificate.key) {
@@ -373,10 +373,10 @@ pub(crate) fn check_leaf_usage(
         return Err("a CA's certificate is presented as an end entity's");
     }
     let usage = leaf.extensions.key_usage;
-    if usage.is_some_and(|granted| granted & KEY_CERT_SIGN != 0) {
+    if usage.is_some_and(|granted| granted.key_cert_sign()) {
         return Err("its key usage has keyCertSign, and it is no CA's");
     }
-    if !leaf.may(DIGITAL_SIGNATURE) {
+    if !leaf.may(KeyUsage::digital_signature) {
         return Err("its key usage lacks digitalSignature");
     }
     check_extended_usage(leaf, purpose)
@@ -386,31 +386,21 @@ fn check_extended_usage(
     certificate: &Certificate<'_>,
     purpose: Purpose,
 ) -> Result<(), &'static str> {
-    let (wanted, lacks) = match purpose {
-        Purpose::Client => (CLIENT_AUTH, "its extended key usage lacks clientAuth"),
-        Purpose::Server => (SERVER_AUTH, "its extended key usage lacks serverAuth"),
-    };
-    let Some(purposes) = certificate.extensions.extended_key_usage else {
+    let Some(granted) = &certificate.extensions.extended_key_usage else {
         return Ok(());
     };
-    let mut purposes = Reader::new(purposes);
-    while !purposes.is_empty() {
-        if purposes
-            .expect(der::OID)
-            .map_err(|_why| "its extended key usage is malformed")?
-            == wanted
-        {
-            return Ok(());
-        }
+    match purpose {
+        Purpose::Client if !granted.client_auth => Err("its extended key usage lacks clientAuth"),
+        Purpose::Server if !granted.server_auth => Err("its extended key usage lacks serverAuth"),
+        Purpose::Client | Purpose::Server => Ok(()),
     }
-    Err(lacks)
 }
 
 pub(crate) fn check_issuer(issuer: &Certificate<'_>, purpose: Purpose) -> Result<(), ChainReason> {
     if !issuer.is_ca() {
         return Err(ChainReason::NotAnAuthority);
     }
-    if !issuer.may(KEY_CERT_SIGN) {
+    if !issuer.may(KeyUsage::key_cert_sign) {
         return Err(ChainReason::BadUsage("its key usage lacks keyCertSign"));
     }
     // The standard gives extended key usage no meaning in a CA's certificate; every TLS library takes it as a limit.
@@ -424,7 +414,8 @@ fn check_path_lengths(path: &[Certificate<'_>]) -> Result<(), ChainError> {
         let allowed = authority
             .extensions
             .basic_constraints
-            .and_then(|constraints| constraints.path_length);
+            .as_ref()
+            .and_then(|constraints| constraints.path_len_constraint);
         if allowed.is_some_and(|allowed| below > allowed) {
             return Err(blame(ChainReason::PathLength, depth, Some(authority)));
         }
@@ -438,7 +429,7 @@ fn check_path_lengths(path: &[Certificate<'_>]) -> Result<(), ChainError> {
 fn blame(reason: ChainReason, depth: usize, certificate: Option<&Certificate<'_>>) -> ChainError {
     let subject = certificate.map_or_else(
         || "?".to_owned(),
-        |certificate| name::display(certificate.subject),
+        |certificate| name::display(&certificate.subject),
     );
     ChainError {
         reason,
@@ -446,11 +437,6 @@ fn blame(reason: ChainReason, depth: usize, certificate: Option<&Certificate<'_>
         subject,
     }
 }
-
-/// 1.3.6.1.5.5.7.3.1
-const SERVER_AUTH: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01];
-/// 1.3.6.1.5.5.7.3.2
-const CLIENT_AUTH: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02];
 
 /// Certificates of one path, leaf and anchor included.
 pub const PATH_MAX: usize = 8;

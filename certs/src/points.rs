@@ -2,12 +2,18 @@
 //!
 //! A CA with many certificates may split its list and write into each certificate which part it belongs to. The names are only
 //! compared, never fetched.
+//!
+//! They are read here and not by x509-parser: that cannot read a name relative to the issuer (it looks for a SET where the
+//! standard's implicit tag leaves none), and drops a name that it cannot read without a word.
 
 use ring::digest::{Context, SHA256};
 
-use crate::certificate::{GeneralName, general_name};
+use x509_parser::asn1_rs::FromDer;
+use x509_parser::x509::{AttributeTypeAndValue, X509Name};
+
 use crate::der::{self, Malformed, Reader, context, context_constructed};
 use crate::name;
+use crate::shape;
 
 /// The names of a certificate's distribution points, each as 64 bits of a SHA-256; 0 where there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -18,7 +24,7 @@ impl Points {
     /// beyond the fourth: such a certificate needs a complete list.
     pub(crate) fn of_certificate(
         content: Option<&[u8]>,
-        issuer: &[u8],
+        issuer: &X509Name<'_>,
     ) -> Result<Points, Malformed> {
         let mut hashes = Vec::new();
         let mut list = Reader::new(content.unwrap_or_default());
@@ -47,13 +53,14 @@ impl Points {
 }
 
 /// The hashes of a DistributionPointName's names, given its content.
-pub(crate) fn point_names(content: &[u8], issuer: &[u8]) -> Result<Vec<u64>, Malformed> {
+pub(crate) fn point_names(content: &[u8], issuer: &X509Name<'_>) -> Result<Vec<u64>, Malformed> {
     let mut choice = Reader::new(content);
     let element = choice.any()?;
     choice.finish()?;
     if element.tag == context_constructed(1) {
-        let mut relative_names = name::canonical(issuer)?;
-        relative_names.push(name::canonical_relative(element.value)?);
+        let members = attributes(element.value)?;
+        let mut relative_names = name::canonical(issuer);
+        relative_names.push(name::canonical_relative(members.iter()));
         return Ok(vec![hash(&relative_names)]);
     }
     if element.tag != context_constructed(0) {
@@ -65,19 +72,29 @@ pub(crate) fn point_names(content: &[u8], issuer: &[u8]) -> Result<Vec<u64>, Mal
         if hashes.len() >= POINT_NAMES_MAX {
             return Err(Malformed("a distribution point has more than 32 names"));
         }
-        let element = Reader::any(&mut names.clone())?;
-        let name = general_name(&mut names)?;
-        let directory = if let GeneralName::Directory(directory) = name {
-            Some(directory)
+        let element = names.any()?;
+        shape::GENERAL_NAME.check(element.raw)?;
+        hashes.push(if element.tag == context_constructed(4) {
+            hash(&name::canonical(&name::read(element.value)?))
         } else {
-            None
-        };
-        hashes.push(match directory {
-            Some(directory) => hash(&name::canonical(directory)?),
-            None => hash(&[element.raw.to_vec()]),
+            hash(&[element.raw.to_vec()])
         });
     }
     Ok(hashes)
+}
+
+/// The attributes of a relative name, given its content.
+fn attributes(content: &[u8]) -> Result<Vec<AttributeTypeAndValue<'_>>, Malformed> {
+    let mut found = Vec::new();
+    let mut list = Reader::new(content);
+    while !list.is_empty() {
+        let raw = list.any()?.raw;
+        shape::ATTRIBUTE.check(raw)?;
+        let (_rest, attribute) = AttributeTypeAndValue::from_der(raw)
+            .map_err(|_why| Malformed("a distribution point's name is not readable"))?;
+        found.push(attribute);
+    }
+    Ok(found)
 }
 
 fn hash(parts: &[Vec<u8>]) -> u64 {

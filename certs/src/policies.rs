@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use x509_parser::extensions::PolicyMappings;
+
 use crate::certificate::Certificate;
 use crate::chain_error::ChainReason;
 use crate::der::{self, Malformed, Reader};
@@ -54,7 +56,7 @@ impl<'a> State<'a> {
     }
 
     /// One certificate, from the top down; `depth` 0 is the leaf.
-    fn step(&mut self, certificate: &Certificate<'a>, depth: usize) -> Result<(), ChainReason> {
+    fn step(&mut self, certificate: &'a Certificate<'_>, depth: usize) -> Result<(), ChainReason> {
         let is_leaf = depth == 0;
         match certificate.extensions.policies {
             Some(content) => {
@@ -68,16 +70,16 @@ impl<'a> State<'a> {
             self.demand()?;
         }
         if is_leaf {
-            let constraints = certificate.extensions.policy_constraints;
-            let demands_now =
-                constraints.is_some_and(|constraints| constraints.require_explicit == Some(0));
+            let constraints = certificate.extensions.policy_constraints.as_ref();
+            let demands_now = constraints
+                .is_some_and(|constraints| constraints.require_explicit_policy == Some(0));
             if self.explicit <= 1 || demands_now {
                 self.demand()?;
             }
             return Ok(());
         }
-        if let Some(content) = certificate.extensions.policy_mappings {
-            self.map(content)?;
+        if let Some(mappings) = &certificate.extensions.policy_mappings {
+            self.map(mappings)?;
         }
         if !certificate.is_self_issued() {
             self.explicit = self.explicit.saturating_sub(1);
@@ -121,8 +123,8 @@ impl<'a> State<'a> {
     }
 
     /// 6.1.4 (a) and (b): policies that the issuer declares equivalent to its own.
-    fn map(&mut self, content: &'a [u8]) -> Result<(), ChainReason> {
-        let mappings = mappings_of(content).map_err(ChainReason::Malformed)?;
+    fn map(&mut self, mappings: &'a PolicyMappings<'_>) -> Result<(), ChainReason> {
+        let mappings = mappings_of(mappings).map_err(ChainReason::Malformed)?;
         let is_any = |policy: &Policy<'_>| *policy == ANY_POLICY;
         if mappings
             .iter()
@@ -153,9 +155,9 @@ impl<'a> State<'a> {
                 *count = (*count).min(to as usize);
             }
         };
-        if let Some(constraints) = certificate.extensions.policy_constraints {
-            lower(&mut self.explicit, constraints.require_explicit);
-            lower(&mut self.mapping, constraints.inhibit_mapping);
+        if let Some(constraints) = &certificate.extensions.policy_constraints {
+            lower(&mut self.explicit, constraints.require_explicit_policy);
+            lower(&mut self.mapping, constraints.inhibit_policy_mapping);
         }
         lower(&mut self.any, certificate.extensions.inhibit_any_policy);
     }
@@ -177,20 +179,18 @@ pub(crate) fn policies_of(content: &[u8]) -> Result<BTreeSet<Policy<'_>>, Malfor
     Ok(policies)
 }
 
-fn mappings_of(content: &[u8]) -> Result<BTreeMap<Policy<'_>, BTreeSet<Policy<'_>>>, Malformed> {
+fn mappings_of<'a>(
+    list: &'a PolicyMappings<'_>,
+) -> Result<BTreeMap<Policy<'a>, BTreeSet<Policy<'a>>>, Malformed> {
+    if list.mappings.len() > POLICIES_MAX {
+        return Err(Malformed("it has more than 64 policy mappings"));
+    }
     let mut mappings: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-    let mut list = Reader::new(content);
-    let mut count = 0_usize;
-    while !list.is_empty() {
-        let mut pair = Reader::new(list.expect(der::SEQUENCE)?);
-        let issuer = pair.expect(der::OID)?;
-        let subject = pair.expect(der::OID)?;
-        pair.finish()?;
-        mappings.entry(issuer).or_default().insert(subject);
-        count += 1;
-        if count > POLICIES_MAX {
-            return Err(Malformed("it has more than 64 policy mappings"));
-        }
+    for pair in &list.mappings {
+        mappings
+            .entry(pair.issuer_domain_policy.as_bytes())
+            .or_default()
+            .insert(pair.subject_domain_policy.as_bytes());
     }
     Ok(mappings)
 }

@@ -160,7 +160,7 @@ fn load(
         check_host(leaf_der, host)?;
     }
     let expiry = |certificate: &Certificate<'_>| Expiry {
-        subject: name::display(certificate.subject),
+        subject: name::display(&certificate.subject),
         not_after: certificate.not_after,
     };
     let expiries = parsed.iter().map(expiry).collect();
@@ -204,7 +204,7 @@ fn parse_chain<'a>(
 
 fn check_order(chain: &[Certificate<'_>]) -> Result<(), ServerCertificateProblem> {
     for (index, (below, above)) in chain.iter().zip(chain.iter().skip(1)).enumerate() {
-        if !name::same(below.issuer, above.subject) {
+        if !name::same(&below.issuer, &above.subject) {
             return Err(ServerCertificateProblem::Order { number: index + 2 });
         }
     }
@@ -213,7 +213,7 @@ fn check_order(chain: &[Certificate<'_>]) -> Result<(), ServerCertificateProblem
 
 fn check_dates(chain: &[Certificate<'_>], now: i64) -> Result<(), ServerCertificateProblem> {
     for certificate in chain {
-        let subject = || name::display(certificate.subject);
+        let subject = || name::display(&certificate.subject);
         if now > certificate.not_after {
             return Err(ServerCertificateProblem::Expired {
                 subject: subject(),

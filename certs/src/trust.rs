@@ -7,7 +7,9 @@
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::{PemObject, SectionKind};
 
-use crate::certificate::{CRL_SIGN, Certificate, KEY_CERT_SIGN};
+use x509_parser::extensions::KeyUsage;
+
+use crate::certificate::Certificate;
 use crate::der::Malformed;
 use crate::identity::NameHash;
 use crate::name;
@@ -166,7 +168,7 @@ impl TrustBundle {
                 Err(problem) => problems.push(certificate_error(
                     name,
                     index,
-                    name::display(certificate.subject),
+                    name::display(&certificate.subject),
                     problem,
                 )),
             }
@@ -198,7 +200,7 @@ impl TrustBundle {
         for certificate in parsed {
             let has_issuer_here = || {
                 parsed.iter().any(|other| {
-                    name::same(other.subject, certificate.issuer) && signed(certificate, other)
+                    name::same(&other.subject, &certificate.issuer) && signed(certificate, other)
                 })
             };
             let list = if certificate.is_self_issued() || !has_issuer_here() {
@@ -213,7 +215,7 @@ impl TrustBundle {
                 let der = CertificateDer::from(certificate.der.to_vec());
                 list.push(Authority {
                     der,
-                    subject: NameHash::of(certificate.subject),
+                    subject: NameHash::of(&certificate.subject),
                 });
             }
         }
@@ -249,14 +251,14 @@ impl TrustBundle {
         };
         let known = Authority {
             der: CertificateDer::from(der.to_vec()),
-            subject: NameHash::of(parsed.subject),
+            subject: NameHash::of(&parsed.subject),
         };
-        if parsed.is_ca() && parsed.may(KEY_CERT_SIGN) {
+        if parsed.is_ca() && parsed.may(KeyUsage::key_cert_sign) {
             self.intermediates.push(known);
         } else if parsed
             .extensions
             .key_usage
-            .is_some_and(|granted| granted & CRL_SIGN != 0)
+            .is_some_and(|granted| granted.crl_sign())
         {
             self.list_signers.push(known);
         }
@@ -267,7 +269,7 @@ impl TrustBundle {
         let Ok(certificate) = Certificate::parse(der) else {
             return false;
         };
-        let issuer = NameHash::of(certificate.issuer);
+        let issuer = NameHash::of(&certificate.issuer);
         self.authorities()
             .filter(|authority| authority.subject == issuer)
             .filter_map(|authority| Certificate::parse(&authority.der).ok())
@@ -284,7 +286,7 @@ impl TrustBundle {
         let expiry = |authority: &Authority| {
             let certificate = Certificate::parse(&authority.der).ok()?;
             Some(Expiry {
-                subject: name::display(certificate.subject),
+                subject: name::display(&certificate.subject),
                 not_after: certificate.not_after,
             })
         };
@@ -296,7 +298,7 @@ impl TrustBundle {
         let subject = |authority: &Authority| {
             Certificate::parse(&authority.der)
                 .ok()
-                .map(|parsed| parsed.subject.to_vec())
+                .map(|parsed| parsed.subject.as_raw().to_vec())
         };
         let mut subjects: Vec<Vec<u8>> = self.anchors.iter().filter_map(subject).collect();
         subjects.sort_unstable();
@@ -381,10 +383,10 @@ fn check_anchor(certificate: &Certificate<'_>, now: i64) -> Result<(), AnchorPro
     if !certificate.is_ca() {
         return Err(AnchorProblem::NotAnAuthority);
     }
-    if !certificate.may(KEY_CERT_SIGN) {
+    if !certificate.may(KeyUsage::key_cert_sign) {
         return Err(AnchorProblem::MayNotSign);
     }
-    if certificate.extensions.unknown_critical.is_some() {
+    if certificate.extensions.unknown_critical {
         return Err(AnchorProblem::CriticalExtension);
     }
     match signature::strength(&certificate.key) {

@@ -1,6 +1,6 @@
 //! Names that are read, and names that name nobody.
 
-use super::craft::{ALTERNATIVE_NAMES, CN, Draft, O, OU, UTF8, name, pair, seq, tlv};
+use super::craft::{CN, Draft, O, OU, UTF8, name, pair, seq, tlv};
 use crate::identity::{Identity, IdentityError};
 use crate::spiffe::SpiffeError;
 
@@ -170,7 +170,6 @@ fn alternative_names_that_are_not_what_they_say_name_nobody() {
         (tlv(0x81, b"a@b@c"), "two at signs"),
         (tlv(0x87, &[1, 2, 3]), "three-byte address"),
         (tlv(0x87, &[0; 8]), "address with a mask"),
-        (tlv(0x9e, b"x"), "unknown kind"),
     ] {
         let read = identity(Draft::leaf("alice").names(&[name]));
         assert!(
@@ -180,10 +179,17 @@ fn alternative_names_that_are_not_what_they_say_name_nobody() {
     }
     let many = vec![tlv(0x82, b"a.example"); 129];
     assert!(identity(Draft::leaf("alice").names(&many)).is_err());
-    assert!(matches!(
-        identity(Draft::leaf("alice").extension(ALTERNATIVE_NAMES, false, &seq(&[]))),
-        Err(IdentityError::Malformed(_))
-    ));
+    for (names, why) in [
+        (vec![], "none"),
+        (vec![tlv(0x9e, b"x")], "unknown kind"),
+        (vec![tlv(0x86, &[0xff])], "not even text"),
+    ] {
+        let read = identity(Draft::leaf("alice").names(&names));
+        assert!(
+            matches!(read, Err(IdentityError::Malformed(_))),
+            "{why}: {read:?}"
+        );
+    }
 }
 
 #[test]

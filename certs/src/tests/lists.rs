@@ -16,7 +16,7 @@ use crate::serial::Serial;
 pub(super) fn link(issuer: &Made, serial: u64) -> Link {
     let parsed = Certificate::parse(&issuer.der).unwrap();
     Link {
-        issuer: NameHash::of(parsed.subject),
+        issuer: NameHash::of(&parsed.subject),
         serial: Serial::from_bytes(&serial.to_be_bytes()).unwrap(),
         kind: LinkKind::Leaf,
         points: Points::default(),

@@ -4,7 +4,7 @@ mod authority;
 mod chains;
 mod constraints;
 mod coverage;
-mod craft;
+pub(crate) mod craft;
 mod directory;
 mod handshake;
 mod hostile;

@@ -13,7 +13,7 @@ use crate::head;
 use crate::index::{self, Ids};
 use crate::note::Note;
 use crate::record::{Origin, Record};
-use crate::segment::{Disk, Segment, Tape};
+use crate::segment::{self, Disk, Segment, Tape};
 use crate::tiles::{self, Growth};
 use crate::tree::{Frontier, TreeHead};
 
@@ -290,8 +290,9 @@ impl Log {
             .sync()
             .map_err(|source| self.failed_tree("sync", source))?;
         let index = index::path(&self.dir, &self.segment);
-        self.disk
-            .replace(&index, &self.ids.filter())
+        // Made again when somebody has removed it: what only helps must not stop what matters.
+        segment::make_folder(&index::folder(&self.dir))
+            .and_then(|()| self.disk.replace(&index, &self.ids.filter()))
             .map_err(|source| CommitError {
                 path: index,
                 what: "replace",

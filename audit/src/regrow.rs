@@ -25,15 +25,15 @@ pub(crate) fn regrow(
     segment::make_folder(&folder).map_err(at(&folder))?;
     // What is there for the finished segments was synced when they were finished. The rest is written once more: a crash
     // may have left hashes of records that never were.
-    let mut growth = match Frontier::of(&Tiles::of(dir), before.sequence) {
-        Ok(frontier) => Growth::of(dir, frontier),
-        Err(error) if is_short(&error.source) => from_records(dir, disk, finished)?,
-        Err(error) => {
-            return Err(OpenError::Io {
-                path: error.path,
-                source: error.source,
-            });
-        }
+    let tiles = Tiles::of(dir);
+    let mut growth = if tiles.reach(before.sequence).map_err(at(&folder))? {
+        let frontier = Frontier::of(&tiles, before.sequence).map_err(|error| OpenError::Io {
+            path: error.path,
+            source: error.source,
+        })?;
+        Growth::of(dir, frontier)
+    } else {
+        from_records(dir, disk, finished)?
     };
     newest.iter().for_each(|hash| growth.push(hash));
     keep(&mut growth, disk).map_err(at(&folder))?;
@@ -116,11 +116,4 @@ fn keep(growth: &mut Growth, disk: &dyn Disk) -> io::Result<()> {
     growth.sync()?;
     growth.settle();
     Ok(())
-}
-
-fn is_short(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof
-    )
 }

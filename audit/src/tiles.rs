@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::chain::Hash;
-use crate::segment::{Disk, Tape};
+use crate::segment::{self, Disk, Tape};
 use crate::tree::{Frontier, Subtrees, TreeHead, leaf_hash, node_hash};
 
 /// The tree of the log in a folder, for making proofs.
@@ -40,6 +40,25 @@ impl Tiles {
         Self {
             dir: dir.to_owned(),
         }
+    }
+
+    /// Whether every file is as long as a tree of `size` leaves needs it; one that is missing could go unnoticed, because
+    /// the larger subtrees do not need it.
+    pub(crate) fn reach(&self, size: u64) -> io::Result<bool> {
+        for tile in (0..).take_while(|tile| {
+            size.checked_shr(tile * TILE_LEVELS)
+                .is_some_and(|count| count > 0)
+        }) {
+            let bytes = match path(&self.dir, tile).metadata() {
+                Ok(file) => file.len(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+                Err(error) => return Err(error),
+            };
+            if bytes / (HASH_BYTES as u64) < size >> (tile * TILE_LEVELS) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn read(&self, tile: u32, first: u64, count: usize) -> io::Result<Vec<Hash>> {
@@ -140,6 +159,7 @@ impl Growth {
     pub(crate) fn write(&mut self, disk: &dyn Disk) -> io::Result<()> {
         for (tile, hashes) in (0..).zip(&self.pending) {
             if self.tapes.len() <= tile as usize {
+                segment::make_folder(&folder(&self.dir))?;
                 self.tapes.push(disk.open(&path(&self.dir, tile))?);
             }
             let bytes: Vec<u8> = hashes.iter().flat_map(Hash::as_bytes).copied().collect();

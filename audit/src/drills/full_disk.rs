@@ -180,3 +180,27 @@ fn a_close_that_fails_gives_the_log_back() {
     assert_eq!(log.close().unwrap().sequence, 1);
     assert_eq!(details(dir.path()), numbered(1));
 }
+
+#[test]
+fn removing_what_only_helps_does_not_stop_the_log() {
+    let (dir, disk) = (TempDir::new().unwrap(), Failing::new());
+    let mut log = disk.log(dir.path(), 1);
+    for number in 1..=400 {
+        append(&mut log, number..=number);
+        if number % 100 == 50 {
+            for folder in ["tree", "index"] {
+                let _already_gone = fs::remove_dir_all(dir.path().join(folder));
+            }
+        }
+        log.commit().unwrap();
+    }
+    let head = log.tree_head();
+    log.close().unwrap();
+    assert_eq!(verify(dir.path(), |_| {}).unwrap().tree, head);
+    assert_eq!(
+        disk.log(dir.path(), 1).tree_head(),
+        head,
+        "and it is made again"
+    );
+    assert_eq!(details(dir.path()), numbered(400));
+}

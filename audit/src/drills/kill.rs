@@ -11,7 +11,7 @@ use super::{at, event, options};
 use crate::*;
 
 const FOLDER: &str = "HANGU_AUDIT_KILL_DRILL";
-const KILLS: u64 = 8;
+const KILLS: u64 = 6;
 
 /// Not a claim by itself: the process that the drill below starts, and kills.
 #[test]

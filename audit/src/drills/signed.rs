@@ -169,6 +169,18 @@ fn a_missing_short_or_stale_tree_is_made_again() {
 }
 
 #[test]
+fn a_missing_file_that_the_root_does_not_need_is_made_again_too() {
+    let dir = TempDir::new().unwrap();
+    closed_log(dir.path(), 520, 512);
+    let good = tree_files(dir.path());
+    for level in [0, 8] {
+        fs::remove_file(dir.path().join(format!("tree/level-{level}"))).unwrap();
+        drop(Failing::new().log(dir.path(), 1));
+        assert_eq!(tree_files(dir.path()), good, "{level}");
+    }
+}
+
+#[test]
 fn records_that_a_crash_took_leave_no_trace_in_the_tree() {
     let (dir, disk) = (TempDir::new().unwrap(), Failing::new());
     let mut log = disk.log(dir.path(), u64::MAX);

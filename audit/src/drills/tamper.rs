@@ -69,10 +69,7 @@ fn every_changed_byte_is_found_in_its_record() {
         for at in 0..good.len() {
             let sequence = first + good[..at].iter().filter(|byte| **byte == b'\n').count() as u64;
             let flips = (0..8).map(|bit| good[at] ^ (1 << bit));
-            for byte in flips
-                .chain([0, b'\n', b'"', 0xff])
-                .filter(|byte| *byte != good[at])
-            {
+            for byte in flips.chain([0, b'\n']).filter(|byte| *byte != good[at]) {
                 // In place: writing the whole file anew makes some file systems wait for the disk each time.
                 file.write_all_at(&[byte], at as u64).unwrap();
                 let damage = specimen.verify().unwrap_err();

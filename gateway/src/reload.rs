@@ -53,6 +53,10 @@ pub fn announce(snapshot: &Snapshot, metrics: &Metrics) {
     metrics
         .policy_rules
         .set(i64::try_from(snapshot.policy.rule_count()).unwrap_or(i64::MAX));
+    metrics.policy_info.reset();
+    let epoch = snapshot.basis.policy_generation.to_string();
+    let policy = [epoch.as_str(), snapshot.basis.policy_digest.as_str()];
+    metrics.policy_info.with_label_values(&policy).set(1);
     metrics.cert_not_after.reset();
     metrics.crl_next_update.reset();
     for expiry in &snapshot.expiries {

@@ -46,6 +46,8 @@ pub struct Metrics {
     pub config_last_reload_successful: IntGauge,
     /// Reloads by result.
     pub config_reloads: IntCounterVec,
+    /// The policy that serves; always one series with the value 1.
+    pub policy_info: IntGaugeVec,
     /// Rules in the policy that serves.
     pub policy_rules: IntGauge,
 }
@@ -110,6 +112,11 @@ impl Metrics {
                 "Whether the last reload was taken (1) or the last good configuration serves on (0).",
             )?,
             config_reloads: make.counters("config_reloads_total", "Reloads by result.", &["result"])?,
+            policy_info: make.gauges(
+                "policy_info",
+                "The policy that serves: the generation that brought it and the digest of its files.",
+                &["epoch", "digest"],
+            )?,
             policy_rules: make.gauge("policy_rules", "Rules in the policy that serves.")?,
             registry: make.0.clone(),
         };

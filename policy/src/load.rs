@@ -33,24 +33,8 @@ pub(crate) fn compile(
     binding: Binding,
 ) -> Result<Policy, Vec<Problem>> {
     let mut symbols = Symbols::default();
-    let mut problems = Problems::new(model.name);
-    let definitions = conf::parse(model, &mut problems);
     let mut patterns = Patterns::default();
-    let checked = check::check(
-        &definitions,
-        binding,
-        &mut symbols,
-        &mut patterns,
-        &mut problems,
-    );
-    let facts: Vec<_> = checked
-        .contexts
-        .iter()
-        .map(|context| facts(context, binding, &mut problems))
-        .collect();
-    if !problems.is_empty() {
-        return Err(problems.into_vec());
-    }
+    let (checked, facts) = read_model(model, binding, &mut symbols, &mut patterns)?;
     let mut problems = Problems::new(rules.name);
     let shapes = shapes(&checked);
     let mut tables = table::read(rules, &shapes, &mut symbols, &mut problems);
@@ -104,6 +88,28 @@ pub(crate) fn compile(
         roles,
         patterns,
     })
+}
+
+/// Checks the model, and what each argument of its contexts stands for.
+fn read_model(
+    model: Source<'_>,
+    binding: Binding,
+    symbols: &mut Symbols,
+    patterns: &mut Patterns,
+) -> Result<(Model, Vec<Vec<Fact>>), Vec<Problem>> {
+    let mut problems = Problems::new(model.name);
+    let definitions = conf::parse(model, &mut problems);
+    let checked = check::check(&definitions, binding, symbols, patterns, &mut problems);
+    let facts: Vec<_> = checked
+        .contexts
+        .iter()
+        .map(|context| facts(context, binding, &mut problems))
+        .collect();
+    if problems.is_empty() {
+        Ok((checked, facts))
+    } else {
+        Err(problems.into_vec())
+    }
 }
 
 /// Compiles what the rows of each section bring besides texts.

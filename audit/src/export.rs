@@ -114,7 +114,7 @@ fn severity(entry: &Entry) -> Severity {
 }
 
 /// `10.1.2.3:4242` or `[2001:db8::1]:4242` → address and port; without a port the whole is the address.
-fn address_and_port(client: &str) -> (&str, Option<u16>) {
+pub(crate) fn address_and_port(client: &str) -> (&str, Option<u16>) {
     let parted = client
         .rsplit_once(':')
         .and_then(|(address, port)| Some((address, port.parse().ok()?)));

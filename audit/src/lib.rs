@@ -67,6 +67,7 @@ pub mod note;
 mod open;
 pub mod proof;
 mod prove;
+mod pseudonym;
 mod reader;
 mod record;
 mod regrow;
@@ -94,6 +95,7 @@ pub use filter::{Field, Filter};
 pub use log::{AppendError, CommitError, Log, Options};
 pub use open::OpenError;
 pub use prove::{ProveError, RecordProof, RecordProofError, prove};
+pub use pseudonym::{Hidden, Pseudonyms, Replace};
 pub use reader::{Line, Position, ReadError, Reader};
 pub use record::{
     Basis, Connection, Decision, Exchange, Judgement, Kind, LAYERS, Origin, Record, Step, Target,

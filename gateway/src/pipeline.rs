@@ -18,7 +18,7 @@ use crate::connection::{Connection, Live};
 use crate::context::Context;
 use crate::denial::Denial;
 use crate::layers::Layer;
-use crate::layers::edge::headers::{header_value, remove_claims};
+use crate::layers::edge::headers::{header_value, remove_claims, remove_hop_by_hop};
 use crate::observe::metrics::Metrics;
 use crate::refusal::{REQUEST_ID_HEADER, Refusal, answer};
 use crate::request_id::{is_traceparent, new_traceparent};
@@ -242,6 +242,7 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
     ) -> pingora::Result<()> {
         if !response.status.is_informational() {
+            remove_hop_by_hop(response);
             context.upstream_answered();
         }
         Ok(())

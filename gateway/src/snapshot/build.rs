@@ -139,7 +139,12 @@ pub fn build(
     let listeners: Vec<_> = config
         .listeners
         .iter()
-        .map(|listener| loader.listener(listener, &config.applications))
+        .enumerate()
+        .map(|(index, listener)| {
+            let last = before.and_then(|before| before.listeners.get(index));
+            let last = last.map(|state| &*state.revocation);
+            loader.listener(listener, &config.applications, last)
+        })
         .collect();
     let applications: Vec<_> = config
         .applications

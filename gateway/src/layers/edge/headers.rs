@@ -1,7 +1,7 @@
 //! Header hygiene: what a client may not say in our name, and what the application is told instead.
 
-use http::HeaderName;
-use pingora::http::RequestHeader;
+use http::{HeaderName, header};
+use pingora::http::{RequestHeader, ResponseHeader};
 
 /// The prefix of every header that the gateway speaks in.
 pub const OUR_PREFIX: &str = "x-hangu-";
@@ -71,6 +71,25 @@ pub fn remove_claims(request: &mut RequestHeader, reserved: &[HeaderName]) -> us
     claims.len()
 }
 
+/// Removes from an upstream's answer what concerns only the connection to it: what its `Connection` names, and the fields that
+/// RFC 9110 section 7.6.1 lists. `Connection` itself and the fields that give the body's length are the proxy's to rewrite.
+pub fn remove_hop_by_hop(response: &mut ResponseHeader) {
+    let named: Vec<HeaderName> = response
+        .headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| !KEPT_FOR_THE_PROXY.contains(&name.as_str()))
+        .collect();
+    for name in &named {
+        response.remove_header(name);
+    }
+    for name in HOP_BY_HOP {
+        response.remove_header(*name);
+    }
+}
+
 /// A header value that is safe to send: visible ASCII stays, every other byte becomes a percent escape.
 #[must_use]
 pub fn header_value(text: &str) -> String {
@@ -84,6 +103,15 @@ pub fn header_value(text: &str) -> String {
     }
     value
 }
+
+const HOP_BY_HOP: &[&str] = &[
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "te",
+    "upgrade",
+];
+const KEPT_FOR_THE_PROXY: &[&str] = &["connection", "content-length", "transfer-encoding"];
 
 /// A header name read with `_` as `-` and without case.
 struct Folded<'a>(&'a str);
@@ -154,6 +182,25 @@ mod tests {
         assert_eq!(remove_claims(&mut request, &[]), 2);
         assert!(request.headers.contains_key("accept"));
         assert_eq!(request.headers.len(), 1);
+    }
+
+    #[test]
+    fn what_concerns_only_the_connection_is_removed_from_an_answer() {
+        let mut response = ResponseHeader::build(200, None).unwrap();
+        for (name, value) in [
+            ("Connection", "close, X-Internal"),
+            ("Connection", "Content-Length"),
+            ("X-Internal", "10.0.0.7"),
+            ("Keep-Alive", "timeout=5"),
+            ("Content-Length", "2"),
+            ("X-App", "1"),
+        ] {
+            response.append_header(name, value).unwrap();
+        }
+        remove_hop_by_hop(&mut response);
+        let mut left: Vec<&str> = response.headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["connection", "content-length", "x-app"]);
     }
 
     #[test]

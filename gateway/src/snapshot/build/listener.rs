@@ -23,12 +23,13 @@ impl Loader {
         &mut self,
         listener: &Listener,
         applications: &[Application],
+        last: Option<&RevocationIndex>,
     ) -> Option<ListenerState> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let names = self.server_certificates(listener, &provider);
         let trust = self.client_trust(listener);
         let trust = trust?;
-        let revocation = self.revocation(listener, &trust)?;
+        let revocation = self.revocation(listener, &trust, last)?;
         let authentication = match listener.client_authentication {
             config::ClientAuthentication::Required => ClientAuthentication::Required,
             config::ClientAuthentication::Optional => ClientAuthentication::Optional,
@@ -114,6 +115,7 @@ impl Loader {
         &mut self,
         listener: &Listener,
         trust: &TrustBundle,
+        last: Option<&RevocationIndex>,
     ) -> Option<Arc<RevocationIndex>> {
         if listener.crls.is_empty() {
             return Some(Arc::new(RevocationIndex::empty(Uncovered::Accepted)));
@@ -132,6 +134,11 @@ impl Loader {
             .collect();
         match RevocationIndex::load(&lists, trust, self.now) {
             Ok(index) if complete => {
+                // A file put back would forget the revocations since.
+                if let Some(Err(older)) = last.map(|last| index.check_follows(last)) {
+                    self.problems.extend(older.into_iter().map(LoadError::Crl));
+                    return None;
+                }
                 for list in index.next_updates() {
                     self.expiries.push(Expiry {
                         kind: "crl",

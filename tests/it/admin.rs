@@ -63,8 +63,8 @@ fn the_metrics_are_clean_in_the_eyes_of_promtool() {
         .write_all(text.as_bytes())
         .unwrap();
     let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned()
-        + &String::from_utf8_lossy(&output.stderr);
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
     assert!(
         output.status.success() && said.trim().is_empty(),
         "{said}\n{text}"

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use hangu_tests::{RunningGateway, wait_until};
+use hangu_tests::{Answer, Gate, RunningGateway, TestUpstream, wait_until};
 
-use crate::support::{assert_problem, field, records, records_with};
+use crate::support::{assert_problem, field, gateway, head, records, records_with};
 
 #[test]
 fn every_decision_is_written_once_and_the_chain_holds() {
@@ -149,6 +149,48 @@ fn lift_limit(gateway: &mut RunningGateway) -> Option<()> {
         _ if std::env::var_os("CI").is_none() => None,
         other => panic!("prlimit failed: {other:?}; it is part of the package `util-linux`"),
     }
+}
+
+#[test]
+fn a_request_that_finds_no_place_in_the_queue_is_refused_and_not_forwarded() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let upstream = TestUpstream::answering(move |request| match request.target.as_str() {
+        "/slow" => Answer::ok("slow").held_by(&held),
+        _ => Answer::ok("quick"),
+    });
+    let gateway = gateway()
+        .audit("queue = 1")
+        .records(upstream.address())
+        .start();
+    wait_until("the record of the start to be written", || {
+        !gateway.audit().of_kind("start").is_empty()
+    });
+    let mut holding = gateway.client("clerk").connect().unwrap();
+    let mut second = gateway.client("clerk").connect().unwrap();
+    holding
+        .send(format!("{}\r\n", head("GET", "/slow")).as_bytes())
+        .unwrap();
+    wait_until("the only place to be taken", || gate.held() == 1);
+    let refused = second.get("/").unwrap();
+    assert_eq!(refused.status, 503);
+    assert_problem(&refused, 503, &refused.request_id());
+    assert_eq!(
+        upstream.count(),
+        1,
+        "no forwarding without a place in the log"
+    );
+    assert_eq!(gateway.metrics().sum("hangu_audit_refused_total", &[]), 1.0);
+    gate.open();
+    assert_eq!(holding.read_response(true).unwrap().text(), "slow");
+    wait_until("the place to be free again", || {
+        second.get("/").unwrap().status == 200
+    });
+    gateway
+        .audit()
+        .wait_for("the one without a place", |record| {
+            field(record, "kind") == "dropped"
+        });
 }
 
 #[test]

@@ -11,6 +11,8 @@ use hangu_tests::{
 
 use crate::support::{assert_allowed, assert_refused, field, gateway, head, records};
 
+mod answers;
+
 #[test]
 fn what_no_route_covers_does_not_exist() {
     let upstream = TestUpstream::named("records");

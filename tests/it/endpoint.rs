@@ -10,6 +10,8 @@ use crate::support::{
     assert_allowed, assert_refused, field, gateway, records, records_with, walked,
 };
 
+mod trust;
+
 #[test]
 fn a_good_certificate_is_let_in_under_its_own_name() {
     let (gateway, upstream) = records();

@@ -1,6 +1,7 @@
 //! 网 network, over real sockets: may this zone talk to that label, and how fast.
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hangu_tests::{Response, TestUpstream};
 
@@ -184,6 +185,31 @@ fn a_source_has_exactly_its_rate_whoever_speaks_from_there() {
         200,
         "another source has its own"
     );
+}
+
+#[test]
+fn the_rate_is_exact_when_many_ask_at_once() {
+    const BURST: usize = 40;
+    const EACH: usize = 25;
+    let limits = format!("[limits]\nidentity = {{ requests = 1, per = \"1h\", burst = {BURST} }}");
+    let (gateway, upstream) = records_with(|world| world.table(&limits));
+    let served = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            let (client, served) = (gateway.client("clerk"), &served);
+            scope.spawn(move || {
+                let mut connection = client.connect().unwrap();
+                for _ in 0..EACH {
+                    match connection.get("/").unwrap().status {
+                        200 => drop(served.fetch_add(1, Ordering::Relaxed)),
+                        status => assert_eq!(status, 429),
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(served.load(Ordering::Relaxed), BURST);
+    assert_eq!(upstream.count(), BURST);
 }
 
 #[test]

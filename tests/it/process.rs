@@ -323,6 +323,19 @@ fn an_upgrade_loses_no_connection_attempt() {
 }
 
 #[test]
+fn an_upgrade_to_a_broken_configuration_leaves_the_old_process_serving() {
+    let (gateway, _upstream) = records();
+    let mut connection = gateway.client("clerk").connect().unwrap();
+    let config = gateway.folder().read("hangu.toml");
+    gateway.folder().write("hangu.toml", "no configuration");
+    let mut new = gateway.spawn_upgrade();
+    assert_eq!(new.wait_for_end().code(), Some(1));
+    assert_eq!(connection.get("/").unwrap().status, 200);
+    assert_eq!(gateway.client("clerk").get("/").unwrap().status, 200);
+    gateway.folder().write("hangu.toml", &config);
+}
+
+#[test]
 fn the_folder_of_the_upgrade_socket_is_closed_to_others() {
     let upstream = TestUpstream::named("records");
     let folder = gateway().records(upstream.address()).prepare();

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hangu_certs::{Authority, ClientRequest, Issued, SpiffeId, UnixSeconds, Validity};
+use hangu_certs::{Authority, ClientRequest, Identity, Issued, SpiffeId, UnixSeconds, Validity};
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -206,6 +206,23 @@ impl TestPki {
             "make a revocation list",
         );
         format!("{of_clients}{of_root}")
+    }
+
+    /// Both lists, the root's with the intermediate on it.
+    #[must_use]
+    pub fn crl_of_revoked_intermediate_pem(&self, number: u64) -> String {
+        let this_update = now() - 60;
+        let der = CertificateDer::from_pem_slice(self.clients.certificate_pem().as_bytes());
+        let der = must(der, "read the intermediate");
+        let links = must(Identity::from_chain(&[der]), "read the intermediate").links;
+        let serial = must(links.first().ok_or("no link"), "read the intermediate").serial;
+        let until = now() + HOUR;
+        let of_root = self
+            .clients_root
+            .crl(&[(serial, this_update)], this_update, until, number);
+        let of_clients = self.clients.crl(&[], this_update, until, number);
+        let make = "make a revocation list";
+        format!("{}{}", must(of_clients, make), must(of_root, make))
     }
 
     /// The roots of the server tree, for clients.

@@ -4,11 +4,14 @@
 //! asked of the table. Deliberately not here: files, arguments, printing.
 
 mod clearances;
+mod coverage;
 mod diff;
 #[cfg(test)]
 mod diff_tests;
 mod explain;
 mod finding;
+mod graph;
+mod import;
 pub mod lint;
 mod names;
 mod overlap;
@@ -25,9 +28,12 @@ mod what;
 mod who;
 mod witness;
 
+pub use coverage::Coverage;
 pub use diff::{Delta, Diff, Direction, diff};
 pub use explain::{Authored, Change, Explanation, NEAR_MAX, NearRule, RuleLine, explain};
 pub use finding::{Finding, Severity};
+pub use graph::graph;
+pub use import::import;
 pub use question::{ArgumentName, argument_names};
 pub use surroundings::{Route, Surroundings, Zone};
 pub use tidy::tidy;

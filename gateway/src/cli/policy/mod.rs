@@ -14,8 +14,11 @@ mod eval;
 mod explain;
 mod files;
 mod fmt;
+mod import;
 mod replay;
 mod request;
+mod suite;
+mod test;
 mod who;
 
 #[derive(Debug, Subcommand)]
@@ -34,6 +37,12 @@ pub(super) enum Command {
     Diff(diff::Options),
     /// Ask a policy what it would have decided for the requests of an audit log
     Replay(replay::Options),
+    /// Run files of tests and name the rules that no test reaches
+    Test(test::Options),
+    /// Turn a dump of the table `casbin_rule` into a policy file
+    Import(import::ImportOptions),
+    /// Draw roles and organisations as SVG
+    Graph(import::GraphOptions),
     /// Bring policy files into their one tidy form
     Fmt(fmt::Options),
 }
@@ -47,6 +56,9 @@ pub(super) fn policy(command: &Command) -> ExitCode {
         Command::WhatCan(options) => who::what(options),
         Command::Diff(options) => diff::run(options),
         Command::Replay(options) => replay::run(options),
+        Command::Test(options) => test::run(options),
+        Command::Import(options) => import::run(options),
+        Command::Graph(options) => import::draw(options),
         Command::Fmt(options) => fmt::run(options),
     };
     match done {

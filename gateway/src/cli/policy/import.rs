@@ -1,0 +1,103 @@
+//! `hangu policy import` and `graph`: policies out of a database, and as a picture.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use hangu_policy::analysis::{graph, import, tidy};
+use hangu_policy::{Source, bounds};
+
+use super::files::{Naming, PolicyFiles, lines, read_bounded};
+use super::{Done, Outcome};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  mysqldump --skip-extended-insert casbin casbin_rule > dump.sql
+  hangu policy import dump.sql --out policy.csv
+
+  psql -c \"\\copy casbin_rule to 'dump.csv' csv header\"
+  hangu policy import dump.csv --out policy.csv
+
+Taken are CSV, with or without heading, and SQL with INSERT. Then run `hangu policy check`.")]
+pub(in crate::cli) struct ImportOptions {
+    /// The dump of the table `casbin_rule`; `-` is the standard input
+    dump: PathBuf,
+    /// Where to write the policy; without it, the standard output
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  hangu policy graph --policy policy.csv --out policy.svg
+
+A card for each organisation; arrows lead from a role to the roles that it inherits; a role on a coloured ground has
+nobody who holds it directly.")]
+pub(in crate::cli) struct GraphOptions {
+    #[command(flatten)]
+    files: PolicyFiles,
+    /// This organisation alone
+    #[arg(long, value_name = "NAME")]
+    domain: Option<String>,
+    /// Where to write the SVG; without it, the standard output
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+pub(super) fn run(options: &ImportOptions) -> Done {
+    let text = if options.dump.as_os_str() == "-" {
+        let mut text = String::new();
+        let room = bounds::RULES_BYTES_MAX as u64;
+        let read = io::stdin().lock().take(room).read_to_string(&mut text);
+        read.map_err(|error| vec![format!("standard input: {error}")])?;
+        text
+    } else {
+        read_bounded(&options.dump, bounds::RULES_BYTES_MAX)?
+    };
+    let name = options.dump.display().to_string();
+    let dump = Source {
+        name: &name,
+        text: &text,
+    };
+    let rows = import(dump).map_err(|problems| lines(&problems))?;
+    let rows = Source {
+        name: &name,
+        text: &rows,
+    };
+    write(
+        options.out.as_deref(),
+        &tidy(rows).map_err(|problems| lines(&problems))?,
+    )
+}
+
+pub(super) fn draw(options: &GraphOptions) -> Done {
+    let policy = options.files.read(Naming::AsGiven)?.compile()?;
+    if let Some(domain) = &options.domain
+        && !policy.domains().any(|known| known == domain)
+    {
+        return Err(vec![format!(
+            "no rule names the organisation `{domain}`; see `hangu policy graph` without --domain"
+        )]);
+    }
+    write(
+        options.out.as_deref(),
+        &graph(&policy, options.domain.as_deref()),
+    )
+}
+
+fn write(out: Option<&Path>, text: &str) -> Done {
+    let refused = |error: io::Error| {
+        let name = out.map_or("standard output".to_owned(), |path| {
+            path.display().to_string()
+        });
+        vec![format!("{name}: {error}")]
+    };
+    match out {
+        Some(path) => std::fs::write(path, text).map_err(refused)?,
+        None => io::stdout()
+            .lock()
+            .write_all(text.as_bytes())
+            .map_err(refused)?,
+    }
+    Ok(Outcome::Clean)
+}

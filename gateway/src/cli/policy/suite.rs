@@ -1,0 +1,239 @@
+//! Files of tests for a policy: given, when, expect.
+
+use std::collections::BTreeMap;
+
+use hangu_policy::analysis::Coverage;
+use hangu_policy::{Decision, Policy, Refusal, RuleId};
+use serde::Deserialize;
+
+use super::request::Known;
+
+/// A file of tests, as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    /// Facts that every test of the file begins with.
+    #[serde(default)]
+    given: BTreeMap<String, String>,
+    #[serde(default)]
+    test: Vec<toml::Spanned<Case>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    name: String,
+    #[serde(default)]
+    given: BTreeMap<String, String>,
+    when: OneOrMany,
+    expect: Expected,
+    /// The rule that must decide: `policy.csv:12`, or its line alone.
+    rule: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(BTreeMap<String, String>),
+    Many(Vec<BTreeMap<String, String>>),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Expected {
+    Allow,
+    Deny,
+}
+
+/// What became of one request of a test.
+#[derive(Clone, Debug)]
+pub(super) struct Ran {
+    /// `file:line`.
+    pub(super) place: String,
+    pub(super) name: String,
+    /// Why it failed.
+    pub(super) failure: Option<String>,
+}
+
+/// Runs every test of a file; each request of a test counts as one.
+///
+/// # Errors
+/// When the file is not of this form.
+pub(super) fn run(
+    policy: &Policy,
+    (file, text): (&str, &str),
+    time_unix_ms: Option<i64>,
+    coverage: &mut Coverage<'_>,
+) -> Result<Vec<Ran>, Vec<String>> {
+    let line_of = |offset: usize| {
+        let before = text.get(..offset).unwrap_or_default();
+        before.matches('\n').count() + 1
+    };
+    let parsed: File = toml::from_str(text).map_err(|error| {
+        let line = error.span().map_or(1, |span| line_of(span.start));
+        let what = error.message().replace('\n', " ");
+        vec![format!(
+            "{file}:{line}: {what}; see `hangu policy test --help` for the form of a test"
+        )]
+    })?;
+    if parsed.test.is_empty() {
+        return Err(vec![format!(
+            "{file}:1: there is no `[[test]]`; write one, or leave the file out"
+        )]);
+    }
+    let mut ran = Vec::new();
+    for case in &parsed.test {
+        let place = format!("{file}:{}", line_of(case.span().start));
+        let case = case.get_ref();
+        let requests = match &case.when {
+            OneOrMany::One(one) => std::slice::from_ref(one),
+            OneOrMany::Many(many) => many,
+        };
+        for when in requests {
+            let mut known = Known::default();
+            for (name, value) in parsed.given.iter().chain(&case.given).chain(when) {
+                known.add(fact(name), value);
+            }
+            let arguments = known.arguments(policy).map_err(|errors| {
+                errors
+                    .iter()
+                    .map(|error| format!("{place}: {error}"))
+                    .collect::<Vec<_>>()
+            })?;
+            coverage.add(&arguments, time_unix_ms);
+            let decision = policy.decide_arguments_at(1, &arguments, time_unix_ms);
+            let failure = failure(policy, case, &decision).map(|why| {
+                let facts: Vec<_> = known
+                    .facts
+                    .iter()
+                    .map(|(name, value)| format!("{name} = `{value}`"))
+                    .collect();
+                format!("{why}; asked with {}", facts.join(", "))
+            });
+            ran.push(Ran {
+                place: place.clone(),
+                name: case.name.clone(),
+                failure,
+            });
+        }
+    }
+    Ok(ran)
+}
+
+/// Facts have readable names in tests.
+fn fact(name: &str) -> &str {
+    match name {
+        "subject" => "sub",
+        "domain" | "organisation" => "dom",
+        "path" => "obj",
+        "method" => "act",
+        other => other,
+    }
+}
+
+fn failure(policy: &Policy, case: &Case, decision: &Decision) -> Option<String> {
+    let (answer, rule, why) = match decision {
+        Decision::Permit(permit) => (Expected::Allow, Some(permit.rule()), String::new()),
+        Decision::Deny(Refusal::NoRule) => (Expected::Deny, None, ": no rule allows it".to_owned()),
+        Decision::Deny(Refusal::ExplicitDeny(rule)) => (Expected::Deny, Some(*rule), String::new()),
+        Decision::Deny(Refusal::EvaluationError(rule, fault)) => {
+            (Expected::Deny, Some(*rule), format!(": {fault}"))
+        }
+    };
+    let shown = |rule: RuleId| {
+        let view = policy.rule(rule);
+        format!(" by {view}: {}", view.text())
+    };
+    let by = rule.map_or(why, shown);
+    if answer != case.expect {
+        let word = |expected| match expected {
+            Expected::Allow => "allow",
+            Expected::Deny => "deny",
+        };
+        return Some(format!(
+            "expected {}, got {}{by}",
+            word(case.expect),
+            word(answer)
+        ));
+    }
+    let wanted = case.rule.as_deref()?;
+    let line = rule.map(|rule| policy.rule(rule).line.to_string());
+    let wanted_line = wanted.rsplit(':').next().unwrap_or(wanted);
+    (line.as_deref() != Some(wanted_line))
+        .then(|| format!("expected rule {wanted}, it was decided{by}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hangu_policy::{RBAC_WITH_DOMAINS, Source};
+
+    fn policy() -> Policy {
+        let model = Source {
+            name: "model.conf",
+            text: RBAC_WITH_DOMAINS,
+        };
+        let rules = Source {
+            name: "policy.csv",
+            text: "p, clerk, tax, /a/:id, GET, allow\np, clerk, tax, /a/9, *, deny\np, head, tax, /b, GET, allow\ng, alice, clerk, tax\n",
+        };
+        Policy::compile(model, rules).unwrap()
+    }
+
+    fn ran(text: &str) -> Result<Vec<Option<String>>, Vec<String>> {
+        let policy = policy();
+        let mut coverage = Coverage::new(&policy);
+        let ran = run(&policy, ("t.toml", text), None, &mut coverage)?;
+        Ok(ran.into_iter().map(|ran| ran.failure).collect())
+    }
+
+    #[test]
+    fn a_test_passes_when_decision_and_rule_are_as_expected() {
+        let text = "[given]\nsubject = \"alice\"\ndomain = \"tax\"\n\
+            [[test]]\nname = \"reads\"\nwhen = { method = \"GET\", path = \"/a/1\" }\nexpect = \"allow\"\nrule = \"policy.csv:1\"\n\
+            [[test]]\nname = \"sealed\"\nwhen = [{ method = \"GET\", path = \"/a/9\" }, { method = \"PUT\", path = \"/a/9\" }]\nexpect = \"deny\"\nrule = \"2\"\n";
+        assert_eq!(ran(text), Ok(vec![None, None, None]));
+    }
+
+    #[test]
+    fn a_failure_says_what_was_decided_and_by_which_rule() {
+        let text = "[[test]]\nname = \"x\"\ngiven = { subject = \"alice\", domain = \"tax\" }\nwhen = { method = \"GET\", path = \"/a/9\" }\nexpect = \"allow\"\n";
+        let failures = ran(text).unwrap();
+        let failure = failures[0].as_deref().unwrap();
+        assert!(
+            failure.starts_with(
+                "expected allow, got deny by policy.csv:2: p, clerk, tax, /a/9, *, deny"
+            ),
+            "{failure}"
+        );
+    }
+
+    #[test]
+    fn a_file_of_another_form_is_refused_with_its_line() {
+        for (text, place) in [
+            ("", "t.toml:1:"),
+            ("[[test]]\nname = 3\n", "t.toml:2:"),
+            (
+                "[[test]]\nname = \"x\"\nwhen = { method = \"GET\" }\nexpect = \"maybe\"\n",
+                "t.toml:4:",
+            ),
+            (
+                "[[test]]\nname = \"x\"\nwhen = { colour = \"red\" }\nexpect = \"deny\"\n",
+                "t.toml:1:",
+            ),
+        ] {
+            let error = ran(text).unwrap_err();
+            assert!(error[0].starts_with(place), "{text}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn coverage_names_the_rules_that_no_test_reached() {
+        let policy = policy();
+        let mut coverage = Coverage::new(&policy);
+        let text = "[[test]]\nname = \"x\"\nwhen = { subject = \"alice\", domain = \"tax\", method = \"GET\", path = \"/a/9\" }\nexpect = \"deny\"\n";
+        run(&policy, ("t.toml", text), None, &mut coverage).unwrap();
+        let unreached: Vec<_> = coverage.unreached().iter().map(|rule| rule.line).collect();
+        assert_eq!((coverage.rules(), unreached), (3, vec![3]));
+    }
+}

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+mod bundle;
 mod check;
 mod diff;
 mod eval;
@@ -43,6 +44,12 @@ pub(super) enum Command {
     Import(import::ImportOptions),
     /// Draw roles and organisations as SVG
     Graph(import::GraphOptions),
+    /// Put policy, model, tests and a manifest into one file
+    Bundle(bundle::BundleOptions),
+    /// Sign a bundle, or make a key to sign with
+    Sign(bundle::SignOptions),
+    /// Say whether a gateway would take a bundle
+    Verify(bundle::VerifyOptions),
     /// Bring policy files into their one tidy form
     Fmt(fmt::Options),
 }
@@ -59,6 +66,9 @@ pub(super) fn policy(command: &Command) -> ExitCode {
         Command::Test(options) => test::run(options),
         Command::Import(options) => import::run(options),
         Command::Graph(options) => import::draw(options),
+        Command::Bundle(options) => bundle::make(options),
+        Command::Sign(options) => bundle::sign(options),
+        Command::Verify(options) => bundle::verify(options),
         Command::Fmt(options) => fmt::run(options),
     };
     match done {

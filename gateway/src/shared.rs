@@ -25,7 +25,7 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// Who is counted.
     pub rate_keys: RateKeys,
-    /// Requests between their head and the end of their answer.
+    /// What a drain waits for: requests between their head and the end of their answer, and connections before the end of their first.
     pub in_flight: AtomicUsize,
 }
 

@@ -6,6 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -64,10 +65,11 @@ impl Accept {
             .connections
             .with_label_values(&[config.name.as_str()]);
         let _open = Open::new(open);
+        let newcomer = Newcomer::new(Arc::clone(&self.shared));
         match self.handshake(tcp, &snapshot, config, client).await {
             Ok(stream) => {
                 self.shared.metrics.handshake(config.name.as_str(), None);
-                self.serve_http(stream, shutdown).await;
+                self.serve_http(stream, newcomer, shutdown).await;
             }
             Err(Ended { refused, tcp }) => {
                 refused_handshake(&self.shared, &snapshot, config, client, &refused);
@@ -148,14 +150,16 @@ impl Accept {
     async fn serve_http(
         &self,
         (stream, connection): (ClientStream, Arc<Connection>),
+        newcomer: Newcomer,
         shutdown: &ShutdownWatch,
     ) {
         let stream = Box::new(stream);
         if stream.is_http2() {
+            drop(newcomer);
             // Never reusable: an HTTP/2 connection ends where it is served.
             drop(self.proxy.process_new(stream, shutdown).await);
         } else {
-            self.serve_http1(stream, &connection, shutdown.clone())
+            self.serve_http1(stream, &connection, newcomer, shutdown.clone())
                 .await;
         }
     }
@@ -164,9 +168,11 @@ impl Accept {
         &self,
         mut stream: Box<ClientStream>,
         connection: &Connection,
+        newcomer: Newcomer,
         mut shutdown: ShutdownWatch,
     ) {
         let mut settings = None;
+        let mut newcomer = Some(newcomer);
         loop {
             let Some((limits, deadlines)) = self.head_bounds() else {
                 return;
@@ -174,7 +180,7 @@ impl Accept {
             let waited = tokio::select! {
                 biased;
                 read = stream.read_head(limits, deadlines) => read,
-                () = shut_down(&mut shutdown) => HeadRead::Gone,
+                () = shut_down(&mut shutdown, newcomer.as_ref()) => HeadRead::Gone,
             };
             match waited {
                 HeadRead::Ready => {}
@@ -196,6 +202,7 @@ impl Accept {
             let Some(reused) = self.proxy.process_new_http(session, &shutdown).await else {
                 return;
             };
+            newcomer = None;
             let (next, next_settings) = reused.consume();
             let Some(next) = client_of(next) else { return };
             stream = next;
@@ -268,10 +275,14 @@ async fn hang_up(mut tcp: TcpStream) {
     drop(timeout(LINGER, read_away).await);
 }
 
-/// Resolves once the process is asked to stop.
-async fn shut_down(shutdown: &mut ShutdownWatch) {
+/// Resolves once the process is asked to stop and this connection need not be waited for: at once when it is between two requests,
+/// a moment later when its first one may be on the way.
+async fn shut_down(shutdown: &mut ShutdownWatch, newcomer: Option<&Newcomer>) {
     // An error means that the sender is gone: the server has ended.
     drop(shutdown.wait_for(|stopping| *stopping).await);
+    if newcomer.is_some() {
+        tokio::time::sleep(FIRST_REQUEST).await;
+    }
 }
 
 /// What a plain TCP listener hands over.
@@ -307,6 +318,23 @@ fn channel(version: Option<rustls::ProtocolVersion>, alpn: Option<&[u8]>) -> &'s
     }
 }
 
+/// A connection before the end of its first request. A drain waits for it as for a request in flight: who was let in is answered,
+/// also when the process is told to stop between the handshake and the first byte of the request.
+struct Newcomer(Arc<Shared>);
+
+impl Newcomer {
+    fn new(shared: Arc<Shared>) -> Self {
+        shared.in_flight.fetch_add(1, Ordering::AcqRel);
+        Self(shared)
+    }
+}
+
+impl Drop for Newcomer {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 /// Counts a connection as open for as long as it lives.
 struct Open(prometheus::IntGauge);
 
@@ -325,6 +353,9 @@ impl Drop for Open {
 
 /// Pingora's own wait between requests is never used: the head is read ahead, under the listener's deadlines.
 const KEEPALIVE_SECONDS: u64 = 60;
+/// How long a first request may be on the way when the process is told to stop. Some clients open connections in advance and send
+/// nothing: they are not worth more.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
 /// How long, and for how many bytes, a refused client is listened to, so that it can hear why.
 const LINGER: Duration = Duration::from_millis(500);
 const LINGER_BYTES_MAX: u64 = 64 * 1024;

@@ -143,6 +143,7 @@ fn no_label_carries_anything_that_a_client_chose() {
         "kind" => ["server", "client_ca", "upstream_ca", "upstream_client"].contains(&value),
         "name" => ["server.pem", "clients-ca.pem", "clients.crl.pem"].contains(&value),
         "version" => value == env!("CARGO_PKG_VERSION"),
+        "epoch" => value.parse::<u64>().is_ok(),
         "digest" => value.len() == 64 && value.bytes().all(|byte| byte.is_ascii_hexdigit()),
         "le" => value == "+Inf" || value.parse::<f64>().is_ok(),
         _ => false,

@@ -105,6 +105,14 @@ impl Resolver<'_, '_> {
             );
             return None;
         }
+        if is_time_to_go(text) {
+            self.refuse(
+                at,
+                format!("`{text}` in quotes is a time to Go casbin and a text to Rust"),
+                "keep such a text in a policy row",
+            );
+            return None;
+        }
         if self.origin == Origin::Row && text.contains('\\') {
             self.refuse(
                 at,
@@ -243,6 +251,23 @@ impl Resolver<'_, '_> {
         }
         Some(expr)
     }
+}
+
+/// Whether Go's evaluator takes a quoted text for a time: `2026-01-31`, with or without a time of day, or `3:04PM`.
+fn is_time_to_go(text: &str) -> bool {
+    let shaped = |shape: &str| {
+        let start = text.get(..shape.len()).unwrap_or_default();
+        !start.is_empty()
+            && start
+                .bytes()
+                .zip(shape.bytes())
+                .all(|(found, wanted)| match wanted {
+                    b'0' => found.is_ascii_digit(),
+                    _ => found == wanted,
+                })
+    };
+    let noon = text.ends_with("AM") || text.ends_with("PM");
+    shaped("0000-00-00") || (noon && (shaped("0:00") || shaped("00:00")))
 }
 
 /// Whether casbin's rewriting of `r.` and `p2.` reaches into `text`.

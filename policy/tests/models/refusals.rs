@@ -77,6 +77,14 @@ fn what_is_not_compiled_is_refused_by_name_and_place() {
             "model.conf:10:22: pattern `/a(` is no regular expression",
         ),
         (
+            "r.sub == '2026-01-31'",
+            "model.conf:10:14: `2026-01-31` in quotes is a time to Go",
+        ),
+        (
+            "r.sub == '3:04PM'",
+            "model.conf:10:14: `3:04PM` in quotes is a time to Go",
+        ),
+        (
             "r.sub == 'see p.sub'",
             "model.conf:10:14: `see p.sub` holds `r.` or `p.`",
         ),

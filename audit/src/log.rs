@@ -179,6 +179,14 @@ impl Log {
         self.committed
     }
 
+    /// Whether the segment still stands where it was opened and holds at least what was committed. Writing to a file that somebody has
+    /// removed succeeds, and nobody ever reads it.
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
+        let there = std::fs::metadata(&self.segment.path);
+        there.is_ok_and(|there| there.len() >= self.segment_bytes)
+    }
+
     /// Bytes that wait for a commit.
     #[must_use]
     pub fn pending_bytes(&self) -> usize {

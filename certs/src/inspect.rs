@@ -51,21 +51,20 @@ pub struct CertificateSummary {
     pub key_fingerprint: String,
     /// Who the gateway would take its holder for.
     pub identity: Result<Identity, IdentityError>,
-    /// Why the gateway would not accept it at that time, as a CA's certificate if it is one and otherwise as a client's; its
-    /// issuer, signature and revocation left aside.
+    /// Why the gateway would not accept it at that time and for that purpose; its issuer, signature and revocation left aside.
     pub problems: Vec<String>,
 }
 
 impl CertificateSummary {
-    /// Reads a certificate (DER) at `now` (Unix seconds).
+    /// Reads a certificate (DER) that is to serve a purpose at `now` (Unix seconds).
     ///
     /// # Errors
     /// When it is no clean X.509 version 3 certificate, so that nothing of it can be relied on.
-    pub fn of(der: &[u8], now: i64) -> Result<CertificateSummary, Malformed> {
+    pub fn of(der: &[u8], purpose: Purpose, now: i64) -> Result<CertificateSummary, Malformed> {
         let certificate = Certificate::parse(der)?;
         let constraints = certificate.extensions.basic_constraints.as_ref();
         let identity = Identity::from_chain(&[der.into()]);
-        let problems = problems(&certificate, identity.as_ref().err(), now);
+        let problems = problems(&certificate, identity.as_ref().err(), purpose, now);
         Ok(CertificateSummary {
             subject: name::display(&certificate.subject),
             issuer: name::display(&certificate.issuer),
@@ -99,18 +98,19 @@ impl CertificateSummary {
 fn problems(
     certificate: &Certificate<'_>,
     identity: Option<&IdentityError>,
+    purpose: Purpose,
     now: i64,
 ) -> Vec<String> {
     let mut problems = Vec::new();
     if certificate.is_ca() {
         problems.extend(
-            check_issuer(certificate, Purpose::Client)
+            check_issuer(certificate, purpose)
                 .err()
                 .map(|reason| reason.to_string()),
         );
     } else {
         problems.extend(
-            check_leaf_usage(certificate, Purpose::Client)
+            check_leaf_usage(certificate, purpose)
                 .err()
                 .map(str::to_owned),
         );

@@ -7,6 +7,8 @@ mod application;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod certs_cli;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod cloud;

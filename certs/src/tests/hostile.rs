@@ -74,7 +74,7 @@ proptest! {
         let root = Draft::authority("root").self_signed();
         let leaf = rich(&root);
         let changed = Made { der: mutate(&leaf.der, &edits), ..leaf.clone() };
-        let _summary = CertificateSummary::of(&changed.der, NOW).map(|summary| summary.to_string());
+        let _summary = CertificateSummary::of(&changed.der, Purpose::Client, NOW).map(|summary| summary.to_string());
         let _identity = Identity::from_chain(&[changed.der.clone().into()]);
         let accepted = judge_alone(&[&root], &[&changed]).is_ok();
         prop_assert_eq!(accepted, changed.der == leaf.der);
@@ -104,10 +104,10 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _certificate = CertificateSummary::of(&bytes, NOW);
+        let _certificate = CertificateSummary::of(&bytes, Purpose::Client, NOW);
         let _list = ListSummary::of(&bytes);
         let _identity = Identity::from_chain(&[bytes.clone().into()]);
-        let _wrapped = CertificateSummary::of(&seq(&[&seq(&[&bytes])]), NOW);
+        let _wrapped = CertificateSummary::of(&seq(&[&seq(&[&bytes])]), Purpose::Client, NOW);
     }
 
     #[test]

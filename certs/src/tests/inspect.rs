@@ -5,6 +5,7 @@ use super::{DAY, NOW, ders};
 use crate::authority::Authority;
 use crate::inspect::{CertificateSummary, ListSummary};
 use crate::issue::Validity;
+use crate::path::Purpose;
 use crate::spiffe::SpiffeId;
 
 #[test]
@@ -18,7 +19,8 @@ fn a_certificate_is_shown_line_by_line() {
             Validity::days(NOW - DAY, 30),
         )
         .unwrap();
-    let summary = CertificateSummary::of(&ders(&workload.certificate_pem)[0], NOW).unwrap();
+    let summary =
+        CertificateSummary::of(&ders(&workload.certificate_pem)[0], Purpose::Client, NOW).unwrap();
     let shown = summary.to_string();
     for line in [
         "subject:      ",
@@ -36,7 +38,12 @@ fn a_certificate_is_shown_line_by_line() {
         );
     }
     assert_eq!(summary.identity.unwrap().spiffe, Some(id));
-    let root = CertificateSummary::of(&ders(root.certificate_pem())[0], NOW + 60 * DAY).unwrap();
+    let root = CertificateSummary::of(
+        &ders(root.certificate_pem())[0],
+        Purpose::Client,
+        NOW + 60 * DAY,
+    )
+    .unwrap();
     assert_eq!(root.problems, ["it expired at 2026-10-20T14:13:20Z"]);
     assert_eq!(root.key, "P-256");
 }
@@ -49,7 +56,7 @@ fn every_problem_is_shown() {
         .extension(EXTENDED_KEY_USAGE, false, &code_signing)
         .names(&[tlv(0x86, b"x\x1b[31m")])
         .self_signed();
-    let summary = CertificateSummary::of(&made.der, NOW).unwrap();
+    let summary = CertificateSummary::of(&made.der, Purpose::Client, NOW).unwrap();
     assert_eq!(
         summary.problems,
         [
@@ -65,7 +72,7 @@ fn every_problem_is_shown() {
             .all(|line| line.chars().all(|shown| !shown.is_control())),
         "{summary}"
     );
-    assert!(CertificateSummary::of(&[0x30, 0], NOW).is_err());
+    assert!(CertificateSummary::of(&[0x30, 0], Purpose::Client, NOW).is_err());
 }
 
 #[test]

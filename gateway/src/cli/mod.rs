@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod audit;
+mod certs;
 mod check;
 mod policy;
 mod quickstart;
@@ -56,6 +57,9 @@ enum Command {
     /// Check, test, question, compare and sign a policy, from files alone
     #[command(subcommand)]
     Policy(policy::Command),
+    /// Judge, read, issue and revoke certificates, offline
+    #[command(subcommand)]
+    Certs(certs::Command),
 }
 
 /// Runs the command that the process was started with.
@@ -67,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Check { config } => check::check(&config),
         Command::Audit(command) => audit::audit(&command),
         Command::Policy(command) => policy::policy(&command),
+        Command::Certs(command) => certs::certs(&command),
     }
 }
 

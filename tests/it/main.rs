@@ -25,6 +25,8 @@ mod house;
 #[cfg(test)]
 mod network;
 #[cfg(test)]
+mod policy_cli;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod support;

@@ -95,7 +95,7 @@ fn a_policy_that_is_refused_ends_every_tool_with_2_and_the_reason() {
         let (code, said) = desk.said(arguments);
         assert_eq!(code, 2, "{arguments:?}: {said}");
         assert!(
-            said.contains("bad.csv:1:24: `Allow` is no effect") || said.contains("nowhere.csv"),
+            said.contains("bad.csv:1:25: `Allow` is no effect") || said.contains("nowhere.csv"),
             "{said}"
         );
     }
@@ -338,7 +338,7 @@ fn recorded_requests_are_explained_and_replayed() {
     assert_eq!(allowed.status, 200);
     let id = allowed.request_id();
     gateway.signal("TERM");
-    gateway.wait_for_end();
+    assert!(gateway.wait_for_end().status.success());
     let folder = gateway.into_folder();
     let log = folder.path("audit").display().to_string();
     let policy = folder.path("policy/policy.csv").display().to_string();

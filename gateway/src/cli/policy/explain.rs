@@ -46,10 +46,10 @@ pub(super) fn run(options: &Options) -> Done {
     let texts = options.files.read(Naming::AsGiven)?;
     let policy = texts.compile()?;
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let (known, entry) = match (&options.audit, &options.request_id) {
+    let (arguments, entry) = match (&options.audit, &options.request_id) {
         (Some(folder), Some(id)) => {
             let entry = find(folder, id)?;
-            (recorded(&entry), Some(entry))
+            (recorded(&entry).arguments_wanted(&policy), Some(entry))
         }
         _ => {
             let (subject, method, path) = (
@@ -57,10 +57,10 @@ pub(super) fn run(options: &Options) -> Done {
                 text(&options.method),
                 text(&options.path),
             );
-            (options.facts.with(&subject, &method, &path)?, None)
+            let known = options.facts.with(&subject, &method, &path)?;
+            (known.arguments(&policy)?, None)
         }
     };
-    let arguments = known.arguments(&policy)?;
     let authored = Authored {
         model: texts.model(),
         rules: texts.rules(),
@@ -120,10 +120,7 @@ pub(super) fn recorded(entry: &Entry) -> Known {
         ("application", &entry.application),
         ("address", &address),
     ] {
-        // A model that does not ask for it does not get it.
-        if !value.is_empty() {
-            known.add(name, value);
-        }
+        known.add(name, value);
     }
     known
 }

@@ -64,9 +64,6 @@ impl Known {
     /// The arguments in the order of the model's `r`; what is not known is left empty.
     pub(super) fn arguments(&self, policy: &Policy) -> Result<Vec<Value>, Vec<String>> {
         let names = argument_names(policy);
-        let is = |argument: &ArgumentName, name: &str| {
-            argument.name == name || argument.fact == Some(name)
-        };
         for (name, value) in &self.facts {
             let known = names.iter().any(|argument| is(argument, name));
             if !known && !OWN.contains(&name.as_str()) && !value.is_empty() {
@@ -80,12 +77,26 @@ impl Known {
                 )]);
             }
         }
+        Ok(self.arguments_of(&names))
+    }
+
+    /// As [`Self::arguments`], for facts of which the model may not want all.
+    pub(super) fn arguments_wanted(&self, policy: &Policy) -> Vec<Value> {
+        self.arguments_of(&argument_names(policy))
+    }
+
+    fn arguments_of(&self, names: &[ArgumentName]) -> Vec<Value> {
         let value = |argument: &ArgumentName| {
             let found = self.facts.iter().rev().find(|(name, _)| is(argument, name));
             Value::Text(found.map_or(String::new(), |(_, value)| value.clone()))
         };
-        Ok(names.iter().map(value).collect())
+        names.iter().map(value).collect()
     }
+}
+
+/// Whether an argument of the model goes by this name.
+fn is(argument: &ArgumentName, name: &str) -> bool {
+    argument.name == name || argument.fact == Some(name)
 }
 
 fn now_unix_ms() -> Option<i64> {

@@ -1,7 +1,7 @@
 //! `hangu policy who-can` and `what-can`: complete lists, with the rules.
 
 use clap::Args;
-use hangu_policy::analysis::{what_can, who_can};
+use hangu_policy::analysis::{WhatCan, what_can, who_can};
 use serde_json::json;
 
 use super::explain::rule_json;
@@ -130,65 +130,73 @@ pub(super) fn what(options: &WhatOptions) -> Done {
     );
     let allows = found.rules.iter().any(|one| !one.rule.denies && !one.void);
     if options.json {
-        let rules = found.rules.iter().map(|one| {
-            json!({
-                "rule": rule_json(&one.rule),
-                "domain": one.domain,
-                "by": one.by,
-                "wants": one.wants.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
-                "conditional": one.conditional,
-                "cut_by": one.cut_by,
-                "void": one.void,
-            })
-        });
-        print_json(&json!({
-            "subject": options.subject,
-            "rules": rules.collect::<Vec<_>>(),
-            "complete": found.incomplete.is_none(),
-            "incomplete_because": found.incomplete,
-        }))?;
+        print_json(&what_json(&found, &options.subject))?;
     } else {
-        for one in &found.rules {
-            let wants: Vec<_> = one
-                .wants
-                .iter()
-                .rev()
-                .map(|(_, value)| value.as_str())
-                .collect();
-            let word = if one.rule.denies { "deny " } else { "allow" };
-            let condition = if one.conditional {
-                ", under a condition"
-            } else {
-                ""
-            };
-            let cut: Vec<_> = one.cut_by.iter().map(usize::to_string).collect();
-            let cut = match (one.void, cut.is_empty()) {
-                (_, true) => String::new(),
-                (true, false) => format!(", but all of it is denied by line {}", cut.join(", ")),
-                (false, false) => format!(", except what line {} denies", cut.join(", ")),
-            };
-            say(format_args!(
-                "{word} {}{}  as `{}`  {}{condition}{cut}",
-                wants.join(" "),
-                inside(&one.domain),
-                one.by,
-                one.rule.place
-            ));
-        }
-        say(format_args!(
-            "{} rules are for `{}`",
-            found.rules.len(),
-            options.subject
-        ));
-        if let Some(why) = &found.incomplete {
-            say(format_args!("the list is not complete: {why}"));
-        }
+        print_what(&found, &options.subject);
     }
     Ok(if allows {
         Outcome::Clean
     } else {
         Outcome::Found
     })
+}
+
+fn what_json(found: &WhatCan, subject: &str) -> serde_json::Value {
+    let rules = found.rules.iter().map(|one| {
+        json!({
+            "rule": rule_json(&one.rule),
+            "domain": one.domain,
+            "by": one.by,
+            "wants": one.wants.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+            "conditional": one.conditional,
+            "cut_by": one.cut_by,
+            "void": one.void,
+        })
+    });
+    json!({
+        "subject": subject,
+        "rules": rules.collect::<Vec<_>>(),
+        "complete": found.incomplete.is_none(),
+        "incomplete_because": found.incomplete,
+    })
+}
+
+fn print_what(found: &WhatCan, subject: &str) {
+    for one in &found.rules {
+        let wants: Vec<_> = one
+            .wants
+            .iter()
+            .rev()
+            .map(|(_, value)| value.as_str())
+            .collect();
+        let word = if one.rule.denies { "deny " } else { "allow" };
+        let condition = if one.conditional {
+            ", under a condition"
+        } else {
+            ""
+        };
+        let cut: Vec<_> = one.cut_by.iter().map(usize::to_string).collect();
+        let cut = match (one.void, cut.is_empty()) {
+            (_, true) => String::new(),
+            (true, false) => format!(", but all of it is denied by line {}", cut.join(", ")),
+            (false, false) => format!(", except what line {} denies", cut.join(", ")),
+        };
+        say(format_args!(
+            "{word} {}{}  as `{}`  {}{condition}{cut}",
+            wants.join(" "),
+            inside(&one.domain),
+            one.by,
+            one.rule.place
+        ));
+    }
+    say(format_args!(
+        "{} rules are for `{}`",
+        found.rules.len(),
+        subject
+    ));
+    if let Some(why) = &found.incomplete {
+        say(format_args!("the list is not complete: {why}"));
+    }
 }
 
 /// ` in tax`, where organisations are known.

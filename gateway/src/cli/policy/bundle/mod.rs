@@ -270,7 +270,7 @@ pub(super) fn verify(options: &VerifyOptions) -> Done {
                     "good": true,
                     "epoch": opened.manifest.epoch,
                     "digest": opened.digest,
-                    "rules": opened.manifest.rules,
+                    "rules": opened.policy.rule_count(),
                     "tests": opened.tests,
                     "signers": opened.signers,
                     "not_before": opened.manifest.not_before,
@@ -300,9 +300,9 @@ fn told(path: &Path, opened: &Opened) -> String {
         epoch,
         not_before,
         not_after,
-        rules,
         ..
     } = &opened.manifest;
+    let rules = opened.policy.rule_count();
     format!(
         "{}: epoch {epoch}, {rules} rules, {} tests passed, good from {not_before} to {not_after}, digest {}",
         path.display(),

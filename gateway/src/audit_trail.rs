@@ -109,6 +109,7 @@ impl AuditTrail {
             log,
             access_log,
             head_noted: Instant::now(),
+            looked: Instant::now(),
         };
         let handle = thread::Builder::new()
             .name("audit".to_owned())
@@ -250,6 +251,7 @@ struct Writer {
     log: Option<Log>,
     access_log: Option<AccessLog>,
     head_noted: Instant,
+    looked: Instant,
 }
 
 impl Writer {
@@ -262,6 +264,7 @@ impl Writer {
             self.note_dropped(&mut batch);
             self.write(&mut batch);
             batch.clear();
+            self.look_after_the_log();
             if closing && self.shared.lock().is_empty() {
                 break;
             }
@@ -304,7 +307,7 @@ impl Writer {
         if let Some(access_log) = &self.access_log {
             access_log.hand_over(std::mem::take(batch));
         }
-        self.note_head();
+        self.look_after_the_log();
     }
 
     fn commit(&mut self, log: &mut Log) -> bool {
@@ -320,7 +323,7 @@ impl Writer {
             }
             thread::park_timeout(RETRY);
         }
-        if self.shared.failing.swap(false, Ordering::Relaxed) {
+        if log.is_in_place() && self.shared.failing.swap(false, Ordering::Relaxed) {
             info!("the audit log takes records again");
         }
         true
@@ -357,13 +360,31 @@ impl Writer {
             .inc_by(u64::try_from(records).unwrap_or(u64::MAX));
     }
 
-    /// Notes how far the log is each minute, so that a tail that is cut off later is seen.
-    fn note_head(&mut self) {
+    /// Once a second: is what was written still where it was written. Once a minute: notes how far the log is, so that a tail that
+    /// is cut off later is seen.
+    fn look_after_the_log(&mut self) {
+        let Some(log) = &mut self.log else { return };
+        if self.looked.elapsed() < LOOK_EVERY {
+            return;
+        }
+        self.looked = Instant::now();
+        if !log.is_in_place() {
+            self.shared.failing.store(true, Ordering::Relaxed);
+            self.shared.metrics.audit_write_errors.inc();
+            error!(
+                "{}: the audit log has been removed underneath the gateway, requests are refused; put it back, or keep what is left as evidence and restart",
+                self.settings.folder.display()
+            );
+            return;
+        }
+        if self.shared.failing.swap(false, Ordering::Relaxed) {
+            info!("the audit log is back in its place");
+        }
         if self.head_noted.elapsed() < HEAD_EVERY {
             return;
         }
         self.head_noted = Instant::now();
-        if let Some(Err(error)) = self.log.as_mut().map(Log::write_head) {
+        if let Err(error) = log.write_head() {
             warn!("cannot note the head of the audit log: {error}");
         }
     }
@@ -408,5 +429,7 @@ impl Drop for EndProcessOnPanic {
 
 /// Between two tries of a failed write.
 const RETRY: Duration = Duration::from_millis(100);
+/// How often the log is looked for in its place.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often the head is noted while records come.
 const HEAD_EVERY: Duration = Duration::from_secs(60);

@@ -16,6 +16,7 @@ use crate::config;
 use crate::connection::Connection;
 use crate::denial::Denial;
 use crate::layers::Layer;
+use crate::layers::cloud::peer::Silence;
 use crate::layers::cloud::upstreams::Chosen;
 use crate::observe::metrics::{Metrics, NO_APPLICATION};
 use crate::refusal::Refusal;
@@ -43,6 +44,8 @@ pub struct Context {
     pub application: Option<usize>,
     /// What went wrong on the way through, where a phase knows better than Pingora's error.
     pub failure: Option<Denial>,
+    /// The whole body has come: whatever the upstream is late with then is its own.
+    pub body_is_whole: bool,
     /// Body bytes taken from the client.
     pub bytes_in: u64,
     shared: Arc<Shared>,
@@ -70,6 +73,7 @@ impl Context {
             permitted: None,
             application: None,
             failure: None,
+            body_is_whole: false,
             bytes_in: 0,
             steps: [Step::NotReached; 6],
             refusal: None,
@@ -165,7 +169,7 @@ impl Context {
     ///
     /// # Errors
     /// [`Denial::NoHealthyUpstream`]; [`Denial::Internal`] for a request that nobody permitted.
-    pub fn choose_upstream(&mut self) -> Result<HttpPeer, Denial> {
+    pub fn choose_upstream(&mut self, silence: Silence) -> Result<HttpPeer, Denial> {
         let permitted = self.permitted.as_ref().ok_or(Denial::Internal)?;
         let state = self
             .snapshot
@@ -176,7 +180,9 @@ impl Context {
             .upstreams
             .choose(self.started, &self.tried)
             .ok_or(Denial::NoHealthyUpstream)?;
-        let peer = state.peer_settings.peer(chosen.address(), permitted);
+        let peer = state
+            .peer_settings
+            .peer(chosen.address(), silence, permitted);
         self.tried.push(chosen.address());
         self.chosen = Some(chosen);
         Ok(peer)

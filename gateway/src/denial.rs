@@ -58,6 +58,10 @@ pub enum Denial {
     PathTooLong,
     /// The request body is larger than the application takes.
     BodyTooLarge,
+    /// The client stopped sending its body while the upstream waited for it.
+    BodyTimeout,
+    /// The body breaks its framing: a chunk that is none (RFC 9112 section 7.1).
+    BodyMalformed,
     /// The client's address is in no zone.
     NoZone,
     /// The matrix does not let this zone reach this label.
@@ -128,6 +132,8 @@ impl Denial {
         Denial::PathAmbiguous,
         Denial::PathTooLong,
         Denial::BodyTooLarge,
+        Denial::BodyTimeout,
+        Denial::BodyMalformed,
         Denial::NoZone,
         Denial::ZoneLabel,
         Denial::RateIdentity,
@@ -196,6 +202,8 @@ impl Denial {
             Denial::PathAmbiguous => ("edge.path_ambiguous", 400),
             Denial::PathTooLong => ("edge.path_too_long", 414),
             Denial::BodyTooLarge => ("edge.body_too_large", 413),
+            Denial::BodyTimeout => ("edge.body_timeout", 408),
+            Denial::BodyMalformed => ("edge.body_malformed", 400),
             Denial::NoZone => ("network.no_zone", 403),
             Denial::ZoneLabel => ("network.zone_label", 403),
             Denial::RateIdentity => ("network.rate_identity", 429),

@@ -18,6 +18,7 @@ use crate::connection::{Connection, Live};
 use crate::context::Context;
 use crate::denial::Denial;
 use crate::layers::Layer;
+use crate::layers::cloud::peer::Silence;
 use crate::layers::edge::headers::{header_value, remove_claims, remove_hop_by_hop};
 use crate::observe::metrics::Metrics;
 use crate::refusal::{REQUEST_ID_HEADER, Refusal, answer};
@@ -153,9 +154,10 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         body: &mut Option<Bytes>,
-        _: bool,
+        end_of_body: bool,
         context: &mut Context,
     ) -> pingora::Result<()> {
+        context.body_is_whole |= end_of_body;
         if session.was_upgraded() {
             return Ok(());
         }
@@ -176,14 +178,23 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_peer(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         context: &mut Context,
     ) -> pingora::Result<Box<HttpPeer>> {
-        context.choose_upstream().map(Box::new).map_err(|denial| {
-            // An upstream that was asked and failed says more than that no other is left.
-            context.failure.get_or_insert(denial);
-            Error::new(ErrorType::HTTPStatus(denial.status()))
-        })
+        context.body_is_whole |= session.is_body_empty();
+        let silence = if session.is_upgrade_req() {
+            Silence::Tunnel
+        } else {
+            Silence::Answer
+        };
+        context
+            .choose_upstream(silence)
+            .map(Box::new)
+            .map_err(|denial| {
+                // An upstream that was asked and failed says more than that no other is left.
+                context.failure.get_or_insert(denial);
+                Error::new(ErrorType::HTTPStatus(denial.status()))
+            })
     }
 
     async fn upstream_request_filter(
@@ -228,9 +239,14 @@ impl ProxyHttp for Gateway {
         } else {
             error.set_retry(false);
         }
-        if *error.esource() == ErrorSource::Upstream && !error.retry() {
-            let denial = proxy_denial(error.etype());
-            context.upstream_failed(denial, self.metrics());
+        if *error.esource() != ErrorSource::Upstream || error.retry() || session.was_upgraded() {
+            return error;
+        }
+        if context.body_is_whole {
+            context.upstream_failed(proxy_denial(error.etype()), self.metrics());
+        } else if matches!(error.etype(), ErrorType::ReadTimedout) {
+            // The upstream waited for the client: that is no failure of the upstream, or one client could take it from all.
+            context.failure = Some(Denial::BodyTimeout);
         }
         error
     }
@@ -263,6 +279,13 @@ impl ProxyHttp for Gateway {
         error: &Error,
         context: &mut Context,
     ) -> FailToProxy {
+        if session.was_upgraded() {
+            // However a tunnel ends, it was allowed and it is over.
+            return FailToProxy {
+                error_code: 0,
+                can_reuse_downstream: false,
+            };
+        }
         let denial = context.failure.unwrap_or_else(|| final_denial(error));
         context.refuse(denial.into());
         let answered = session.response_written().is_some() || denial == Denial::ClientGone;
@@ -303,6 +326,7 @@ fn speak_for_the_client(request: &mut RequestHeader, context: &mut Context) -> p
         request.insert_header("traceparent", new_traceparent(context.id))?;
         request.remove_header("tracestate");
     }
+    join_cookies(request)?;
     let subject = connection
         .subject
         .as_ref()
@@ -328,6 +352,20 @@ fn speak_for_the_client(request: &mut RequestHeader, context: &mut Context) -> p
         }
     }
     Ok(())
+}
+
+/// RFC 9113 section 8.2.3: HTTP/2 may split the cookies, HTTP/1.1 knows one field.
+fn join_cookies(request: &mut RequestHeader) -> pingora::Result<()> {
+    let mut cookies = request.headers.get_all(header::COOKIE).iter();
+    let (Some(first), Some(second)) = (cookies.next(), cookies.next()) else {
+        return Ok(());
+    };
+    let mut joined = first.as_bytes().to_vec();
+    for cookie in std::iter::once(second).chain(cookies) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(cookie.as_bytes());
+    }
+    request.insert_header(header::COOKIE, joined)
 }
 
 /// RFC 7239 section 4: an IPv6 address stands in brackets and quotes.
@@ -387,10 +425,15 @@ fn final_denial(error: &Error) -> Denial {
         error.etype(),
         ErrorType::InvalidHTTPHeader | ErrorType::InvalidH2
     );
+    let bad_chunk = matches!(error.etype(), ErrorType::Custom(name) if *name == INVALID_CHUNK);
     match error.esource() {
         ErrorSource::Upstream => proxy_denial(error.etype()),
+        ErrorSource::Downstream if bad_chunk => Denial::BodyMalformed,
         ErrorSource::Downstream if malformed => Denial::HeadMalformed,
         ErrorSource::Downstream => Denial::ClientGone,
         ErrorSource::Internal | ErrorSource::Unset => Denial::Internal,
     }
 }
+
+/// How Pingora names a chunk that is none.
+const INVALID_CHUNK: &str = "InvalidChunk";

@@ -3,7 +3,7 @@
 //! All of it is loaded and checked first. A bad file never replaces a good one: the last good generation serves on, the metric
 //! `hangu_config_last_reload_successful` falls to 0, and the audit log says so.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use tracing::{error, info, warn};
 use crate::config::{self, Config};
 use crate::observe::metrics::Metrics;
 use crate::shared::Shared;
-use crate::snapshot::{LoadError, Snapshot, build};
+use crate::snapshot::{Expiry, LoadError, Snapshot, build};
 
 /// Loads a configuration file and builds a generation from it.
 ///
@@ -45,20 +45,41 @@ pub fn load(
     build(config, generation, before, metrics, unix_seconds())
 }
 
-/// Tells the metrics of a generation that begins to serve.
-pub fn announce(snapshot: &Snapshot, metrics: &Metrics) {
+/// Tells the metrics of a generation that begins to serve, and forgets what only `before` had.
+pub fn announce(snapshot: &Snapshot, before: Option<&Snapshot>, metrics: &Metrics) {
+    let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    metrics.config_generation.set(number(snapshot.generation));
+    let rules = i64::try_from(snapshot.policy.rule_count()).unwrap_or(i64::MAX);
+    metrics.policy_rules.set(rules);
+    let policy = |of: &Snapshot| {
+        [
+            of.basis.policy_generation.to_string(),
+            of.basis.policy_digest.clone(),
+        ]
+    };
     metrics
-        .config_generation
-        .set(i64::try_from(snapshot.generation).unwrap_or(i64::MAX));
-    metrics
-        .policy_rules
-        .set(i64::try_from(snapshot.policy.rule_count()).unwrap_or(i64::MAX));
-    metrics.policy_info.reset();
-    let epoch = snapshot.basis.policy_generation.to_string();
-    let policy = [epoch.as_str(), snapshot.basis.policy_digest.as_str()];
-    metrics.policy_info.with_label_values(&policy).set(1);
-    metrics.cert_not_after.reset();
-    metrics.crl_next_update.reset();
+        .policy_info
+        .with_label_values(&policy(snapshot))
+        .set(1);
+    if let Some(before) = before {
+        // Whoever is no longer there fails to be removed twice, which is as good.
+        drop(metrics.policy_info.remove_label_values(&policy(before)));
+        for expiry in before
+            .expiries
+            .iter()
+            .filter(|old| !snapshot.expiries.iter().any(|new| new.is_of(old)))
+        {
+            drop(match expiry.kind {
+                "crl" => metrics
+                    .crl_next_update
+                    .remove_label_values(&[expiry.listener.as_str(), expiry.name.as_str()]),
+                kind => metrics
+                    .cert_not_after
+                    .remove_label_values(&[kind, expiry.name.as_str()]),
+            });
+        }
+    }
+    let mut told: Vec<&Expiry> = Vec::new();
     for expiry in &snapshot.expiries {
         #[expect(
             clippy::cast_precision_loss,
@@ -74,9 +95,10 @@ pub fn announce(snapshot: &Snapshot, metrics: &Metrics) {
                 .with_label_values(&[kind, expiry.name.as_str()]),
         };
         // Several certificates in one file: the first to end counts.
-        if gauge.get() == 0.0 || at < gauge.get() {
+        if at < gauge.get() || !told.iter().any(|other| other.is_of(expiry)) {
             gauge.set(at);
         }
+        told.push(expiry);
     }
     if snapshot.policy.rule_count() == 0 {
         warn!("the policy has no rule: every request is refused");
@@ -117,8 +139,9 @@ impl Reloader {
         match load(&self.file, Some(&before), metrics) {
             Ok(snapshot) => {
                 let generation = snapshot.generation;
-                announce(&snapshot, metrics);
-                self.shared.snapshot.store(Arc::new(snapshot));
+                let snapshot = Arc::new(snapshot);
+                self.shared.snapshot.store(Arc::clone(&snapshot));
+                announce(&snapshot, Some(&before), metrics);
                 metrics.config_last_reload_successful.set(1);
                 metrics.config_reloads.with_label_values(&["taken"]).inc();
                 info!("generation {generation} serves ({why})");
@@ -152,7 +175,7 @@ impl Reloader {
 
     fn seen(&self) -> Seen {
         let snapshot = self.shared.snapshot.load();
-        Seen::of(&files_of(&snapshot.config, &self.file))
+        Seen::of(files_of(&snapshot.config, &self.file))
     }
 
     async fn watch(&self, mut hangup: Signal, mut reopen: Signal, mut shutdown: ShutdownWatch) {
@@ -161,9 +184,10 @@ impl Reloader {
         loop {
             tokio::select! {
                 _ = hangup.recv() => {
-                    last = self.seen();
-                    changed = false;
+                    let before = self.seen();
                     self.reload("SIGHUP");
+                    last = self.seen().with_known(&before);
+                    changed = false;
                 }
                 _ = reopen.recv() => self.reopen_access_log.store(true, std::sync::atomic::Ordering::Relaxed),
                 () = tokio::time::sleep(WATCH_EVERY) => {
@@ -173,7 +197,7 @@ impl Reloader {
                     if changed && quiet {
                         changed = false;
                         self.reload("a file has changed");
-                        last = self.seen();
+                        last = self.seen().with_known(&now);
                     } else if !quiet {
                         changed = true;
                         last = now;
@@ -272,15 +296,32 @@ fn files_of(config: &Config, file: &Path) -> BTreeSet<PathBuf> {
 /// What `stat` says of the files: cheap enough for each second, sees a swapped symbolic link, and works where events of the
 /// kernel do not come (network file systems, mounted secrets).
 #[derive(Debug, PartialEq, Eq)]
-struct Seen(Vec<Option<(u64, u64, i64, i64)>>);
+struct Seen(BTreeMap<PathBuf, Option<FileState>>);
+
+/// Inode, bytes, and the time of the last change in seconds and nanoseconds.
+type FileState = (u64, u64, i64, i64);
 
 impl Seen {
-    fn of(files: &BTreeSet<PathBuf>) -> Self {
-        let state = |file: &PathBuf| {
+    fn of(files: BTreeSet<PathBuf>) -> Self {
+        let state = |file: &Path| {
             let meta = std::fs::metadata(file).ok()?;
             Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
         };
-        Self(files.iter().map(state).collect())
+        let seen = files.into_iter().map(|file| {
+            let state = state(&file);
+            (file, state)
+        });
+        Self(seen.collect())
+    }
+
+    /// These files, as they were before a reload read them: what changed meanwhile still counts as changed.
+    fn with_known(mut self, before: &Seen) -> Self {
+        for (file, state) in &mut self.0 {
+            if let Some(known) = before.0.get(file) {
+                *state = *known;
+            }
+        }
+        self
     }
 }
 

@@ -20,6 +20,7 @@ use pingora::proxy::HttpProxy;
 use pingora::server::configuration::{Opt, ServerConf};
 use pingora::server::{ExecutionPhase, RunArgs, Server};
 use pingora::services::background::background_service;
+use tokio::sync::watch;
 use tracing::info;
 
 use crate::access_log::AccessLog;
@@ -122,7 +123,7 @@ pub fn run_beside(
         Arc::clone(&reopen_access_log),
         Arc::clone(&metrics),
     )?;
-    announce(&snapshot, &metrics);
+    announce(&snapshot, None, &metrics);
     metrics.config_last_reload_successful.set(1);
     let shared = Arc::new(Shared {
         snapshot: ArcSwap::from_pointee(snapshot),
@@ -130,6 +131,7 @@ pub fn run_beside(
         metrics,
         rate_keys: RateKeys::new(),
         in_flight: AtomicUsize::new(0),
+        cut: watch::Sender::new(false),
     });
     shared.trail.note_event(
         Kind::Start,
@@ -298,16 +300,11 @@ fn leave_when_drained(server: &Server, shared: Arc<Shared>, drain: Duration) {
                 Err(_) => return,
             }
         }
-        let wait = if stop::hurries() {
-            Duration::ZERO
-        } else {
-            drain
-        };
-        let deadline = Instant::now() + wait;
+        let deadline = Instant::now() + drain;
         // Idle connections are closed by their own tasks; what is waited for is an answer that somebody waits for. Twice, since
         // a request may have been about to begin at the first look.
         let mut quiet = 0;
-        while Instant::now() < deadline && quiet < 2 {
+        while !stop::hurries() && Instant::now() < deadline && quiet < 2 {
             let idle = shared.in_flight.load(Ordering::Acquire) == 0;
             quiet = if idle { quiet + 1 } else { 0 };
             thread::sleep(DRAIN_LOOK_EVERY);
@@ -325,6 +322,17 @@ fn leave_when_drained(server: &Server, shared: Arc<Shared>, drain: Duration) {
 fn end(shared: &Shared) {
     static END: Once = Once::new();
     END.call_once(|| {
+        shared.cut.send_replace(true);
+        let deadline = Instant::now() + CUT_WAIT;
+        while shared.trail.places_taken() > 0 && Instant::now() < deadline {
+            thread::sleep(CUT_LOOK_EVERY);
+        }
+        let unfinished = shared.trail.places_taken();
+        if unfinished > 0 {
+            let detail =
+                format!("{unfinished} requests were in flight at the end and have no record");
+            shared.trail.note_event(Kind::Dropped, detail);
+        }
         shared.trail.note_event(Kind::Stop, "hangu stops");
         shared.trail.close();
     });
@@ -341,3 +349,6 @@ fn lines(problems: &[LoadError]) -> String {
 /// Tries of one request at different upstreams.
 const UPSTREAM_TRIES_MAX: usize = 4;
 const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How long requests that are cut have to hand in their records.
+const CUT_WAIT: Duration = Duration::from_secs(1);
+const CUT_LOOK_EVERY: Duration = Duration::from_millis(5);

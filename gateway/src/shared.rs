@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 
 use arc_swap::ArcSwap;
 use hangu_certs::Identity;
+use tokio::sync::watch;
 
 use crate::audit_trail::AuditTrail;
 use crate::connection::Subject;
@@ -27,6 +28,8 @@ pub struct Shared {
     pub rate_keys: RateKeys,
     /// What a drain waits for: requests between their head and the end of their answer, and connections before the end of their first.
     pub in_flight: AtomicUsize,
+    /// Turns true when the process ends: every connection is dropped then, and its requests hand their records in as aborted.
+    pub cut: watch::Sender<bool>,
 }
 
 impl Shared {

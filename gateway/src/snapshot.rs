@@ -104,6 +104,14 @@ pub struct Expiry {
     pub at: i64,
 }
 
+impl Expiry {
+    /// Whether both are told by the same series.
+    #[must_use]
+    pub fn is_of(&self, other: &Expiry) -> bool {
+        (self.kind, &self.name, &self.listener) == (other.kind, &other.name, &other.listener)
+    }
+}
+
 impl Snapshot {
     /// The zone of a connection's client: by its address, or the listener's own.
     #[must_use]

@@ -36,14 +36,20 @@ impl ShutdownSignalWatch for Signals {
             error!("cannot listen for signals, stopping");
             return ShutdownSignal::GracefulTerminate;
         };
-        tokio::select! {
+        let asked = tokio::select! {
             _ = interrupt.recv() => {
                 HURRIES.store(true, Ordering::Release);
-                ShutdownSignal::GracefulTerminate
+                return ShutdownSignal::GracefulTerminate;
             }
             _ = terminate.recv() => ShutdownSignal::GracefulTerminate,
             _ = quit.recv() => ShutdownSignal::GracefulUpgrade,
-        }
+        };
+        // Who has lost patience with the drain may still say so.
+        tokio::spawn(async move {
+            interrupt.recv().await;
+            HURRIES.store(true, Ordering::Release);
+        });
+        asked
     }
 }
 

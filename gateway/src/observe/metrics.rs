@@ -46,6 +46,7 @@ pub struct Metrics {
     pub config_last_reload_successful: IntGauge,
     /// Reloads by result.
     pub config_reloads: IntCounterVec,
+    other_refusals: IntCounterVec,
     /// The policy that serves; always one series with the value 1.
     pub policy_info: IntGaugeVec,
     /// Rules in the policy that serves.
@@ -112,6 +113,11 @@ impl Metrics {
                 "Whether the last reload was taken (1) or the last good configuration serves on (0).",
             )?,
             config_reloads: make.counters("config_reloads_total", "Reloads by result.", &["result"])?,
+            other_refusals: make.counters(
+                "other_refusals_total",
+                "Requests that no layer refused and that still got no whole answer.",
+                &["reason", "app"],
+            )?,
             policy_info: make.gauges(
                 "policy_info",
                 "The policy that serves: the generation that brought it and the digest of its files.",
@@ -148,10 +154,15 @@ impl Metrics {
 
     /// Counts a refusal by its layer; the layers that had passed before are counted by the caller.
     pub fn refused(&self, denial: Denial, application: &str) {
-        if let Some(layer) = denial.layer() {
-            self.layer_verdicts
+        match denial.layer() {
+            Some(layer) => self
+                .layer_verdicts
                 .with_label_values(&[layer.name(), "refuse", denial.code(), application])
-                .inc();
+                .inc(),
+            None => self
+                .other_refusals
+                .with_label_values(&[denial.code(), application])
+                .inc(),
         }
     }
 
@@ -306,8 +317,10 @@ mod tests {
             "{text}"
         );
         assert!(
-            !text.contains("audit.unavailable"),
-            "no layer refused that one"
+            text.contains(
+                r#"hangu_other_refusals_total{app="records",reason="audit.unavailable"} 1"#
+            ),
+            "{text}"
         );
     }
 }

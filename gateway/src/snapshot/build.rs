@@ -367,7 +367,7 @@ impl Loader {
     fn expires(&mut self, kind: &'static str, name: &Path, at: i64) {
         self.expiries.push(Expiry {
             kind,
-            name: file_name(name),
+            name: name.display().to_string(),
             listener: String::new(),
             at,
         });

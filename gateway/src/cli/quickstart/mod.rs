@@ -16,6 +16,7 @@ mod folder;
 mod guide;
 mod people;
 mod ports;
+mod refusals;
 mod self_test;
 mod stage;
 mod table;

@@ -21,6 +21,7 @@ use super::client::{Answer, Connection, settings};
 use super::error::{QuickstartError, at};
 use super::folder::{Folder, Reader, make_folder, write_file};
 use super::people::Person;
+use super::refusals::refusals;
 use super::stage::{AuditLog, PutBack, Scratch, Stage, metrics, wait_for};
 use super::table::{Row, WHOLE, heading};
 use super::unix_seconds;
@@ -442,28 +443,6 @@ fn refusing_layer_is(entry: &Entry, case: &Case) -> bool {
         .all(|(index, step)| (*step == "refuse") == (index == case.layer.index()))
 }
 
-/// How often each reason was counted.
-fn refusals(metrics: &str) -> BTreeMap<String, u64> {
-    let mut counts = BTreeMap::new();
-    for line in metrics.lines() {
-        let Some((labels, value)) = line
-            .strip_prefix("hangu_layer_verdicts_total{")
-            .and_then(|rest| rest.split_once("} "))
-        else {
-            continue;
-        };
-        let reason = labels
-            .split_once("reason=\"")
-            .and_then(|(_, rest)| rest.split_once('"'))
-            .map(|(reason, _)| reason)
-            .filter(|reason| !reason.is_empty());
-        if let (Some(reason), Ok(value)) = (reason, value.parse::<u64>()) {
-            *counts.entry(reason.to_owned()).or_default() += value;
-        }
-    }
-    counts
-}
-
 /// In place of a status where there is no answer.
 const NO_ANSWER: &str = "---";
 /// What the cases claim in headers that are the gateway's to set.
@@ -477,18 +456,6 @@ const REVOKED_TRY_EVERY: Duration = Duration::from_millis(150);
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn refusals_are_summed_over_applications_and_passes_are_left_out() {
-        let text = "# TYPE hangu_layer_verdicts_total counter\n\
-            hangu_layer_verdicts_total{app=\"a\",layer=\"data\",reason=\"\",result=\"pass\"} 7\n\
-            hangu_layer_verdicts_total{app=\"a\",layer=\"data\",reason=\"data.label\",result=\"refuse\"} 2\n\
-            hangu_layer_verdicts_total{app=\"b\",layer=\"data\",reason=\"data.label\",result=\"refuse\"} 1\n";
-        assert_eq!(
-            refusals(text),
-            BTreeMap::from([("data.label".to_owned(), 3)])
-        );
-    }
 
     #[test]
     fn a_case_expects_status_and_reason() {

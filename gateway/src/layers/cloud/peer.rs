@@ -23,6 +23,15 @@ pub struct PeerSettings {
     group: u64,
 }
 
+/// How an upstream may be silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// As long as the application's `read_timeout`: an answer is due.
+    Answer,
+    /// Much longer: the request asks for a tunnel, such as a WebSocket, where both may have nothing to say.
+    Tunnel,
+}
+
 /// What an upstream must prove and what we show to it.
 pub struct PeerTls {
     /// SNI and SAN. Never empty: Pingora verifies nothing for an empty name.
@@ -64,7 +73,7 @@ impl PeerSettings {
 
     /// The peer at `address`, for a request that was permitted: without the proof nothing can be forwarded.
     #[must_use]
-    pub fn peer(&self, address: SocketAddr, _proof: &Permitted) -> HttpPeer {
+    pub fn peer(&self, address: SocketAddr, silence: Silence, _proof: &Permitted) -> HttpPeer {
         let name = self
             .tls
             .as_ref()
@@ -79,7 +88,10 @@ impl PeerSettings {
         peer.options.verify_hostname = true;
         peer.options.connection_timeout = Some(self.connect_timeout);
         peer.options.total_connection_timeout = Some(self.connect_timeout);
-        peer.options.read_timeout = Some(self.read_timeout);
+        peer.options.read_timeout = Some(match silence {
+            Silence::Answer => self.read_timeout,
+            Silence::Tunnel => self.read_timeout.max(TUNNEL_SILENCE),
+        });
         peer.options.write_timeout = Some(self.write_timeout);
         peer.options.idle_timeout = Some(POOL_IDLE);
         peer
@@ -88,3 +100,5 @@ impl PeerSettings {
 
 /// How long a connection to an upstream may wait in the pool.
 const POOL_IDLE: Duration = Duration::from_secs(60);
+/// How long a tunnel may be silent.
+const TUNNEL_SILENCE: Duration = Duration::from_secs(3600);

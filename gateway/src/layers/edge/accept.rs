@@ -92,11 +92,11 @@ impl Accept {
             .get(self.listener)
             .ok_or(Refused::from(Denial::Internal))?;
         let accepted = timeout(config.handshake_timeout, async {
-            let _slot = state
-                .handshakes
-                .acquire()
+            let _slot = timeout(config.handshake_timeout / 2, state.handshakes.acquire())
                 .await
-                .map_err(|_| Refused::from(Denial::HandshakeSlots))?;
+                .ok()
+                .and_then(Result::ok)
+                .ok_or(Refused::from(Denial::HandshakeSlots))?;
             TlsAcceptor::from(Arc::clone(&state.tls))
                 .accept(tcp)
                 .into_fallible()
@@ -153,8 +153,14 @@ impl Accept {
         newcomer: Newcomer,
         shutdown: &ShutdownWatch,
     ) {
-        let stream = Box::new(stream);
+        let mut stream = Box::new(stream);
         if stream.is_http2() {
+            let Some((_, deadlines)) = self.head_bounds() else {
+                return;
+            };
+            if !stream.has_preface(deadlines.head).await {
+                return;
+            }
             drop(newcomer);
             // Never reusable: an HTTP/2 connection ends where it is served.
             drop(self.proxy.process_new(stream, shutdown).await);
@@ -242,7 +248,13 @@ impl ServerApp for Accept {
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        self.serve(tcp_of(stream)?, shutdown).await;
+        let tcp = tcp_of(stream)?;
+        let mut cut = self.shared.cut.subscribe();
+        tokio::select! {
+            () = self.serve(tcp, shutdown) => {}
+            // Whatever is being served is dropped, and records itself as aborted.
+            _ = cut.wait_for(|cut| *cut) => {}
+        }
         None
     }
 

@@ -195,6 +195,10 @@ impl<'a> Fields<'a> {
             if !value.eq_ignore_ascii_case(b"chunked") {
                 return Err(Denial::FramingAmbiguous);
             }
+        } else if name.eq_ignore_ascii_case(b"connection") {
+            if value.split(|byte| *byte == b',').any(is_protected) {
+                return Err(Denial::HeadMalformed);
+            }
         } else if name.eq_ignore_ascii_case(b"upgrade") {
             self.upgrades = true;
         }
@@ -224,6 +228,24 @@ impl<'a> Fields<'a> {
             _ => Err(Denial::HostDuplicate),
         }
     }
+}
+
+/// Fields that a `Connection` field may not declare to be between two hops only: without them a message has no addressee, no
+/// length or no origin (RFC 9110 section 7.6.1).
+fn is_protected(nominated: &[u8]) -> bool {
+    const PROTECTED: [&[u8]; 7] = [
+        b"host",
+        b"content-length",
+        b"transfer-encoding",
+        b"forwarded",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-proto",
+    ];
+    let nominated = nominated.trim_ascii();
+    PROTECTED
+        .iter()
+        .any(|field| field.eq_ignore_ascii_case(nominated))
 }
 
 /// RFC 9110 section 8.6: digits alone.
@@ -303,6 +325,10 @@ mod tests {
 
     /// What lenient parsers let pass, and what we say to it.
     const FORGIVEN: &[(&str, Denial)] = &[
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, HOST\r\n\r\n",
+            Denial::HeadMalformed,
+        ),
         (
             "GET https://b/ HTTP/1.1\r\nHost: a\r\n\r\n",
             Denial::HostMismatch,

@@ -92,6 +92,21 @@ impl ClientStream {
         }
     }
 
+    /// Waits for the first bytes that every HTTP/2 client sends (RFC 9113 section 3.4); false when they do not come in time. Pingora
+    /// would wait for them for ever.
+    pub async fn has_preface(&mut self, deadline: Duration) -> bool {
+        let preface = async {
+            while self.ahead.len() < PREFACE_BYTES {
+                self.ahead.reserve(READ_BYTES);
+                if self.tls.read_buf(&mut self.ahead).await? == 0 {
+                    return Ok(false);
+                }
+            }
+            io::Result::Ok(true)
+        };
+        matches!(timeout(deadline, preface).await, Ok(Ok(true)))
+    }
+
     /// Sends a whole answer, says goodbye and waits a moment for the client to read it: closing at once with unread bytes
     /// would reset the connection and could take the answer with it.
     pub async fn answer_and_close(&mut self, answer: &[u8]) {
@@ -328,6 +343,8 @@ impl Peek for ClientStream {}
 /// Of a next request that comes while one is under way, so much is read at once and so much waits.
 const WAITING_READ_BYTES: usize = 1024;
 const WAITING_BYTES_MAX: usize = 16 * 1024;
+/// `PRI * HTTP/2.0`, two line ends, `SM`, two line ends.
+const PREFACE_BYTES: usize = 24;
 /// One read of a head: most fit.
 const READ_BYTES: usize = 4 * 1024;
 /// How long a closing connection may take to say goodbye.

@@ -13,7 +13,7 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::sync::Semaphore;
 
-use super::{LoadError, Loader, file_name};
+use super::{LoadError, Loader};
 use crate::config::{self, Application, HostPattern, Listener, TlsVersion};
 use crate::layers::cloud::routes::HostTable;
 use crate::snapshot::{Expiry, ListenerState};
@@ -142,7 +142,7 @@ impl Loader {
                 for list in index.next_updates() {
                     self.expiries.push(Expiry {
                         kind: "crl",
-                        name: file_name(list.file.as_ref()),
+                        name: list.file.clone(),
                         listener: listener.name.as_str().to_owned(),
                         at: list.next_update,
                     });

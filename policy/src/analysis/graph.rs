@@ -183,28 +183,33 @@ impl Card {
                     );
                 }
             }
-            let _written = writeln!(
-                out,
-                "<g><title>{full}</title><rect x=\"{x}\" y=\"{y}\" width=\"{NODE_WIDTH}\" height=\"{NODE_HEIGHT}\" rx=\"4\" \
-                 fill=\"{}\" stroke=\"#3e4c59\"/><text x=\"{}\" y=\"{}\">{}</text><text x=\"{}\" y=\"{}\" font-size=\"10\" \
-                 fill=\"#52606d\">{} people · {} allow · {} deny</text></g>",
-                if node.people == 0 {
-                    "#fff4e5"
-                } else {
-                    "#ffffff"
-                },
-                x + 8,
-                y + 17,
-                escaped(&shortened(role)),
-                x + 8,
-                y + 32,
-                node.people,
-                node.allows,
-                node.denies,
-                full = escaped(role),
-            );
+            out.push_str(&node.draw(role, (*x, *y)));
         }
         (out, width, height)
+    }
+}
+
+impl Role {
+    /// The role as a box at a place.
+    fn draw(&self, name: &str, (x, y): (usize, usize)) -> String {
+        format!(
+            "<g><title>{full}</title><rect x=\"{x}\" y=\"{y}\" width=\"{NODE_WIDTH}\" height=\"{NODE_HEIGHT}\" rx=\"4\" \
+             fill=\"{}\" stroke=\"#3e4c59\"/><text x=\"{left}\" y=\"{}\">{}</text><text x=\"{left}\" y=\"{}\" \
+             font-size=\"10\" fill=\"#52606d\">{} people · {} allow · {} deny</text></g>\n",
+            if self.people == 0 {
+                "#fff4e5"
+            } else {
+                "#ffffff"
+            },
+            y + 17,
+            escaped(&shortened(name)),
+            y + 32,
+            self.people,
+            self.allows,
+            self.denies,
+            full = escaped(name),
+            left = x + 8,
+        )
     }
 }
 

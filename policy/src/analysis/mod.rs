@@ -13,6 +13,8 @@ mod finding;
 mod graph;
 mod import;
 pub mod lint;
+#[cfg(test)]
+mod lint_laws;
 mod names;
 mod overlap;
 mod places;

@@ -1,6 +1,7 @@
 //! `hangu policy eval`: answers requests from a file. This is the door for other people's test suites, so its format
 //! is exact: one line in, one line out, whatever the line holds.
 
+use std::fmt;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use hangu_policy::{Decision, Policy, Refusal, RuleId, Value};
 use serde::{Deserialize, Serialize};
 
 use super::files::{Naming, PolicyFiles};
+use super::request::now_unix_ms;
 use super::{Done, Outcome};
 
 #[derive(Debug, Args)]
@@ -19,7 +21,7 @@ use super::{Done, Outcome};
   {\"decision\":\"allow\",\"rule\":\"policy.csv:1\",\"error\":null}
 
 `args` come in the order of the model's `r`; a JSON object among them is read by its attributes (`r.sub.age`).
-`\"context\": \"2\"` asks r2, p2, e2, m2. A line that is no request is answered with `deny` and an error.
+`\"context\": \"2\"` asks r2, p2, e2, m2; `\"time_unix_ms\"` is when, for roles held for a time. A line that is no request is answered with `deny` and an error.
 Exit code: 0 when every line was answered, 2 when the policy was refused or a file could not be read.")]
 pub(in crate::cli) struct Options {
     #[command(flatten)]
@@ -31,11 +33,31 @@ pub(in crate::cli) struct Options {
 
 /// One line in.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Asked {
     args: Vec<serde_json::Value>,
     #[serde(default)]
-    context: Option<String>,
+    context: Option<ContextName>,
+    /// When it is asked; now, if left out.
+    #[serde(default)]
+    time_unix_ms: Option<i64>,
+    // Suites keep what they expect beside what they ask: other fields are passed over.
+}
+
+/// `"2"`, or `2`.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum ContextName {
+    Text(String),
+    Number(u32),
+}
+
+impl fmt::Display for ContextName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => formatter.write_str(text),
+            Self::Number(number) => number.fmt(formatter),
+        }
+    }
 }
 
 /// One line out.
@@ -126,8 +148,8 @@ fn answer(policy: &Policy, line: &[u8], number: u64) -> Answer {
             ));
         }
     };
-    let context = asked.context.as_deref().unwrap_or("1");
-    let Some(context) = context_number(context) else {
+    let context = asked.context.map_or(String::new(), |name| name.to_string());
+    let Some(context) = context_number(&context) else {
         return Answer::fault(format!(
             "line {number}: context `{context}` is no number; write `\"2\"` for r2, p2, e2, m2"
         ));
@@ -137,7 +159,8 @@ fn answer(policy: &Policy, line: &[u8], number: u64) -> Answer {
         let rule = policy.rule(rule);
         (rule.line > 0).then(|| rule.to_string())
     };
-    match policy.decide_arguments(context, &arguments) {
+    let time = asked.time_unix_ms.or_else(now_unix_ms);
+    match policy.decide_arguments_at(context, &arguments, time) {
         Decision::Permit(permit) => Answer {
             decision: "allow",
             rule: place(permit.rule()),

@@ -99,7 +99,8 @@ fn is(argument: &ArgumentName, name: &str) -> bool {
     argument.name == name || argument.fact == Some(name)
 }
 
-fn now_unix_ms() -> Option<i64> {
+/// Milliseconds since 1970.
+pub(super) fn now_unix_ms() -> Option<i64> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
     i64::try_from(now.as_millis()).ok()
 }

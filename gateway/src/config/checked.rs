@@ -93,6 +93,8 @@ pub struct Listener {
     pub client_ca: PathBuf,
     /// PEM or DER revocation lists of these authorities; may be empty.
     pub crls: Vec<PathBuf>,
+    /// How long a revocation list counts beyond its end.
+    pub crl_grace: Duration,
     /// Oldest TLS version that is spoken.
     pub tls_min: TlsVersion,
     /// From accept to the end of the handshake.

@@ -50,6 +50,7 @@ pub(super) struct Listener {
     pub(super) client_authentication: Option<Text>,
     pub(super) client_ca: Option<Text>,
     pub(super) crls: Option<Texts>,
+    pub(super) crl_grace: Option<Text>,
     pub(super) tls_min: Option<Text>,
     pub(super) handshake_timeout: Option<Text>,
     pub(super) handshakes_max: Option<Spanned<i64>>,

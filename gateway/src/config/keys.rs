@@ -147,6 +147,7 @@ pub(super) const KEYS: &[Key] = &[
     key("listeners[].client_authentication", Kind::Choice(&["required", "optional"]), Need::Default("\"required\""), "`optional`: a client without a certificate is the subject `anonymous`; one that shows a certificate is verified all the same."),
     text("listeners[].client_ca", FILE, "PEM bundle of the authorities that sign clients."),
     key("listeners[].crls", Kind::Texts(FILE, bounds::CRLS), Need::Default("[]"), "Revocation lists of these authorities."),
+    time("listeners[].crl_grace", bounds::CRL_GRACE, "How long a revocation list counts beyond its end, with a warning; after that nobody whom it covers is let in."),
     key("listeners[].tls_min", Kind::Choice(&["1.3", "1.2"]), Need::Default("\"1.3\""), "Oldest TLS version that is spoken."),
     time("listeners[].handshake_timeout", bounds::HANDSHAKE_TIMEOUT, "From accept to the end of the TLS handshake."),
     count("listeners[].handshakes_max", bounds::HANDSHAKES_MAX, "Handshakes under way at once."),

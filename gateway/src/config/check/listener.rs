@@ -46,6 +46,7 @@ fn one(
         .iter()
         .filter_map(|crl| reader.file(Some(crl)))
         .collect();
+    let crl_grace = reader.duration(written.crl_grace.as_ref(), &bounds::CRL_GRACE);
     let certificates = certificates(reader, &written.certificates);
     let client_authentication = reader.choice(
         written.client_authentication.as_ref(),
@@ -70,6 +71,7 @@ fn one(
         client_authentication,
         client_ca: client_ca?,
         crls,
+        crl_grace,
         tls_min,
         handshake_timeout,
         handshakes_max,

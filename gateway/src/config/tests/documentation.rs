@@ -43,6 +43,7 @@ fn writing_a_default_out_changes_nothing() {
     let listener = r#"
 client_authentication = "required"
 crls = []
+crl_grace = "0ms"
 tls_min = "1.3"
 handshake_timeout = "5s"
 handshakes_max = 256

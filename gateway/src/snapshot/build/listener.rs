@@ -132,8 +132,10 @@ impl Loader {
             .iter()
             .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
             .collect();
-        match RevocationIndex::load(&lists, trust, self.now) {
+        let grace = u32::try_from(listener.crl_grace.as_secs()).unwrap_or(u32::MAX);
+        match RevocationIndex::load_with_grace(&lists, trust, grace, self.now) {
             Ok(index) if complete => {
+                warn_of_lists(&index, self.now);
                 // A file put back would forget the revocations since.
                 if let Some(Err(older)) = last.map(|last| index.check_follows(last)) {
                     self.problems.extend(older.into_iter().map(LoadError::Crl));
@@ -156,6 +158,20 @@ impl Loader {
                 None
             }
         }
+    }
+}
+
+/// Lists that need somebody's hand, though the gateway serves.
+fn warn_of_lists(index: &RevocationIndex, now: i64) {
+    for list in index.stale(now) {
+        tracing::warn!(
+            "revocation list `{}` of `{}` is past its end and counts by `crl_grace` only; fetch the current one",
+            list.file,
+            list.issuer
+        );
+    }
+    for list in index.ignored() {
+        tracing::warn!("{list}");
     }
 }
 

@@ -53,22 +53,47 @@ fn the_guide_explains_every_reason() {
 #[test]
 fn keys_are_private_and_kept() {
     let site = Site::with_authority();
-    site.run(&["issue", "client", "--ca", "ca", "--name", "alice", "--out", "alice"], 0);
+    site.run(
+        &[
+            "issue", "client", "--ca", "ca", "--name", "alice", "--out", "alice",
+        ],
+        0,
+    );
     for file in ["ca/ca.key", "ca/issued.csv", "ca/revoked.csv", "alice.key"] {
         assert_eq!(site.mode(file), 0o600, "{file}");
     }
     assert_eq!(site.mode("ca"), 0o700);
     assert_eq!(site.mode("alice.pem") & 0o600, 0o600);
-    assert!(site.read("alice.key").starts_with("-----BEGIN PRIVATE KEY-----"));
+    assert!(
+        site.read("alice.key")
+            .starts_with("-----BEGIN PRIVATE KEY-----")
+    );
 
     let (key, root) = (site.read("alice.key"), site.read("ca/ca.key"));
-    let refused = site.run(&["issue", "client", "--ca", "ca", "--name", "mallory", "--out", "alice"], 2);
-    assert!(all(&refused).contains("alice.pem: it is there already"), "{}", all(&refused));
+    let refused = site.run(
+        &[
+            "issue", "client", "--ca", "ca", "--name", "mallory", "--out", "alice",
+        ],
+        2,
+    );
+    assert!(
+        all(&refused).contains("alice.pem: it is there already"),
+        "{}",
+        all(&refused)
+    );
     let refused = site.run(&["ca", "--dir", "ca", "--name", "Another"], 2);
     assert!(all(&refused).contains("`--force`"), "{}", all(&refused));
-    assert_eq!((site.read("alice.key"), site.read("ca/ca.key")), (key.clone(), root));
+    assert_eq!(
+        (site.read("alice.key"), site.read("ca/ca.key")),
+        (key.clone(), root)
+    );
 
-    site.run(&["issue", "client", "--ca", "ca", "--name", "alice", "--out", "alice", "--force"], 0);
+    site.run(
+        &[
+            "issue", "client", "--ca", "ca", "--name", "alice", "--out", "alice", "--force",
+        ],
+        0,
+    );
     assert_ne!(site.read("alice.key"), key);
 
     fs::set_permissions(site.path("ca/ca.key"), fs::Permissions::from_mode(0o640)).unwrap();
@@ -79,28 +104,112 @@ fn keys_are_private_and_kept() {
 #[test]
 fn a_verdict_has_one_reason_and_says_whose() {
     let site = Site::with_authority();
-    site.run(&["issue", "client", "--ca", "ca", "--name", "alice", "--out", "alice"], 0);
-    site.run(&["issue", "server", "--ca", "ca", "--host", "a.example", "--out", "server"], 0);
+    site.run(
+        &[
+            "issue", "client", "--ca", "ca", "--name", "alice", "--out", "alice",
+        ],
+        0,
+    );
+    site.run(
+        &[
+            "issue",
+            "server",
+            "--ca",
+            "ca",
+            "--host",
+            "a.example",
+            "--out",
+            "server",
+        ],
+        0,
+    );
     site.run(&["ca", "--dir", "foreign", "--name", "Foreign Root"], 0);
 
-    let accepted = site.json(&["verify", "--trust", "ca/ca.pem", "--cert", "alice.pem"], 0);
+    let accepted = site.json(
+        &["verify", "--trust", "ca/ca.pem", "--cert", "alice.pem"],
+        0,
+    );
     assert_eq!(accepted["verdict"], "accepted");
-    assert_eq!(accepted["chain"], serde_json::json!(["CN=alice", "CN=Root"]));
-    assert_eq!(accepted["identity"]["subject.cn"], serde_json::json!(["alice"]));
+    assert_eq!(
+        accepted["chain"],
+        serde_json::json!(["CN=alice", "CN=Root"])
+    );
+    assert_eq!(
+        accepted["identity"]["subject.cn"],
+        serde_json::json!(["alice"])
+    );
 
     for (arguments, reason, depth) in [
-        (&["--trust", "foreign/ca.pem", "--cert", "alice.pem"][..], "unknown_issuer", 0),
-        (&["--trust", "ca/ca.pem", "--cert", "server.pem"], "bad_usage", 0),
-        (&["--trust", "ca/ca.pem", "--cert", "alice.pem", "--at", "2001-01-01T00:00:00Z"], "not_yet_valid", 0),
-        (&["--trust", "ca/ca.pem", "--cert", "alice.pem", "--at", "2060-01-01T00:00:00+08:00"], "expired", 0),
-        (&["--trust", "ca/ca.pem", "--cert", "alice.pem", "--require-crl"], "revocation_unknown", 0),
-        (&["--trust", "ca/ca.pem", "--cert", "alice.pem", "--crl", "foreign/revoked.crl.pem"], "revocation_unknown", 0),
+        (
+            &["--trust", "foreign/ca.pem", "--cert", "alice.pem"][..],
+            "unknown_issuer",
+            0,
+        ),
+        (
+            &["--trust", "ca/ca.pem", "--cert", "server.pem"],
+            "bad_usage",
+            0,
+        ),
+        (
+            &[
+                "--trust",
+                "ca/ca.pem",
+                "--cert",
+                "alice.pem",
+                "--at",
+                "2001-01-01T00:00:00Z",
+            ],
+            "not_yet_valid",
+            0,
+        ),
+        (
+            &[
+                "--trust",
+                "ca/ca.pem",
+                "--cert",
+                "alice.pem",
+                "--at",
+                "2060-01-01T00:00:00+08:00",
+            ],
+            "expired",
+            0,
+        ),
+        (
+            &[
+                "--trust",
+                "ca/ca.pem",
+                "--cert",
+                "alice.pem",
+                "--require-crl",
+            ],
+            "revocation_unknown",
+            0,
+        ),
+        (
+            &[
+                "--trust",
+                "ca/ca.pem",
+                "--cert",
+                "alice.pem",
+                "--crl",
+                "foreign/revoked.crl.pem",
+            ],
+            "revocation_unknown",
+            0,
+        ),
     ] {
         let refused = site.json(&[&["verify"], arguments].concat(), 1);
         assert_eq!(refused["verdict"], "refused", "{arguments:?}");
-        assert_eq!((&refused["reason"], &refused["depth"]), (&reason.into(), &depth.into()), "{arguments:?}");
+        assert_eq!(
+            (&refused["reason"], &refused["depth"]),
+            (&reason.into(), &depth.into()),
+            "{arguments:?}"
+        );
     }
-    let said = site.run(&["verify", "--trust", "foreign/ca.pem", "--cert", "alice.pem"], 1);
+    let said = site.run(
+        &["verify", "--trust", "foreign/ca.pem", "--cert", "alice.pem"],
+        1,
+    );
     assert_eq!(
         str::from_utf8(&said.stdout).unwrap(),
         "refused: certificate 0 of the chain (`CN=alice`): its issuer is not trusted\nreason: unknown_issuer\n"
@@ -111,11 +220,27 @@ fn a_verdict_has_one_reason_and_says_whose() {
 fn what_is_revoked_stays_revoked_and_numbers_grow() {
     let site = Site::with_authority();
     for name in ["alice", "bob", "carol"] {
-        site.run(&["issue", "client", "--ca", "ca", "--name", name, "--out", name], 0);
+        site.run(
+            &[
+                "issue", "client", "--ca", "ca", "--name", name, "--out", name,
+            ],
+            0,
+        );
     }
     let verify = |name: &str, code| {
         let cert = format!("{name}.pem");
-        site.json(&["verify", "--trust", "ca/ca.pem", "--cert", &cert, "--crl", "ca/revoked.crl.pem"], code)
+        site.json(
+            &[
+                "verify",
+                "--trust",
+                "ca/ca.pem",
+                "--cert",
+                &cert,
+                "--crl",
+                "ca/revoked.crl.pem",
+            ],
+            code,
+        )
     };
     let number = || {
         let list = site.json(&["inspect", "ca/revoked.crl.pem"], 0);
@@ -124,24 +249,52 @@ fn what_is_revoked_stays_revoked_and_numbers_grow() {
     verify("alice", 0);
     let first = number();
 
-    site.run(&["crl", "--ca", "ca", "--cert", "alice.pem", "--reason", "keyCompromise"], 0);
+    site.run(
+        &[
+            "crl",
+            "--ca",
+            "ca",
+            "--cert",
+            "alice.pem",
+            "--reason",
+            "keyCompromise",
+        ],
+        0,
+    );
     let second = number();
-    let bob = site.json(&["inspect", "bob.pem"], 0)[0]["serial"].as_str().unwrap().to_owned();
+    let bob = site.json(&["inspect", "bob.pem"], 0)[0]["serial"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let published = site.json(&["crl", "--ca", "ca", "--serial", &bob], 0);
-    assert_eq!((&published["entries"], &published["new"]), (&2.into(), &1.into()));
+    assert_eq!(
+        (&published["entries"], &published["new"]),
+        (&2.into(), &1.into())
+    );
     let again = site.json(&["crl", "--ca", "ca", "--cert", "alice.pem"], 0);
     assert_eq!((&again["entries"], &again["new"]), (&2.into(), &0.into()));
     assert!(first < second && second < number());
 
     assert_eq!(verify("alice", 1)["reason"], "revoked");
-    let why = verify("alice", 1)["explanation"].as_str().unwrap().to_owned();
+    let why = verify("alice", 1)["explanation"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert!(why.ends_with("(key compromise)"), "{why}");
     assert_eq!(verify("bob", 1)["reason"], "revoked");
     verify("carol", 0);
 
     let unknown = site.run(&["crl", "--ca", "ca", "--serial", "0bad"], 2);
-    assert!(all(&unknown).contains("has issued no certificate `0bad`"), "{}", all(&unknown));
-    fs::write(site.path("ca/revoked.csv"), "serial,revoked_at,reason\nnonsense\n").unwrap();
+    assert!(
+        all(&unknown).contains("has issued no certificate `0bad`"),
+        "{}",
+        all(&unknown)
+    );
+    fs::write(
+        site.path("ca/revoked.csv"),
+        "serial,revoked_at,reason\nnonsense\n",
+    )
+    .unwrap();
     let broken = site.run(&["crl", "--ca", "ca"], 2);
     assert!(all(&broken).contains("revoked.csv:2:"), "{}", all(&broken));
 }
@@ -150,20 +303,44 @@ fn what_is_revoked_stays_revoked_and_numbers_grow() {
 fn inspect_shows_what_the_gateway_makes_of_it() {
     let site = Site::with_authority();
     let uri = "spiffe://gov.example/tax/api";
-    site.run(&["issue", "workload", "--ca", "ca", "--spiffe", uri, "--out", "api"], 0);
+    site.run(
+        &[
+            "issue", "workload", "--ca", "ca", "--spiffe", uri, "--out", "api",
+        ],
+        0,
+    );
     let both = format!("{}{}", site.read("api.key"), site.read("api.pem"));
     fs::write(site.path("both.pem"), both).unwrap();
     let shown = all(&site.run(&["inspect", "both.pem", "--subject", "{spiffe.path[1]}"], 0));
-    for line in ["policy subject: api", "problems:     none", "{spiffe.trust_domain}        gov.example"] {
-        assert!(shown.lines().any(|shown| shown == line), "{line} in:\n{shown}");
+    for line in [
+        "policy subject: api",
+        "problems:     none",
+        "{spiffe.trust_domain}        gov.example",
+    ] {
+        assert!(
+            shown.lines().any(|shown| shown == line),
+            "{line} in:\n{shown}"
+        );
     }
     assert!(!shown.contains("PRIVATE KEY"), "{shown}");
 
     let late = site.json(&["inspect", "api.pem", "--at", "2060-01-01T00:00:00Z"], 1);
-    assert!(late[0]["problems"][0].as_str().unwrap().starts_with("it expired at"), "{late}");
+    assert!(
+        late[0]["problems"][0]
+            .as_str()
+            .unwrap()
+            .starts_with("it expired at"),
+        "{late}"
+    );
     fs::write(site.path("bad.der"), [0x30, 0]).unwrap();
     let bad = site.json(&["inspect", "bad.der"], 1);
-    assert!(bad[0]["problems"][0].as_str().unwrap().starts_with("it is malformed"), "{bad}");
+    assert!(
+        bad[0]["problems"][0]
+            .as_str()
+            .unwrap()
+            .starts_with("it is malformed"),
+        "{bad}"
+    );
 }
 
 #[test]
@@ -171,19 +348,67 @@ fn unusable_input_is_told_apart_from_a_refusal() {
     let site = Site::with_authority();
     fs::write(site.path("empty"), "").unwrap();
     for (arguments, said) in [
-        (&["verify", "--trust", "ca/ca.pem", "--cert", "nowhere.pem"][..], "nowhere.pem"),
-        (&["verify", "--trust", "empty", "--cert", "ca/ca.pem"], "`empty` holds no certificate"),
-        (&["verify", "--trust", "ca/ca.pem", "--cert", "ca/ca.pem", "--at", "yesterday"], "2026-11-24T07:00:00Z"),
+        (
+            &["verify", "--trust", "ca/ca.pem", "--cert", "nowhere.pem"][..],
+            "nowhere.pem",
+        ),
+        (
+            &["verify", "--trust", "empty", "--cert", "ca/ca.pem"],
+            "`empty` holds no certificate",
+        ),
+        (
+            &[
+                "verify",
+                "--trust",
+                "ca/ca.pem",
+                "--cert",
+                "ca/ca.pem",
+                "--at",
+                "yesterday",
+            ],
+            "2026-11-24T07:00:00Z",
+        ),
         (&["inspect", "empty"], "empty: it holds no certificate"),
         (&["inspect"], "FILE"),
-        (&["issue", "client", "--ca", "nowhere", "--name", "a", "--out", "a"], "hangu certs ca"),
-        (&["issue", "client", "--ca", "ca", "--name", "a", "--days", "4000", "--out", "a"], "fewer `--days`"),
-        (&["issue", "client", "--ca", "ca", "--name", " a", "--out", "a"], "begins or ends with a space"),
-        (&["issue", "workload", "--ca", "ca", "--spiffe", "spiffe://A/b", "--out", "a"], "trust domain"),
+        (
+            &[
+                "issue", "client", "--ca", "nowhere", "--name", "a", "--out", "a",
+            ],
+            "hangu certs ca",
+        ),
+        (
+            &[
+                "issue", "client", "--ca", "ca", "--name", "a", "--days", "4000", "--out", "a",
+            ],
+            "fewer `--days`",
+        ),
+        (
+            &[
+                "issue", "client", "--ca", "ca", "--name", " a", "--out", "a",
+            ],
+            "begins or ends with a space",
+        ),
+        (
+            &[
+                "issue",
+                "workload",
+                "--ca",
+                "ca",
+                "--spiffe",
+                "spiffe://A/b",
+                "--out",
+                "a",
+            ],
+            "trust domain",
+        ),
         (&["crl", "--ca", "ca", "--serial", "xyz"], "hexadecimal"),
     ] {
         let output = site.run(arguments, 2);
-        assert!(all(&output).contains(said), "{arguments:?}: {}", all(&output));
+        assert!(
+            all(&output).contains(said),
+            "{arguments:?}: {}",
+            all(&output)
+        );
     }
     assert!(!site.path("a.key").exists() && !site.path("a.pem").exists());
 }
@@ -223,7 +448,12 @@ impl Site {
             .current_dir(self.0.path())
             .output()
             .unwrap();
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{}", all(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{arguments:?}\n{}",
+            all(&output)
+        );
         output
     }
 

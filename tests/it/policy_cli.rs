@@ -129,6 +129,36 @@ fn check_finds_what_is_hardly_meant() {
 }
 
 #[test]
+fn check_holds_the_rules_against_what_the_gateway_serves() {
+    let upstream = TestUpstream::named("records");
+    let folder = gateway().records(upstream.address()).prepare();
+    let policy = folder.read("policy/policy.csv");
+    let config = folder.config().display().to_string();
+    let file = folder.path("policy/policy.csv").display().to_string();
+    let kinds = |rule: &str| -> Vec<String> {
+        folder.write("policy/policy.csv", &format!("{policy}{rule}\n"));
+        let arguments = [
+            "policy", "check", "--json", "--policy", &file, "--config", &config,
+        ];
+        let found: Value = serde_json::from_slice(&folder.hangu(&arguments).stdout).unwrap();
+        let findings = found["findings"].as_array().unwrap().iter();
+        let kinds = findings.map(|one| one["kind"].as_str().unwrap().to_owned());
+        kinds
+            .filter(|kind| kind != "over-broad" && kind != "shadowed")
+            .collect()
+    };
+    assert_eq!(kinds(""), Vec::<String>::new());
+    assert_eq!(
+        kinds("p, clerk, elsewhere, /a, GET, allow\ng, x/y, clerk, elsewhere"),
+        ["no-such-organisation"]
+    );
+    assert_eq!(
+        kinds("p, visitor, civil, /a, GET, allow\ng, x/y, visitor, civil"),
+        ["label-not-cleared"]
+    );
+}
+
+#[test]
 fn eval_answers_line_by_line() {
     let desk = Desk::new();
     desk.write(
@@ -181,6 +211,13 @@ fn explain_who_and_what_agree_about_a_mistake() {
         "{said}"
     );
     assert!(said.contains("  remove  line 19: p, partner"), "{said}");
+    let labelled = [&asked[..], &["--label", "sensitive"]].concat();
+    let (code, said) = desk.said(&labelled);
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.contains("is not cleared, and the data layer refuses"),
+        "{said}"
+    );
     let who = desk.json(&[
         "who-can",
         "--policy",

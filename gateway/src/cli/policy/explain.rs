@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hangu_audit::{Entry, Position, Reader};
+use hangu_policy::Policy;
 use hangu_policy::analysis::{Authored, Change, Explanation, RuleLine, explain};
 use serde_json::json;
 
@@ -17,7 +18,7 @@ use crate::cli::say;
   hangu policy explain --policy policy.csv --subject alice --domain tax DELETE /returns/7
   hangu policy explain --policy policy.csv --audit /var/lib/hangu/audit --request-id 01K9Z…
 
-Exit code: 0 when the policy permits the request, 1 when it does not, 2 when it cannot be asked.")]
+Exit code: 0 when the policy permits the request and clears the subject, 1 when it does not, 2 when it cannot be asked.")]
 pub(in crate::cli) struct Options {
     #[command(flatten)]
     files: PolicyFiles,
@@ -29,6 +30,9 @@ pub(in crate::cli) struct Options {
     /// Who asks
     #[arg(long, value_name = "NAME", required_unless_present = "request_id")]
     subject: Option<String>,
+    /// Label of what is asked for: is the subject cleared for it, as the data layer wants before any rule
+    #[arg(long, value_name = "NAME", conflicts_with = "request_id")]
+    label: Option<String>,
     #[command(flatten)]
     facts: Facts,
     /// Folder of an audit log to find the request in
@@ -69,18 +73,62 @@ pub(super) fn run(options: &Options) -> Done {
     let Some(found) = explain(authored, &arguments, options.facts.time()) else {
         return Err(vec!["the model has no `r`, `p`, `e` and `m`".to_owned()]);
     };
+    let clearance = clearance(&policy, options, entry.as_ref());
     if options.json {
-        print_json(&as_json(&found, &texts, entry.as_ref()))?;
+        print_json(&as_json(&found, &texts, entry.as_ref(), clearance.as_ref()))?;
     } else {
         if let Some(entry) = &entry {
             say(format_args!("recorded: {}", entry.render()));
         }
         print(&found, &texts);
+        if let Some(Clearance {
+            subject,
+            label,
+            held,
+        }) = &clearance
+        {
+            let word = if *held {
+                "is cleared"
+            } else {
+                "is not cleared, and the data layer refuses before any rule is asked,"
+            };
+            say(format_args!("clearance: `{subject}` {word} for `{label}`"));
+        }
     }
-    Ok(if found.permitted {
+    let cleared = clearance.is_none_or(|clearance| clearance.held);
+    Ok(if found.permitted && cleared {
         Outcome::Clean
     } else {
         Outcome::Found
+    })
+}
+
+/// Whether the subject is cleared for a label.
+struct Clearance {
+    subject: String,
+    label: String,
+    held: bool,
+}
+
+/// The clearance that the data layer asks for, where the label is known.
+fn clearance(policy: &Policy, options: &Options, entry: Option<&Entry>) -> Option<Clearance> {
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let (subject, domain, label) = match entry {
+        Some(entry) => (
+            entry.subject.clone(),
+            entry.tenant.clone(),
+            entry.label.clone(),
+        ),
+        None => (
+            text(&options.subject),
+            text(&options.facts.domain),
+            text(&options.label),
+        ),
+    };
+    (!label.is_empty()).then(|| Clearance {
+        held: policy.clears(&subject, &domain, &label),
+        subject,
+        label,
     })
 }
 
@@ -198,7 +246,12 @@ pub(super) fn rule_json(rule: &RuleLine) -> serde_json::Value {
     json!({"place": rule.place, "line": rule.line, "text": rule.text, "effect": if rule.denies { "deny" } else { "allow" }})
 }
 
-fn as_json(found: &Explanation, texts: &Texts, entry: Option<&Entry>) -> serde_json::Value {
+fn as_json(
+    found: &Explanation,
+    texts: &Texts,
+    entry: Option<&Entry>,
+    clearance: Option<&Clearance>,
+) -> serde_json::Value {
     let changes = found.changes.iter().map(|change| match change {
         Change::Add(line) => json!({"add": line}),
         Change::Remove(lines) => json!({"remove": lines}),
@@ -213,6 +266,7 @@ fn as_json(found: &Explanation, texts: &Texts, entry: Option<&Entry>) -> serde_j
         "near": found.near.iter().map(|near| json!({"rule": rule_json(&near.rule), "failed": near.failed})).collect::<Vec<_>>(),
         "near_more": found.near_more,
         "changes": changes.collect::<Vec<_>>(),
+        "clearance": clearance.map(|clearance| json!({"label": clearance.label, "held": clearance.held})),
         "policy": texts.rules_name,
         "recorded": entry.map(|entry| json!({
             "request_id": entry.request_id,

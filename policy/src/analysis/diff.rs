@@ -214,6 +214,13 @@ impl<'a> Comparing<'a> {
                 self.old.sheet.section.context.arguments.len()
             ]);
         }
+        let opaque = |one: &&Placed<'a>| one.opaque.is_some() && !changed.contains(one);
+        if before.iter().chain(&after).any(opaque) {
+            inexact.insert(
+                "rules with conditions or regular expressions stand beside what changes: they were asked for one request of each kind"
+                    .to_owned(),
+            );
+        }
         let others: Vec<&Region<'a>> = before.iter().chain(&after).map(|one| &one.region).collect();
         let mut regions: Vec<Region<'a>> = Vec::new();
         for region in &within {

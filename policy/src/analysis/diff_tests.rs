@@ -106,6 +106,20 @@ fn clearances_are_compared_with_what_they_include() {
     );
 }
 
+#[test]
+fn what_cannot_be_told_exactly_is_said() {
+    let conditional = "p, clerk, tax, /a.b, GET, deny\n";
+    for (old, new) in [
+        (BASE.to_owned(), format!("{BASE}{conditional}")),
+        (
+            format!("{BASE}{conditional}"),
+            format!("{BASE}{conditional}p, clerk, tax, /x, GET, allow\n"),
+        ),
+    ] {
+        assert!(!compared(&old, &new).inexact.is_empty(), "{new}");
+    }
+}
+
 const SUBJECTS: [&str; 5] = ["alice", "bob", "clerk", "head", "stranger"];
 const PATTERNS: [&str; 8] = [
     "/a", "/a/:x", "/a/*", "/:x/b", "/a/b", "/*", "/:x/:y/*", "/a/:x/c",

@@ -318,6 +318,23 @@ impl ClientConnection {
         }
     }
 
+    /// Reads one head, whatever its status: for 101, after which the connection is a tunnel.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn read_head(&mut self) -> Result<String, ClientError> {
+        let head = self.wire.head()?.ok_or(ClientError::Closed)?;
+        Ok(String::from_utf8_lossy(&head).into_owned())
+    }
+
+    /// Reads so many bytes as they are.
+    ///
+    /// # Errors
+    /// Why they do not come.
+    pub fn read_exactly(&mut self, count: usize) -> Result<Vec<u8>, ClientError> {
+        Ok(self.wire.exactly(count)?)
+    }
+
     /// Whether the gateway has closed the connection, or closes it now without another byte.
     ///
     /// # Errors

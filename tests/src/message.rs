@@ -111,6 +111,17 @@ impl<S: Read + Write> Wire<S> {
         Ok(self.ahead.drain(..count).collect())
     }
 
+    /// Whatever comes next, at least one byte; nothing when the peer closed.
+    ///
+    /// # Errors
+    /// What the stream says.
+    pub fn some(&mut self) -> io::Result<Vec<u8>> {
+        if self.ahead.is_empty() {
+            self.fill()?;
+        }
+        Ok(std::mem::take(&mut self.ahead))
+    }
+
     /// A chunked body, decoded.
     ///
     /// # Errors

@@ -55,6 +55,8 @@ pub enum Answer {
     Reply(u16, Vec<(String, String)>, Vec<u8>),
     /// These bytes; then the connection closes.
     Raw(Vec<u8>),
+    /// 101, and from then on whatever comes is sent back, until the other side closes.
+    Echo,
     /// Nothing: the connection closes.
     Close,
     /// Nothing at all, until the other side gives up.
@@ -279,6 +281,16 @@ fn act<S: Read + Write>(wire: &mut Wire<S>, answer: Answer, is_head: bool) -> io
             wire.send(&bytes)?;
             Ok(false)
         }
+        Answer::Echo => {
+            wire.send(SWITCHING)?;
+            loop {
+                let bytes = wire.some()?;
+                if bytes.is_empty() {
+                    return Ok(false);
+                }
+                wire.send(&bytes)?;
+            }
+        }
         Answer::Close => Ok(false),
         Answer::Silence => {
             wire.to_end()?;
@@ -348,3 +360,6 @@ fn server_config(tls: &UpstreamTls) -> Arc<ServerConfig> {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+const SWITCHING: &[u8] =
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";

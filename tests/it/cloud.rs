@@ -12,6 +12,7 @@ use hangu_tests::{
 use crate::support::{assert_allowed, assert_refused, field, gateway, head, records};
 
 mod answers;
+mod tunnels;
 
 #[test]
 fn what_no_route_covers_does_not_exist() {

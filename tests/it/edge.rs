@@ -1,7 +1,9 @@
 //! 边 edge, over real sockets: is the message well formed, addressed to us, and read by everybody in the same way.
 
+mod bodies;
 mod headers;
 mod http2;
 mod limits;
+mod preface;
 mod requests;
 mod tls;

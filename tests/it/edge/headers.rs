@@ -2,7 +2,7 @@
 
 use hangu_tests::{Answer, Application, TestUpstream};
 
-use crate::support::{assert_allowed, gateway, head, records};
+use crate::support::{assert_allowed, assert_refused, gateway, head, records};
 
 /// Spellings under which servers would take a client's word for the gateway's.
 const CLAIMS: &[&str] = &[
@@ -142,6 +142,26 @@ fn fields_of_the_connection_stay_on_the_connection() {
     ] {
         assert_eq!(seen.fields.get(name), Some(value), "{name}");
     }
+}
+
+#[test]
+fn a_field_that_the_next_hop_needs_cannot_be_declared_to_be_of_the_connection() {
+    let (gateway, upstream) = records();
+    for named in [
+        "host",
+        "close, Host",
+        "content-length",
+        "transfer-encoding",
+        "x-forwarded-for",
+        "forwarded",
+    ] {
+        let request = format!("{}Connection: {named}\r\n\r\n", head("GET", "/"));
+        let mut connection = gateway.client("clerk").connect().unwrap();
+        let response = connection.exchange(request.as_bytes()).unwrap();
+        assert_refused(&gateway, &response, 400, "edge.head_malformed");
+        connection.expect_close().unwrap();
+    }
+    assert_eq!(upstream.count(), 0);
 }
 
 #[test]

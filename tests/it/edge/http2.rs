@@ -104,6 +104,21 @@ fn claims_in_our_name_are_removed_over_http2_too() {
 }
 
 #[test]
+fn cookies_that_came_in_several_fields_reach_the_application_in_one() {
+    let (gateway, upstream) = records();
+    let mut connection = gateway.client("clerk").connect_h2().unwrap();
+    let request = ["a=1", "b=2; c=3", "d=4"]
+        .iter()
+        .fold(connection.get("/"), |request, cookie| {
+            request.field("cookie", cookie)
+        });
+    assert_allowed(&gateway, &connection.send(&request).unwrap());
+    let seen = upstream.last();
+    assert_eq!(seen.fields.count("cookie"), 1, "{:?}", seen.fields);
+    assert_eq!(seen.fields.get("cookie"), Some("a=1; b=2; c=3; d=4"));
+}
+
+#[test]
 fn methods_bodies_and_heads_have_the_same_bounds_over_http2() {
     let upstream = TestUpstream::named("records");
     let records = Application::new("records")

@@ -7,6 +7,8 @@ use hangu_tests::{Answer, Gate, RunningGateway, TestUpstream, wait_until};
 
 use crate::support::{assert_problem, field, gateway, head, records, records_with};
 
+mod place;
+
 #[test]
 fn every_decision_is_written_once_and_the_chain_holds() {
     const CLIENTS: usize = 4;

@@ -101,6 +101,28 @@ fn keys_are_private_and_kept() {
     assert!(all(&refused).contains("chmod 600"), "{}", all(&refused));
 }
 
+/// Arguments of `verify` and the one reason that they give.
+const REFUSED: &[(&str, &str)] = &[
+    ("--trust foreign/ca.pem --cert alice.pem", "unknown_issuer"),
+    ("--trust ca/ca.pem --cert server.pem", "bad_usage"),
+    (
+        "--trust ca/ca.pem --cert alice.pem --at 2001-01-01T00:00:00Z",
+        "not_yet_valid",
+    ),
+    (
+        "--trust ca/ca.pem --cert alice.pem --at 2060-01-01T00:00:00+08:00",
+        "expired",
+    ),
+    (
+        "--trust ca/ca.pem --cert alice.pem --require-crl",
+        "revocation_unknown",
+    ),
+    (
+        "--trust ca/ca.pem --cert alice.pem --crl foreign/revoked.crl.pem",
+        "revocation_unknown",
+    ),
+];
+
 #[test]
 fn a_verdict_has_one_reason_and_says_whose() {
     let site = Site::with_authority();
@@ -139,70 +161,13 @@ fn a_verdict_has_one_reason_and_says_whose() {
         serde_json::json!(["alice"])
     );
 
-    for (arguments, reason, depth) in [
-        (
-            &["--trust", "foreign/ca.pem", "--cert", "alice.pem"][..],
-            "unknown_issuer",
-            0,
-        ),
-        (
-            &["--trust", "ca/ca.pem", "--cert", "server.pem"],
-            "bad_usage",
-            0,
-        ),
-        (
-            &[
-                "--trust",
-                "ca/ca.pem",
-                "--cert",
-                "alice.pem",
-                "--at",
-                "2001-01-01T00:00:00Z",
-            ],
-            "not_yet_valid",
-            0,
-        ),
-        (
-            &[
-                "--trust",
-                "ca/ca.pem",
-                "--cert",
-                "alice.pem",
-                "--at",
-                "2060-01-01T00:00:00+08:00",
-            ],
-            "expired",
-            0,
-        ),
-        (
-            &[
-                "--trust",
-                "ca/ca.pem",
-                "--cert",
-                "alice.pem",
-                "--require-crl",
-            ],
-            "revocation_unknown",
-            0,
-        ),
-        (
-            &[
-                "--trust",
-                "ca/ca.pem",
-                "--cert",
-                "alice.pem",
-                "--crl",
-                "foreign/revoked.crl.pem",
-            ],
-            "revocation_unknown",
-            0,
-        ),
-    ] {
-        let refused = site.json(&[&["verify"], arguments].concat(), 1);
+    for (arguments, reason) in REFUSED {
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        let refused = site.json(&[&["verify"], arguments.as_slice()].concat(), 1);
         assert_eq!(refused["verdict"], "refused", "{arguments:?}");
         assert_eq!(
             (&refused["reason"], &refused["depth"]),
-            (&reason.into(), &depth.into()),
+            (&(*reason).into(), &0.into()),
             "{arguments:?}"
         );
     }
@@ -283,7 +248,11 @@ fn what_is_revoked_stays_revoked_and_numbers_grow() {
     assert!(why.ends_with("(key compromise)"), "{why}");
     assert_eq!(verify("bob", 1)["reason"], "revoked");
     verify("carol", 0);
+}
 
+#[test]
+fn a_list_is_made_of_what_was_issued_and_of_a_whole_register() {
+    let site = Site::with_authority();
     let unknown = site.run(&["crl", "--ca", "ca", "--serial", "0bad"], 2);
     assert!(
         all(&unknown).contains("has issued no certificate `0bad`"),

@@ -9,7 +9,7 @@ fn clients_that_stop_in_the_middle_of_their_bodies_take_the_upstream_from_nobody
     const FAILURES: usize = 3;
     let upstream = TestUpstream::named("records");
     let records = Application::new("records")
-        .key("read_timeout = \"300ms\"")
+        .key("read_timeout = \"1s\"")
         .health(&format!("failures = {FAILURES}\nretry_after = \"1h\""))
         .upstream(upstream.address());
     let gateway = gateway().application(records).start();

@@ -24,7 +24,7 @@ use crate::observe::metrics::ApplicationMetrics;
 
 mod build;
 
-pub use build::{LoadError, build};
+pub use build::{LoadError, build, policy_problems};
 
 /// One generation.
 #[derive(Debug)]

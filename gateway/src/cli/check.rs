@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use super::{complain, say};
 use crate::observe::metrics::Metrics;
 use crate::reload::load;
+use crate::snapshot::{LoadError, policy_problems};
 
 pub(super) fn check(config: &Path) -> ExitCode {
     let metrics = match Metrics::new() {
@@ -31,11 +32,20 @@ pub(super) fn check(config: &Path) -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        Err(problems) => {
+        Err(mut problems) => {
+            if problems
+                .iter()
+                .any(|problem| matches!(problem, LoadError::Config(_)))
+            {
+                problems.extend(policy_problems(config));
+            }
             for problem in &problems {
                 complain(problem);
             }
-            complain(format_args!("{} problems", problems.len()));
+            match problems.len() {
+                1 => complain("1 problem"),
+                count => complain(format_args!("{count} problems")),
+            }
             ExitCode::FAILURE
         }
     }

@@ -8,6 +8,7 @@ use hangu_limits::{Rate, RateError};
 use hangu_policy::{Policy, Source};
 use ring::digest::{SHA256, digest};
 
+use self::places::Places;
 use super::{ApplicationState, Expiry, ListenerState, Rates, Snapshot};
 use crate::config::{self, Application, Config};
 use crate::layers::cloud::peer::PeerSettings;
@@ -16,6 +17,7 @@ use crate::layers::network::zones::ZoneTable;
 use crate::observe::metrics::Metrics;
 
 mod listener;
+mod places;
 mod upstream_tls;
 
 /// One thing wrong with what the configuration names. Shown as one line: where, what, how to fix.
@@ -24,6 +26,18 @@ pub enum LoadError {
     /// Of the configuration file.
     #[error(transparent)]
     Config(#[from] config::Problem),
+    /// What is wrong with a file, at the place that names it.
+    #[error("{}:{line}:{column}: {source}", file.display())]
+    Named {
+        /// The configuration file.
+        file: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// Counted in characters from 1.
+        column: usize,
+        /// What is wrong.
+        source: Box<LoadError>,
+    },
     /// Of the model or the rules.
     #[error(transparent)]
     Policy(#[from] hangu_policy::Problem),
@@ -132,6 +146,7 @@ pub fn build(
     now: i64,
 ) -> Result<Snapshot, Vec<LoadError>> {
     let mut loader = Loader {
+        places: Places::of(&config.file),
         now,
         problems: Vec::new(),
         expiries: Vec::new(),
@@ -186,8 +201,51 @@ pub fn build(
     })
 }
 
+/// What is wrong with the policy that a configuration names, however wrong the configuration is itself: who repairs both wants one
+/// round. Empty where the policy cannot be found or read; the configuration's own problems say that.
+#[must_use]
+pub fn policy_problems(file: &Path) -> Vec<LoadError> {
+    let policy = || {
+        let table: toml::Table = std::fs::read_to_string(file).ok()?.parse().ok()?;
+        let folder = file.parent()?;
+        let named = |key| Some(folder.join(table.get("policy")?.get(key)?.as_str()?));
+        let (model, rules) = (named("model")?, named("rules")?);
+        let texts = (
+            std::fs::read_to_string(&model),
+            std::fs::read_to_string(&rules),
+        );
+        let (Ok(model_text), Ok(rules_text)) = texts else {
+            return None;
+        };
+        compile((&model, &model_text), (&rules, &rules_text)).err()
+    };
+    policy()
+        .unwrap_or_default()
+        .into_iter()
+        .map(LoadError::Policy)
+        .collect()
+}
+
+/// Compiles a model and its rules, each with its path and its text.
+fn compile(
+    model: (&Path, &str),
+    rules: (&Path, &str),
+) -> Result<Policy, Vec<hangu_policy::Problem>> {
+    let (model_name, rules_name) = (file_name(model.0), file_name(rules.0));
+    let model = Source {
+        name: &model_name,
+        text: model.1,
+    };
+    let rules = Source {
+        name: &rules_name,
+        text: rules.1,
+    };
+    Policy::compile(model, rules)
+}
+
 /// Reads files and remembers what was wrong with them.
 struct Loader {
+    places: Places,
     now: i64,
     problems: Vec<LoadError>,
     expiries: Vec<Expiry>,
@@ -242,19 +300,10 @@ impl Loader {
         let rules = self.text(&config.policy.rules);
         let (model, rules) = (model?, rules?);
         let digest = hex(digest(&SHA256, format!("{model}\0{rules}").as_bytes()).as_ref());
-        let (model_name, rules_name) = (
-            file_name(&config.policy.model),
-            file_name(&config.policy.rules),
-        );
-        let model = Source {
-            name: &model_name,
-            text: &model,
-        };
-        let rules = Source {
-            name: &rules_name,
-            text: &rules,
-        };
-        match Policy::compile(model, rules) {
+        match compile(
+            (&config.policy.model, &model),
+            (&config.policy.rules, &rules),
+        ) {
             Ok(policy) => {
                 self.check_facts(config, &policy);
                 self.check_clearances(config, &policy);
@@ -332,9 +381,12 @@ impl Loader {
         match String::from_utf8(bytes) {
             Ok(text) => Some(text),
             Err(_) => {
-                self.problems.push(LoadError::NotUtf8 {
-                    path: path.to_owned(),
-                });
+                self.wrong(
+                    path,
+                    LoadError::NotUtf8 {
+                        path: path.to_owned(),
+                    },
+                );
                 None
             }
         }
@@ -348,20 +400,31 @@ impl Loader {
         match read {
             Ok(Ok(bytes)) => Some(bytes),
             Ok(Err(bytes)) => {
-                self.problems.push(LoadError::TooLarge {
-                    path: path.to_owned(),
-                    bytes,
-                });
+                self.wrong(
+                    path,
+                    LoadError::TooLarge {
+                        path: path.to_owned(),
+                        bytes,
+                    },
+                );
                 None
             }
             Err(source) => {
-                self.problems.push(LoadError::Read {
-                    path: path.to_owned(),
-                    source,
-                });
+                self.wrong(
+                    path,
+                    LoadError::Read {
+                        path: path.to_owned(),
+                        source,
+                    },
+                );
                 None
             }
         }
+    }
+
+    /// Notes what is wrong with a file.
+    fn wrong(&mut self, path: &Path, error: LoadError) {
+        self.problems.push(self.places.tell(path, error));
     }
 
     fn expires(&mut self, kind: &'static str, name: &Path, at: i64) {

@@ -57,6 +57,22 @@ fn check_looks_into_every_file_that_the_configuration_names() {
 }
 
 #[test]
+fn a_broken_policy_is_told_beside_a_broken_configuration() {
+    let folder = folder();
+    let config = folder
+        .read("hangu.toml")
+        .replace("threads = 2", "threads = 0");
+    folder.write("hangu.toml", &config);
+    folder.write("policy/policy.csv", "p, clerk, civil, /*\n");
+    let output = folder.check();
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.contains("hangu.toml:2:11: `0` is out of bounds"), "{said}");
+    assert!(said.contains("policy.csv:1:"), "{said}");
+    assert!(said.ends_with("2 problems\n"), "{said}");
+}
+
+#[test]
 fn a_missing_file_is_named_at_the_line_that_asks_for_it() {
     for (file, key) in [
         ("certs/clients-ca.pem", "client_ca"),

@@ -1,11 +1,12 @@
 //! What a listener's handshakes need: server certificates by name, client trust, revocation lists.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use hangu_certs::{
-    ClientAuthentication, ClientVerifier, RevocationIndex, ServerCertificate, TrustBundle,
-    Uncovered,
+    ClientAuthentication, ClientVerifier, CrlError, RevocationIndex, ServerCertificate,
+    TrustBundle, Uncovered,
 };
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
@@ -86,7 +87,7 @@ impl Loader {
                     names.add(&certificate.hosts, &loaded.key);
                 }
                 Err(problem) => {
-                    self.problems.push(problem.into());
+                    self.wrong(&certificate.chain, problem.into());
                     complete = false;
                 }
             }
@@ -104,10 +105,18 @@ impl Loader {
                 Some(Arc::new(trust))
             }
             Err(problems) => {
-                self.problems
-                    .extend(problems.into_iter().map(LoadError::Trust));
+                for problem in problems {
+                    self.wrong(&listener.client_ca, problem.into());
+                }
                 None
             }
+        }
+    }
+
+    fn wrong_lists(&mut self, problems: Vec<CrlError>) {
+        for problem in problems {
+            let file = PathBuf::from(&problem.file);
+            self.wrong(&file, problem.into());
         }
     }
 
@@ -138,7 +147,7 @@ impl Loader {
                 warn_of_lists(&index, self.now);
                 // A file put back would forget the revocations since.
                 if let Some(Err(older)) = last.map(|last| index.check_follows(last)) {
-                    self.problems.extend(older.into_iter().map(LoadError::Crl));
+                    self.wrong_lists(older);
                     return None;
                 }
                 for list in index.next_updates() {
@@ -153,8 +162,7 @@ impl Loader {
             }
             Ok(_) => None,
             Err(problems) => {
-                self.problems
-                    .extend(problems.into_iter().map(LoadError::Crl));
+                self.wrong_lists(problems);
                 None
             }
         }

@@ -45,8 +45,9 @@ impl Loader {
         let trust = match TrustBundle::from_pem(&tls.ca.display().to_string(), &pem, self.now) {
             Ok(trust) => trust,
             Err(problems) => {
-                self.problems
-                    .extend(problems.into_iter().map(LoadError::Trust));
+                for problem in problems {
+                    self.wrong(&tls.ca, problem.into());
+                }
                 return None;
             }
         };
@@ -107,10 +108,13 @@ impl Loader {
     }
 
     fn unusable<T>(&mut self, path: &std::path::Path, why: &str) -> Option<T> {
-        self.problems.push(LoadError::UpstreamClient {
-            path: path.to_owned(),
-            why: why.into(),
-        });
+        self.wrong(
+            path,
+            LoadError::UpstreamClient {
+                path: path.to_owned(),
+                why: why.into(),
+            },
+        );
         None
     }
 }

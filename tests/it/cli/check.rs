@@ -67,7 +67,10 @@ fn a_broken_policy_is_told_beside_a_broken_configuration() {
     let output = folder.check();
     assert_eq!(output.status.code(), Some(1));
     let said = stderr(&output);
-    assert!(said.contains("hangu.toml:2:11: `0` is out of bounds"), "{said}");
+    assert!(
+        said.contains("hangu.toml:2:11: `0` is out of bounds"),
+        "{said}"
+    );
     assert!(said.contains("policy.csv:1:"), "{said}");
     assert!(said.ends_with("2 problems\n"), "{said}");
 }

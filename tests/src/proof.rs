@@ -5,21 +5,21 @@
 //!
 //! An upstream is chosen with the proof that everything agreed; the policy's permit alone is not that.
 //! ```
-//! use hangu_gateway::{layers::cloud::peer::PeerSettings, stage::Permitted};
+//! use hangu_gateway::{layers::cloud::peer::{PeerSettings, Silence}, stage::Permitted};
 //! fn forward(settings: &PeerSettings, address: std::net::SocketAddr, proof: &Permitted) {
-//!     drop(settings.peer(address, proof));
+//!     drop(settings.peer(address, Silence::Answer, proof));
 //! }
 //! ```
 //! ```compile_fail,E0308
-//! use hangu_gateway::{layers::cloud::peer::PeerSettings, stage::Permitted};
+//! use hangu_gateway::{layers::cloud::peer::{PeerSettings, Silence}, stage::Permitted};
 //! fn forward(settings: &PeerSettings, address: std::net::SocketAddr, proof: &hangu_policy::Permit) {
-//!     drop(settings.peer(address, proof));
+//!     drop(settings.peer(address, Silence::Answer, proof));
 //! }
 //! ```
 //! ```compile_fail,E0061
-//! use hangu_gateway::{layers::cloud::peer::PeerSettings, stage::Permitted};
+//! use hangu_gateway::{layers::cloud::peer::{PeerSettings, Silence}, stage::Permitted};
 //! fn forward(settings: &PeerSettings, address: std::net::SocketAddr, proof: &Permitted) {
-//!     drop(settings.peer(address));
+//!     drop(settings.peer(address, Silence::Answer));
 //! }
 //! ```
 //!

@@ -4,7 +4,9 @@
 //! for. Whoever controls a path or a certificate's name must be able to forge neither a line (CR, LF, NEL, U+2028), nor a
 //! terminal command (ESC, C1), nor an order of characters that reads differently (bidirectional controls, zero width).
 
-use crate::record::{Basis, Connection, Exchange, Judgement, LAYERS, Record, Target};
+use crate::record::{
+    Admin, Basis, Connection, Exchange, Judgement, LAYERS, Record, Shadow, Target,
+};
 
 /// Longest subject, issuer and route in bytes; names of people and organisations fit many times over.
 pub const NAME_BYTES_MAX: usize = 512;
@@ -16,6 +18,8 @@ pub const PATH_BYTES_MAX: usize = 4096;
 pub const DETAIL_BYTES_MAX: usize = 2048;
 /// Most query keys that are named.
 pub const QUERY_KEYS_MAX: usize = 32;
+/// Most decision inputs, and most obligations, that are named.
+pub const INPUTS_MAX: usize = 16;
 /// Longest query key in bytes.
 pub const QUERY_KEY_BYTES_MAX: usize = 64;
 /// Longest line in bytes with its newline, whatever a record holds: six bytes for each byte of every bound.
@@ -32,6 +36,7 @@ pub(crate) fn body(record: &Record, sequence: u64, out: &mut Vec<u8>) {
         out,
         cut: Vec::new(),
     };
+    fields.some("monotonic_us", record.monotonic_us);
     fields.token("kind", record.kind.word());
     fields.text("node", &record.origin.node, WORD_BYTES_MAX);
     fields.text("boot", &record.origin.boot, WORD_BYTES_MAX);
@@ -53,6 +58,9 @@ pub(crate) fn body(record: &Record, sequence: u64, out: &mut Vec<u8>) {
     }
     if let Some(basis) = &record.basis {
         fields.basis(basis);
+    }
+    if let Some(admin) = &record.admin {
+        fields.admin(admin);
     }
     fields.text("detail", &record.detail, DETAIL_BYTES_MAX);
     fields.cut();
@@ -137,6 +145,13 @@ impl Fields<'_> {
         decimal(self.out, number);
     }
 
+    /// Left out when zero.
+    fn some(&mut self, name: &'static str, number: u64) {
+        if number > 0 {
+            self.number(name, number);
+        }
+    }
+
     /// Somebody else's text, cut at `bytes_max`; left out when empty.
     fn text(&mut self, name: &'static str, text: &str, bytes_max: usize) {
         if !text.is_empty() {
@@ -149,8 +164,8 @@ impl Fields<'_> {
         let kept = text
             .get(..text.floor_char_boundary(bytes_max))
             .unwrap_or_default();
-        if kept.len() < text.len() && !self.cut.contains(&name) {
-            self.cut.push(name);
+        if kept.len() < text.len() {
+            self.cut_off(name);
         }
         self.out.push(b'"');
         escape(self.out, kept);
@@ -179,6 +194,77 @@ impl Fields<'_> {
             self.out.push(b'"');
         }
         self.out.push(b'}');
+        self.circumstances(judgement);
+    }
+
+    /// What is rarely there.
+    fn circumstances(&mut self, judgement: &Judgement) {
+        self.token("mode", judgement.mode.word());
+        for (position, (name, value)) in judgement.inputs.iter().take(INPUTS_MAX).enumerate() {
+            if position == 0 {
+                self.name("inputs");
+            }
+            self.out
+                .extend_from_slice(if position == 0 { b"{\"" } else { b",\"" });
+            self.out.extend_from_slice(name.as_bytes());
+            self.out.extend_from_slice(b"\":");
+            self.quoted("inputs", value, WORD_BYTES_MAX);
+        }
+        if !judgement.inputs.is_empty() {
+            self.out.push(b'}');
+        }
+        if judgement.inputs.len() > INPUTS_MAX {
+            self.cut_off("inputs");
+        }
+        let obligations = judgement.obligations.iter().map(|name| &**name);
+        self.list("obligations", obligations, INPUTS_MAX, WORD_BYTES_MAX);
+        self.some("mask_hits", judgement.mask_hits);
+        if let Some(shadow) = &judgement.shadow {
+            self.shadow(shadow);
+        }
+    }
+
+    fn shadow(&mut self, shadow: &Shadow) {
+        let rule = shadow.rule.as_deref().unwrap_or_default();
+        self.token("shadow_decision", shadow.decision.word());
+        self.text("shadow_rule", rule, NAME_BYTES_MAX);
+        self.text("shadow_policy", &shadow.policy, WORD_BYTES_MAX);
+    }
+
+    fn admin(&mut self, admin: &Admin) {
+        self.text("actor", &admin.actor, NAME_BYTES_MAX);
+        self.text("action", &admin.action, WORD_BYTES_MAX);
+        self.text("object", &admin.object, NAME_BYTES_MAX);
+        self.text("outcome", &admin.outcome, NAME_BYTES_MAX);
+    }
+
+    /// A list of somebody else's texts; left out when empty.
+    fn list<'t>(
+        &mut self,
+        name: &'static str,
+        texts: impl ExactSizeIterator<Item = &'t str>,
+        count_max: usize,
+        bytes_max: usize,
+    ) {
+        let count = texts.len();
+        if count == 0 {
+            return;
+        }
+        self.name(name);
+        for (position, text) in texts.take(count_max).enumerate() {
+            self.out.push(if position == 0 { b'[' } else { b',' });
+            self.quoted(name, text, bytes_max);
+        }
+        self.out.push(b']');
+        if count > count_max {
+            self.cut_off(name);
+        }
+    }
+
+    fn cut_off(&mut self, name: &'static str) {
+        if !self.cut.contains(&name) {
+            self.cut.push(name);
+        }
     }
 
     fn connection(&mut self, connection: &Connection) {
@@ -187,6 +273,8 @@ impl Fields<'_> {
         self.text("zone", &connection.zone, WORD_BYTES_MAX);
         self.text("channel", &connection.channel, WORD_BYTES_MAX);
         self.text("subject", &connection.subject, NAME_BYTES_MAX);
+        self.text("organisation", &connection.organisation, NAME_BYTES_MAX);
+        self.text("device", &connection.device, NAME_BYTES_MAX);
         self.text("certificate", &connection.certificate, WORD_BYTES_MAX);
         self.text("serial", &connection.serial, WORD_BYTES_MAX);
         self.text("issuer", &connection.issuer, NAME_BYTES_MAX);
@@ -202,17 +290,11 @@ impl Fields<'_> {
     fn exchange(&mut self, exchange: &Exchange) {
         self.text("method", &exchange.method, WORD_BYTES_MAX);
         self.text("path", &exchange.path, PATH_BYTES_MAX);
-        if !exchange.query_keys.is_empty() {
-            self.name("query_keys");
-            for (position, key) in exchange.query_keys.iter().take(QUERY_KEYS_MAX).enumerate() {
-                self.out.push(if position == 0 { b'[' } else { b',' });
-                self.quoted("query_keys", key, QUERY_KEY_BYTES_MAX);
-            }
-            self.out.push(b']');
-            if exchange.query_keys.len() > QUERY_KEYS_MAX && !self.cut.contains(&"query_keys") {
-                self.cut.push("query_keys");
-            }
-        }
+        self.text("path_hash", &exchange.path_hash, WORD_BYTES_MAX);
+        let keys = exchange.query_keys.iter().map(String::as_str);
+        self.list("query_keys", keys, QUERY_KEYS_MAX, QUERY_KEY_BYTES_MAX);
+        self.text("purpose", &exchange.purpose, WORD_BYTES_MAX);
+        self.text("approval", &exchange.approval, WORD_BYTES_MAX);
         if let Some(status) = exchange.status {
             self.number("status", u64::from(status));
         }
@@ -228,6 +310,7 @@ impl Fields<'_> {
 
     fn basis(&mut self, basis: &Basis) {
         self.number("config_generation", basis.config_generation);
+        self.some("policy_epoch", basis.policy_epoch);
         self.number("policy_generation", basis.policy_generation);
         self.text("policy_digest", &basis.policy_digest, WORD_BYTES_MAX);
     }

@@ -1,5 +1,6 @@
 //! A line read back, and made readable for people.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde::Deserialize;
@@ -19,6 +20,7 @@ pub struct Entry {
     pub v: u32,
     pub seq: u64,
     pub time: String,
+    pub monotonic_us: u64,
     pub kind: String,
     pub node: String,
     pub boot: String,
@@ -28,11 +30,20 @@ pub struct Entry {
     pub reason: String,
     pub rule: String,
     pub layers: Option<Layers>,
+    pub mode: String,
+    pub inputs: BTreeMap<String, String>,
+    pub obligations: Vec<String>,
+    pub mask_hits: u64,
+    pub shadow_decision: String,
+    pub shadow_rule: String,
+    pub shadow_policy: String,
     pub listener: String,
     pub client: String,
     pub zone: String,
     pub channel: String,
     pub subject: String,
+    pub organisation: String,
+    pub device: String,
     pub certificate: String,
     pub serial: String,
     pub issuer: String,
@@ -42,15 +53,23 @@ pub struct Entry {
     pub label: String,
     pub method: String,
     pub path: String,
+    pub path_hash: String,
     pub query_keys: Vec<String>,
+    pub purpose: String,
+    pub approval: String,
     pub status: Option<u16>,
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub duration_us: u64,
     pub upstream: String,
     pub config_generation: u64,
+    pub policy_epoch: u64,
     pub policy_generation: u64,
     pub policy_digest: String,
+    pub actor: String,
+    pub action: String,
+    pub object: String,
+    pub outcome: String,
     pub detail: String,
     /// Names of the fields whose value was longer than its bound and has been cut.
     pub cut: Vec<String>,
@@ -124,6 +143,7 @@ impl Entry {
         }
         push(&mut out, &self.method);
         push(&mut out, &self.path);
+        push(&mut out, &self.path_hash);
         if let Some(status) = self.status {
             push(&mut out, &format!("→ {status}"));
         }
@@ -131,6 +151,9 @@ impl Entry {
         push(&mut out, &self.rule);
         if self.kind == "request" {
             push(&mut out, &milliseconds(self.duration_us));
+        }
+        for word in [&self.actor, &self.action, &self.object, &self.outcome] {
+            push(&mut out, word);
         }
         push(&mut out, &self.detail);
         if !self.request_id.is_empty() {

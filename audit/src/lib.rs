@@ -85,8 +85,8 @@ pub mod witness;
 pub use chain::{Hash, LineFault, Link};
 pub use cursor::{Cursor, CursorError};
 pub use encode::{
-    DETAIL_BYTES_MAX, LINE_BYTES_MAX, NAME_BYTES_MAX, PATH_BYTES_MAX, QUERY_KEY_BYTES_MAX,
-    QUERY_KEYS_MAX, WORD_BYTES_MAX,
+    DETAIL_BYTES_MAX, INPUTS_MAX, LINE_BYTES_MAX, NAME_BYTES_MAX, PATH_BYTES_MAX,
+    QUERY_KEY_BYTES_MAX, QUERY_KEYS_MAX, WORD_BYTES_MAX,
 };
 pub use entry::{Entry, Layers, ParseError, render};
 pub use export::{Format, export};
@@ -98,7 +98,8 @@ pub use prove::{ProveError, RecordProof, RecordProofError, prove};
 pub use pseudonym::{Hidden, Pseudonyms, Replace};
 pub use reader::{Line, Position, ReadError, Reader};
 pub use record::{
-    Basis, Connection, Decision, Exchange, Judgement, Kind, LAYERS, Origin, Record, Step, Target,
+    Admin, Basis, Connection, Decision, Exchange, Judgement, Kind, LAYERS, Mode, Origin, Record,
+    Shadow, Step, Target,
 };
 pub use search::Search;
 pub use stats::Stats;

@@ -16,6 +16,8 @@ use crate::time::Timestamp;
 pub struct Record {
     /// When it happened (for a request: when it was over), by the clock on the wall.
     pub time: Timestamp,
+    /// Microseconds on the process's own clock, which is never set; 0 = left out. Orders the records of one boot.
+    pub monotonic_us: u64,
     /// What sort of thing.
     pub kind: Kind,
     /// Which process says so.
@@ -30,6 +32,8 @@ pub struct Record {
     pub exchange: Option<Exchange>,
     /// The decision.
     pub judgement: Option<Judgement>,
+    /// What somebody did to the gateway itself.
+    pub admin: Option<Box<Admin>>,
     /// Free text for people: what an event was about, the exact reason of a refused handshake. Empty = left out.
     pub detail: String,
 }
@@ -45,6 +49,7 @@ impl Record {
     ) -> Self {
         Self {
             time,
+            monotonic_us: 0,
             kind,
             origin,
             basis: None,
@@ -52,6 +57,7 @@ impl Record {
             target: None,
             exchange: None,
             judgement: None,
+            admin: None,
             detail: detail.into(),
         }
     }
@@ -78,6 +84,10 @@ pub enum Kind {
     Recovered,
     /// Records were dropped; the detail says how many.
     Dropped,
+    /// Old segments are about to be removed; the detail says which, until when they were kept and where they went.
+    Retention,
+    /// The node was restored from a backup.
+    Restored,
 }
 
 impl Kind {
@@ -94,6 +104,8 @@ impl Kind {
             Self::Admin => "admin",
             Self::Recovered => "recovered",
             Self::Dropped => "dropped",
+            Self::Retention => "retention",
+            Self::Restored => "restored",
         }
     }
 }
@@ -112,6 +124,8 @@ pub struct Origin {
 pub struct Basis {
     /// Number of the configuration's generation in this process; 1 is the one it started with.
     pub config_generation: u64,
+    /// Epoch of the signed policy bundle; 0 = the policy is no bundle, left out.
+    pub policy_epoch: u64,
     /// Number of the policy's generation.
     pub policy_generation: u64,
     /// Digest of the policy's files, as hexadecimal.
@@ -131,6 +145,10 @@ pub struct Connection {
     pub channel: String,
     /// Subject of the identity.
     pub subject: String,
+    /// Organisation of the identity.
+    pub organisation: String,
+    /// Device of the identity.
+    pub device: String,
     /// SHA-256 of the client certificate, as hexadecimal.
     pub certificate: String,
     /// Serial number of the client certificate, as hexadecimal.
@@ -161,10 +179,16 @@ pub struct Exchange {
     pub trace_id: String,
     /// Method.
     pub method: Cow<'static, str>,
-    /// Canonical path without the query. It can hold personal data; a later format keeps its template and hash instead.
+    /// Canonical path without the query; empty where `path_hash` stands in its place. It can hold personal data.
     pub path: String,
+    /// Keyed hash of the canonical path, where the path itself must not stand in the log.
+    pub path_hash: String,
     /// Names of the query's parameters, never their values.
     pub query_keys: Vec<String>,
+    /// Purpose that the request claims.
+    pub purpose: String,
+    /// Approval that the request refers to.
+    pub approval: String,
     /// Status sent to the client; `None` when nothing was sent.
     pub status: Option<u16>,
     /// Bytes of the request's body.
@@ -188,6 +212,80 @@ pub struct Judgement {
     pub rule: Option<Arc<str>>,
     /// Result of each layer, in the order of [`LAYERS`].
     pub layers: [Step; 6],
+    /// Whether it bound anybody.
+    pub mode: Mode,
+    /// What else the decision looked at: everything that replaying it needs and no other field has. At most
+    /// [`INPUTS_MAX`](crate::INPUTS_MAX) are written.
+    pub inputs: Vec<(&'static str, Arc<str>)>,
+    /// What the permit obliged the gateway to do, such as `mask:resident_id`.
+    pub obligations: Vec<Arc<str>>,
+    /// Values that were masked in the answer.
+    pub mask_hits: u64,
+    /// What a policy under trial would have said.
+    pub shadow: Option<Box<Shadow>>,
+}
+
+impl Judgement {
+    /// A judgement of which nothing but its outcome is known yet.
+    #[must_use]
+    pub const fn new(decision: Decision) -> Self {
+        Self {
+            decision,
+            reason: None,
+            rule: None,
+            layers: [Step::NotReached; 6],
+            mode: Mode::Enforced,
+            inputs: Vec::new(),
+            obligations: Vec::new(),
+            mask_hits: 0,
+            shadow: None,
+        }
+    }
+}
+
+/// Whether a judgement bound anybody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// It was carried out.
+    #[default]
+    Enforced,
+    /// It was only noted.
+    Shadow,
+}
+
+impl Mode {
+    /// The word in the log.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Enforced => "enforced",
+            Self::Shadow => "shadow",
+        }
+    }
+}
+
+/// What a policy under trial would have said about a request that another one decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shadow {
+    /// What would have come of it.
+    pub decision: Decision,
+    /// The rule that would have decided.
+    pub rule: Option<Arc<str>>,
+    /// Which policy: its digest or epoch.
+    pub policy: Arc<str>,
+}
+
+/// What somebody did to the gateway itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admin {
+    /// Who: a user of the machine, or a certificate's subject.
+    pub actor: String,
+    /// What was done, as a word such as `revoke`.
+    pub action: String,
+    /// To what.
+    pub object: String,
+    /// What came of it: `done` or why not.
+    pub outcome: String,
 }
 
 /// What came of a request, handshake or connection.

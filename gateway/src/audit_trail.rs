@@ -74,6 +74,8 @@ struct Shared {
     closing: AtomicBool,
     /// Records that found no place since the last note of it in the log.
     dropped: AtomicU64,
+    /// Where the records' monotonic clock begins.
+    started: Instant,
     origin: Arc<Origin>,
     metrics: Arc<Metrics>,
 }
@@ -95,6 +97,7 @@ impl AuditTrail {
             failing: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
+            started: Instant::now(),
             origin: Arc::clone(&settings.origin),
             metrics,
         });
@@ -232,7 +235,8 @@ impl Shared {
             .is_ok()
     }
 
-    fn push(&self, record: Record) {
+    fn push(&self, mut record: Record) {
+        record.monotonic_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.lock().push(record);
     }
 

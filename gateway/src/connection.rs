@@ -218,5 +218,6 @@ fn audited(
         issuer: identity
             .map(|identity| identity.issuer.clone())
             .unwrap_or_default(),
+        ..hangu_audit::Connection::default()
     }
 }

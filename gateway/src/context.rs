@@ -123,10 +123,8 @@ impl Context {
             ..Exchange::default()
         });
         record.judgement = Some(Judgement {
-            decision: Decision::Aborted,
-            reason: None,
-            rule: None,
             layers: self.steps,
+            ..Judgement::new(Decision::Aborted)
         });
         record
     }
@@ -299,10 +297,10 @@ impl Context {
             .map(|permitted| permitted.permit().rule())
             .or(denying_rule);
         Judgement {
-            decision,
             reason: reason.map(Cow::Borrowed),
             rule: rule.map(|rule| self.snapshot.rule_name(rule)),
             layers: self.steps,
+            ..Judgement::new(decision)
         }
     }
 

@@ -86,10 +86,9 @@ fn event(shared: &Shared, snapshot: &Snapshot, kind: Kind, denial: Denial) -> Re
         *step = Step::Refuse;
     }
     record.judgement = Some(Judgement {
-        decision: Decision::Refused,
         reason: Some(Cow::Borrowed(denial.code())),
-        rule: None,
         layers,
+        ..Judgement::new(Decision::Refused)
     });
     record
 }

@@ -18,6 +18,7 @@ fn full(text: &str) -> Record {
         kind: Kind::Request,
         basis: Some(Arc::new(Basis {
             config_generation: 3,
+            policy_epoch: 4,
             policy_generation: u64::MAX,
             policy_digest: own(),
         })),
@@ -27,6 +28,8 @@ fn full(text: &str) -> Record {
             zone: own(),
             channel: own(),
             subject: own(),
+            organisation: own(),
+            device: own(),
             certificate: own(),
             serial: own(),
             issuer: own(),
@@ -42,31 +45,54 @@ fn full(text: &str) -> Record {
             trace_id: own(),
             method: Cow::Owned(own()),
             path: own(),
+            path_hash: own(),
             query_keys: vec![own(); 3],
+            purpose: own(),
+            approval: own(),
             status: Some(200),
             bytes_in: 1,
             bytes_out: u64::MAX,
             duration_us: 1_234,
             upstream: Some(text.into()),
         }),
-        judgement: Some(Judgement {
-            decision: Decision::Denied,
-            reason: Some(Cow::Owned(own())),
-            rule: Some(text.into()),
-            layers: [
-                Step::Pass,
-                Step::Pass,
-                Step::Refuse,
-                Step::NotReached,
-                Step::NotReached,
-                Step::NotReached,
-            ],
-        }),
+        judgement: Some(judgement(text)),
+        monotonic_us: 9,
+        admin: Some(Box::new(Admin {
+            actor: own(),
+            action: own(),
+            object: own(),
+            outcome: own(),
+        })),
         origin: Arc::new(Origin {
             node: own(),
             boot: own(),
         }),
         ..event(text)
+    }
+}
+
+fn judgement(text: &str) -> Judgement {
+    Judgement {
+        decision: Decision::Denied,
+        reason: Some(Cow::Owned(text.to_owned())),
+        rule: Some(text.into()),
+        layers: [
+            Step::Pass,
+            Step::Pass,
+            Step::Refuse,
+            Step::NotReached,
+            Step::NotReached,
+            Step::NotReached,
+        ],
+        mode: Mode::Shadow,
+        inputs: vec![("posture", text.into()), ("hour", text.into())],
+        obligations: vec![text.into(); 2],
+        mask_hits: 5,
+        shadow: Some(Box::new(Shadow {
+            decision: Decision::Allowed,
+            rule: Some(text.into()),
+            policy: text.into(),
+        })),
     }
 }
 
@@ -111,6 +137,22 @@ fn texts(entry: &Entry) -> Vec<&String> {
         query_keys,
         ..
     } = entry;
+    let Entry {
+        organisation,
+        device,
+        path_hash,
+        purpose,
+        approval,
+        shadow_rule,
+        shadow_policy,
+        actor,
+        action,
+        object,
+        outcome,
+        inputs,
+        obligations,
+        ..
+    } = entry;
     let mut all = vec![
         node, boot, request_id, trace_id, reason, rule, listener, client, zone, channel,
     ];
@@ -126,6 +168,10 @@ fn texts(entry: &Entry) -> Vec<&String> {
     ]);
     all.extend([method, path, upstream, policy_digest, detail]);
     all.extend(query_keys);
+    all.extend([organisation, device, path_hash, purpose, approval]);
+    all.extend([shadow_rule, shadow_policy, actor, action, object, outcome]);
+    all.extend(inputs.values());
+    all.extend(obligations);
     all
 }
 
@@ -135,15 +181,17 @@ fn a_request_is_one_flat_object_in_a_fixed_order() {
     record.exchange.as_mut().unwrap().query_keys = vec!["page".into(), "size".into()];
     assert_eq!(
         written(&record),
-        "{\"v\":1,\"seq\":7,\"time\":\"2026-11-24T07:10:22.000Z\",\"kind\":\"request\",\"node\":\"x\",\"boot\":\"x\",\
+        "{\"v\":1,\"seq\":7,\"time\":\"2026-11-24T07:10:22.000Z\",\"monotonic_us\":9,\"kind\":\"request\",\"node\":\"x\",\"boot\":\"x\",\
          \"request_id\":\"x\",\"trace_id\":\"x\",\"decision\":\"denied\",\"reason\":\"x\",\"rule\":\"x\",\
          \"layers\":{\"endpoint\":\"pass\",\"edge\":\"pass\",\"network\":\"refuse\",\"cloud\":\"not_reached\",\
-         \"data\":\"not_reached\",\"application\":\"not_reached\"},\"listener\":\"x\",\"client\":\"x\",\"zone\":\"x\",\
-         \"channel\":\"x\",\"subject\":\"x\",\"certificate\":\"x\",\"serial\":\"x\",\"issuer\":\"x\",\
-         \"application\":\"x\",\"tenant\":\"x\",\"route\":\"x\",\"label\":\"x\",\"method\":\"x\",\"path\":\"x\",\
-         \"query_keys\":[\"page\",\"size\"],\"status\":200,\"bytes_in\":1,\"bytes_out\":18446744073709551615,\
-         \"duration_us\":1234,\"upstream\":\"x\",\"config_generation\":3,\"policy_generation\":18446744073709551615,\
-         \"policy_digest\":\"x\",\"detail\":\"x\"}"
+         \"data\":\"not_reached\",\"application\":\"not_reached\"},\"mode\":\"shadow\",\"inputs\":{\"posture\":\"x\",\"hour\":\"x\"},\
+         \"obligations\":[\"x\",\"x\"],\"mask_hits\":5,\"shadow_decision\":\"allowed\",\"shadow_rule\":\"x\",\"shadow_policy\":\"x\",\
+         \"listener\":\"x\",\"client\":\"x\",\"zone\":\"x\",\
+         \"channel\":\"x\",\"subject\":\"x\",\"organisation\":\"x\",\"device\":\"x\",\"certificate\":\"x\",\"serial\":\"x\",\"issuer\":\"x\",\
+         \"application\":\"x\",\"tenant\":\"x\",\"route\":\"x\",\"label\":\"x\",\"method\":\"x\",\"path\":\"x\",\"path_hash\":\"x\",\
+         \"query_keys\":[\"page\",\"size\"],\"purpose\":\"x\",\"approval\":\"x\",\"status\":200,\"bytes_in\":1,\"bytes_out\":18446744073709551615,\
+         \"duration_us\":1234,\"upstream\":\"x\",\"config_generation\":3,\"policy_epoch\":4,\"policy_generation\":18446744073709551615,\
+         \"policy_digest\":\"x\",\"actor\":\"x\",\"action\":\"x\",\"object\":\"x\",\"outcome\":\"x\",\"detail\":\"x\"}"
     );
 }
 
@@ -188,6 +236,9 @@ fn the_longest_record_fits_its_line_and_says_what_was_cut() {
         let text = unit.repeat(64 * 1024 / unit.len());
         let mut record = full(&text);
         record.exchange.as_mut().unwrap().query_keys = vec![text.clone(); 1_000];
+        let judgement = record.judgement.as_mut().unwrap();
+        judgement.inputs = vec![("posture", text.as_str().into()); 1_000];
+        judgement.obligations = vec![text.as_str().into(); 1_000];
         let dir = TempDir::new().unwrap();
         let mut log = Failing::new().log(dir.path(), u64::MAX);
         log.append(&record).unwrap();
@@ -200,7 +251,7 @@ fn the_longest_record_fits_its_line_and_says_what_was_cut() {
         assert_eq!(verify(dir.path(), |_| {}).unwrap().records, 1);
 
         let entry = Entry::parse(&super::lines(dir.path())[0]).unwrap();
-        assert_eq!(entry.cut.len(), 24, "each field once: {:?}", entry.cut);
+        assert_eq!(entry.cut.len(), 37, "each field once: {:?}", entry.cut);
         assert!(entry.path.len() > PATH_BYTES_MAX - 4 && entry.path.len() <= PATH_BYTES_MAX);
         assert_eq!(entry.query_keys.len(), QUERY_KEYS_MAX);
         assert!(

@@ -192,6 +192,7 @@ pub fn build(
         subject_template: subject_template(&config, before),
         basis: Arc::new(hangu_audit::Basis {
             config_generation: generation,
+            policy_epoch: 0,
             policy_generation: generation,
             policy_digest,
         }),

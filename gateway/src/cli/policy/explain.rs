@@ -9,8 +9,9 @@ use hangu_policy::analysis::{Authored, Change, Explanation, RuleLine, explain};
 use serde_json::json;
 
 use super::files::{Naming, PolicyFiles, Texts};
-use super::request::{Facts, Known};
+use super::request::Facts;
 use super::{Done, Outcome, print_json};
+use crate::bundle::known::Known;
 use crate::cli::say;
 
 #[derive(Debug, Args)]

@@ -18,7 +18,6 @@ mod fmt;
 mod import;
 mod replay;
 mod request;
-mod suite;
 mod test;
 mod who;
 

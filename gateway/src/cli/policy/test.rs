@@ -9,8 +9,8 @@ use serde_json::json;
 use super::explain::rule_json;
 use super::files::{Naming, PolicyFiles, read_bounded};
 use super::request::Facts;
-use super::suite::{self, Ran};
 use super::{Done, Outcome, print_json};
+use crate::bundle::suite::{self, Ran};
 use crate::cli::say;
 
 #[derive(Debug, Args)]

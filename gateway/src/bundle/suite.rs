@@ -6,7 +6,7 @@ use hangu_policy::analysis::Coverage;
 use hangu_policy::{Decision, Policy, Refusal, RuleId};
 use serde::Deserialize;
 
-use super::request::Known;
+use super::known::Known;
 
 /// A file of tests, as written.
 #[derive(Debug, Deserialize)]
@@ -47,19 +47,19 @@ enum Expected {
 
 /// What became of one request of a test.
 #[derive(Clone, Debug)]
-pub(super) struct Ran {
+pub(crate) struct Ran {
     /// `file:line`.
-    pub(super) place: String,
-    pub(super) name: String,
+    pub(crate) place: String,
+    pub(crate) name: String,
     /// Why it failed.
-    pub(super) failure: Option<String>,
+    pub(crate) failure: Option<String>,
 }
 
 /// Runs every test of a file; each request of a test counts as one.
 ///
 /// # Errors
 /// When the file is not of this form.
-pub(super) fn run(
+pub(crate) fn run(
     policy: &Policy,
     (file, text): (&str, &str),
     time_unix_ms: Option<i64>,

@@ -8,37 +8,37 @@ use thiserror::Error;
 
 use super::archive::{self, ArchiveError, Files};
 use super::manifest::{Listed, Manifest, seconds, sha256};
-use crate::cli::policy::suite;
+use super::suite;
 
 /// What a bundle must satisfy.
 #[derive(Clone, Debug)]
-pub(in crate::cli) struct Demands {
+pub(crate) struct Demands {
     /// Who may sign.
-    pub(in crate::cli) keys: Vec<Verifier>,
+    pub(crate) keys: Vec<Verifier>,
     /// How many of them must have signed; 0 looks at no signature, for those who are about to sign.
-    pub(in crate::cli) signatures: usize,
+    pub(crate) signatures: usize,
     /// The lowest epoch that is taken: that of the bundle that serves, or the next.
-    pub(in crate::cli) epoch_min: u64,
+    pub(crate) epoch_min: u64,
     /// The time, in seconds since 1970.
-    pub(in crate::cli) now: i64,
+    pub(crate) now: i64,
 }
 
 /// A bundle that satisfies what was demanded.
 #[derive(Debug)]
-pub(in crate::cli) struct Opened {
-    pub(in crate::cli) manifest: Manifest,
+pub(crate) struct Opened {
+    pub(crate) manifest: Manifest,
     /// The digest of the manifest's text: it stands for the whole bundle.
-    pub(in crate::cli) digest: String,
-    pub(in crate::cli) policy: Policy,
+    pub(crate) digest: String,
+    pub(crate) policy: Policy,
     /// The names of the keys that signed.
-    pub(in crate::cli) signers: Vec<String>,
+    pub(crate) signers: Vec<String>,
     /// How many requests its tests asked.
-    pub(in crate::cli) tests: usize,
+    pub(crate) tests: usize,
 }
 
 /// Why a bundle is refused.
 #[derive(Debug, Error)]
-pub(in crate::cli) enum BundleError {
+pub(crate) enum BundleError {
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     #[error("the bundle has no file `{0}`; make it anew with `hangu policy bundle`")]
@@ -79,7 +79,7 @@ pub(in crate::cli) enum BundleError {
 ///
 /// # Errors
 /// The first demand that is not met; all problems of a policy that does not load.
-pub(in crate::cli) fn open(bytes: &[u8], demands: &Demands) -> Result<Opened, Vec<BundleError>> {
+pub(crate) fn open(bytes: &[u8], demands: &Demands) -> Result<Opened, Vec<BundleError>> {
     let one = |error: BundleError| vec![error];
     let files = archive::read(bytes).map_err(|error| one(error.into()))?;
     let manifest_text = text(&files, MANIFEST).map_err(one)?;
@@ -129,7 +129,7 @@ pub(in crate::cli) fn open(bytes: &[u8], demands: &Demands) -> Result<Opened, Ve
 }
 
 /// A file of the bundle as text.
-pub(in crate::cli) fn text(files: &Files, name: &'static str) -> Result<String, BundleError> {
+pub(crate) fn text(files: &Files, name: &'static str) -> Result<String, BundleError> {
     let found = files.iter().find(|(known, _)| known == name);
     let (_, bytes) = found.ok_or(BundleError::Missing(name))?;
     String::from_utf8(bytes.clone()).map_err(|_| BundleError::NotText(name.to_owned()))
@@ -247,10 +247,10 @@ fn run_tests(policy: &Policy, files: &Files, demands: &Demands) -> Result<usize,
     Ok(count)
 }
 
-pub(super) const FORM: u32 = 1;
-pub(super) const MANIFEST: &str = "manifest.toml";
-pub(super) const SIGNATURES: &str = "signatures";
-pub(super) const MODEL: &str = "model.conf";
-pub(super) const RULES: &str = "policy.csv";
-pub(super) const LABELS: &str = "labels.toml";
-pub(super) const TESTS: &str = "tests/";
+pub(crate) const FORM: u32 = 1;
+pub(crate) const MANIFEST: &str = "manifest.toml";
+pub(crate) const SIGNATURES: &str = "signatures";
+pub(crate) const MODEL: &str = "model.conf";
+pub(crate) const RULES: &str = "policy.csv";
+pub(crate) const LABELS: &str = "labels.toml";
+pub(crate) const TESTS: &str = "tests/";

@@ -22,17 +22,12 @@ use time::format_description::well_known::Rfc3339;
 use super::files::{Naming, PolicyFiles, read_bounded};
 use super::test::TEST_BYTES_MAX;
 use super::{Done, Outcome, print_json};
+use crate::bundle::archive::{self, Files};
+use crate::bundle::manifest::{Listed, Manifest, seconds};
+use crate::bundle::open::{
+    self, Demands, FORM, LABELS, MANIFEST, MODEL, Opened, RULES, SIGNATURES, TESTS, open, text,
+};
 use crate::cli::say;
-
-mod archive;
-mod manifest;
-mod open;
-#[cfg(test)]
-mod tests;
-
-use archive::Files;
-use manifest::{Listed, Manifest, seconds};
-use open::{Demands, FORM, LABELS, MANIFEST, MODEL, Opened, RULES, SIGNATURES, TESTS, open, text};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
@@ -358,3 +353,22 @@ fn written(seconds: i64) -> Result<String, Vec<String>> {
 
 const SECONDS_A_DAY: i64 = 24 * 60 * 60;
 const KEY_BYTES_MAX: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_is_made_can_be_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("li.key");
+        make_key("li.example", &path).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let signer = Signer::parse(text.trim()).unwrap();
+        assert_eq!(signer.verifier().name().as_str(), "li.example");
+        assert!(
+            make_key("li.example", &path).is_err(),
+            "a key is never written over"
+        );
+    }
+}

@@ -6,34 +6,34 @@ use serde::{Deserialize, Serialize};
 /// The manifest, as TOML.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::cli) struct Manifest {
+pub(crate) struct Manifest {
     /// The form of the bundle: 1.
-    pub(in crate::cli) bundle: u32,
+    pub(crate) bundle: u32,
     /// Grows with every bundle of a policy; an older one never replaces a newer one.
-    pub(in crate::cli) epoch: u64,
+    pub(crate) epoch: u64,
     /// From when it may serve, RFC 3339.
-    pub(in crate::cli) not_before: String,
+    pub(crate) not_before: String,
     /// Until when.
-    pub(in crate::cli) not_after: String,
+    pub(crate) not_after: String,
     /// How many rules there are, so that a cut policy is found.
-    pub(in crate::cli) rules: usize,
+    pub(crate) rules: usize,
     /// Every other file, in the order of the bundle.
-    pub(in crate::cli) file: Vec<Listed>,
+    pub(crate) file: Vec<Listed>,
 }
 
 /// One file of the bundle.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::cli) struct Listed {
-    pub(in crate::cli) name: String,
-    pub(in crate::cli) bytes: usize,
+pub(crate) struct Listed {
+    pub(crate) name: String,
+    pub(crate) bytes: usize,
     /// 64 lower-case hexadecimal digits.
-    pub(in crate::cli) sha256: String,
+    pub(crate) sha256: String,
 }
 
 impl Listed {
     /// What is to be said of a file.
-    pub(in crate::cli) fn of(name: &str, bytes: &[u8]) -> Self {
+    pub(crate) fn of(name: &str, bytes: &[u8]) -> Self {
         Self {
             name: name.to_owned(),
             bytes: bytes.len(),
@@ -43,7 +43,7 @@ impl Listed {
 }
 
 /// The SHA-256 of some bytes in hexadecimal digits.
-pub(in crate::cli) fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     let digest = digest(&SHA256, bytes);
     digest
         .as_ref()
@@ -53,7 +53,7 @@ pub(in crate::cli) fn sha256(bytes: &[u8]) -> String {
 }
 
 /// Seconds since 1970 of a time in RFC 3339.
-pub(in crate::cli) fn seconds(time: &str) -> Option<i64> {
+pub(crate) fn seconds(time: &str) -> Option<i64> {
     let format = &time::format_description::well_known::Rfc3339;
     time::OffsetDateTime::parse(time, format)
         .ok()

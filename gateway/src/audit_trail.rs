@@ -12,6 +12,7 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant, SystemTime};
 
 use hangu_audit::{Decision, Kind, Log, OpenError, Options, Origin, Record, Timestamp};
+use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use crate::access_log::AccessLog;
@@ -67,6 +68,8 @@ pub struct NoPlace;
 #[derive(Debug)]
 struct Shared {
     handed_in: Mutex<Vec<Record>>,
+    /// Who waits until what he handed in is on the disk. Pushed after the record and taken before it: nobody is told too early.
+    waiting: Mutex<Vec<oneshot::Sender<()>>>,
     /// Places given and not yet on the disk.
     taken: AtomicUsize,
     places: usize,
@@ -92,6 +95,7 @@ impl AuditTrail {
     ) -> Result<Self, OpenError> {
         let shared = Arc::new(Shared {
             handed_in: Mutex::new(Vec::new()),
+            waiting: Mutex::new(Vec::new()),
             taken: AtomicUsize::new(0),
             places: settings.queue,
             failing: AtomicBool::new(false),
@@ -213,6 +217,23 @@ impl Place {
     }
 }
 
+impl Place {
+    /// Hands the record in; the receiver resolves once it is on the disk, and fails when it never will be.
+    pub fn hand_in_and_tell(mut self) -> oneshot::Receiver<()> {
+        let (tell, told) = oneshot::channel();
+        if let Some(record) = self.draft.take() {
+            self.shared.push(*record);
+            let mut waiting = self
+                .shared
+                .waiting
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            waiting.push(tell);
+        }
+        told
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         if let Some(mut record) = self.draft.take() {
@@ -240,6 +261,11 @@ impl Shared {
         self.lock().push(record);
     }
 
+    fn take_waiting(&self) -> Vec<oneshot::Sender<()>> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *waiting)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Record>> {
         // A panic while the lock was held can only have been in `push` itself: the records before are whole.
         self.handed_in
@@ -264,9 +290,15 @@ impl Writer {
         let mut batch = Vec::new();
         loop {
             let closing = self.shared.closing.load(Ordering::Acquire);
+            let waiting = self.shared.take_waiting();
             std::mem::swap(&mut batch, &mut *self.shared.lock());
             self.note_dropped(&mut batch);
-            self.write(&mut batch);
+            if self.write(&mut batch) {
+                for tell in waiting {
+                    // An error means that nobody waits any more.
+                    tell.send(()).unwrap_or_default();
+                }
+            }
             batch.clear();
             self.look_after_the_log();
             if closing && self.shared.lock().is_empty() {
@@ -283,10 +315,10 @@ impl Writer {
         std::mem::forget(death_is_the_end);
     }
 
-    /// Writes and syncs the whole batch, however often it has to be tried. Only at the end of the process it gives up.
-    fn write(&mut self, batch: &mut Vec<Record>) {
+    /// Writes and syncs the whole batch, however often it has to be tried. Only at the end of the process it gives up, and says so.
+    fn write(&mut self, batch: &mut Vec<Record>) -> bool {
         if batch.is_empty() {
-            return;
+            return true;
         }
         let Some(mut log) = self.wait_for_log() else {
             return self.lost(batch.len());
@@ -312,6 +344,7 @@ impl Writer {
             access_log.hand_over(std::mem::take(batch));
         }
         self.look_after_the_log();
+        true
     }
 
     fn commit(&mut self, log: &mut Log) -> bool {
@@ -356,12 +389,13 @@ impl Writer {
         }
     }
 
-    fn lost(&self, records: usize) {
+    fn lost(&self, records: usize) -> bool {
         error!("{records} audit records could not be written before the end of the process");
         self.shared
             .metrics
             .audit_dropped
             .inc_by(u64::try_from(records).unwrap_or(u64::MAX));
+        false
     }
 
     /// Once a second: is what was written still where it was written. Once a minute: notes how far the log is, so that a tail that

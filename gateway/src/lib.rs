@@ -10,6 +10,7 @@ pub mod cli;
 pub mod config;
 pub mod connection;
 pub mod context;
+pub mod control;
 pub mod denial;
 pub mod events;
 pub mod layers;

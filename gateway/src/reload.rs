@@ -258,6 +258,10 @@ fn check_fixed(before: &Config, after: &Config) -> Result<(), Vec<LoadError>> {
     differs(before.audit != after.audit, "`[audit]`");
     differs(before.access_log != after.access_log, "`[access_log]`");
     differs(before.admin != after.admin, "`[admin]`");
+    differs(
+        before.control.socket != after.control.socket,
+        "`control.socket`",
+    );
     if fixed.is_empty() { Ok(()) } else { Err(fixed) }
 }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::Once;
@@ -28,6 +29,7 @@ use crate::admin::Admin;
 use crate::audit_trail::{AuditTrail, Settings, WhenLocked};
 use crate::bound::{Bound, bind};
 use crate::config::Config;
+use crate::control::{self, Control};
 use crate::layers::edge::accept::Accept;
 use crate::layers::network::rates::RateKeys;
 use crate::observe::metrics::Metrics;
@@ -67,6 +69,15 @@ pub enum StartError {
     #[error("run folder `{}`: {source}; choose one that the gateway's user owns", path.display())]
     RunFolder {
         /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The control socket cannot be made.
+    #[error("control socket `{}`: {source}", path.display())]
+    Control {
+        /// Where.
         path: PathBuf,
         /// Why.
         #[source]
@@ -112,6 +123,10 @@ pub fn run_beside(
         Start::Fresh => bind_all(&config)?,
         Start::Upgrade => HashMap::new(),
     };
+    let control = match start {
+        Start::Fresh => Some(bind_control(&config, start)?),
+        Start::Upgrade => None,
+    };
     let reopen_access_log = Arc::new(AtomicBool::new(false));
     let when_locked = match start {
         Start::Fresh => WhenLocked::Fail,
@@ -154,6 +169,13 @@ pub fn run_beside(
     }
     let reloader = Reloader::new(Arc::clone(&shared), config.file.clone(), reopen_access_log);
     server.add_service(background_service("reload", reloader));
+    // Taken over last: until here the old process can be asked, should this one not come up.
+    let control = match control {
+        Some(control) => control,
+        None => bind_control(&config, start)?,
+    };
+    let control = Control::new(Arc::clone(&shared), config.control.socket.path(), control);
+    server.add_service(background_service("control", control));
     add_services(&mut server);
     leave_when_drained(&server, Arc::clone(&shared), config.server.drain);
     info!(
@@ -287,6 +309,14 @@ fn bind_all(config: &Config) -> Result<HashMap<SocketAddr, OwnedFd>, StartError>
             }),
         });
     bound.collect()
+}
+
+fn bind_control(config: &Config, start: Start) -> Result<UnixListener, StartError> {
+    let socket = &config.control.socket;
+    control::socket::bind(socket, start).map_err(|source| StartError::Control {
+        path: socket.path().to_owned(),
+        source,
+    })
 }
 
 /// Pingora waits out the whole grace period; when nothing is left to wait for, the process leaves at once.

@@ -13,6 +13,8 @@ mod cli;
 #[cfg(test)]
 mod cloud;
 #[cfg(test)]
+mod control;
+#[cfg(test)]
 mod crl_grace;
 #[cfg(test)]
 mod data;

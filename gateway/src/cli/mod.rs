@@ -8,9 +8,11 @@ use clap::{Parser, Subcommand};
 mod audit;
 mod certs;
 mod check;
+mod control;
 mod policy;
 mod quickstart;
 mod run;
+mod status;
 
 /// Prints what a command has to say to a person or a pipe.
 #[expect(
@@ -51,6 +53,8 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Ask a running gateway what it serves
+    Status(status::Options),
     /// Verify or follow an audit log
     #[command(subcommand)]
     Audit(audit::Command),
@@ -69,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Quickstart(options) => quickstart::quickstart(&options),
         Command::Run { config, upgrade } => run::run(&config, upgrade),
         Command::Check { config } => check::check(&config),
+        Command::Status(options) => status::status(&options),
         Command::Audit(command) => audit::audit(&command),
         Command::Policy(command) => policy::policy(&command),
         Command::Certs(command) => certs::certs(&command),

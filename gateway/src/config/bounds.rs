@@ -99,6 +99,8 @@ pub(super) const AUDIT_SEGMENT: Bounds<ByteSize> = size(MIB, 4 * GIB, 64 * MIB);
 /// A record waits for its sync at most this long: a permit is worth no more than its trace.
 pub(super) const AUDIT_FLUSH: Bounds<Duration> = time(1, SECOND_MS, 10);
 
+pub(super) const UID: Bounds<NonZeroU32> = count(u32::MAX - 1, None);
+
 /// How many entries a list or a table may have.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entries {
@@ -123,6 +125,7 @@ pub(super) const APPLICATION_HOSTS: Entries = entries(1, 256);
 pub(super) const HEADERS: Entries = entries(0, 64);
 pub(super) const ROUTES: Entries = entries(1, 4_096);
 pub(super) const METHODS: Entries = entries(1, 7);
+pub(super) const UIDS: Entries = entries(0, 64);
 pub(super) const UPSTREAMS: Entries = entries(1, 256);
 
 /// Bytes of a configuration file: the largest that the other bounds make sensible, and a stop for a wrong path.

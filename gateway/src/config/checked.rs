@@ -46,6 +46,8 @@ pub struct Config {
     pub access_log: Option<AccessLog>,
     /// Absent: no admin and metrics endpoint is opened.
     pub admin: Option<Admin>,
+    /// Where operators act on the running gateway.
+    pub control: Control,
 }
 
 impl Config {
@@ -341,4 +343,32 @@ pub enum AccessLog {
 pub struct Admin {
     /// A loopback address, or one that the operator exposed on purpose.
     pub address: SocketAddr,
+}
+
+/// `[control]`: where operators act on the running gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// Where the socket is, and who can reach it.
+    pub socket: ControlSocket,
+    /// Users who may call, beside root and the gateway's own.
+    pub uids: Vec<NonZeroU32>,
+}
+
+/// A control socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ControlSocket {
+    /// In the run folder, for the gateway's own user and root.
+    Private(PathBuf),
+    /// In a place that the configuration names, for whoever may enter that folder and is listed.
+    Open(PathBuf),
+}
+
+impl ControlSocket {
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &std::path::Path {
+        match self {
+            Self::Private(path) | Self::Open(path) => path,
+        }
+    }
 }

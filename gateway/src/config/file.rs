@@ -31,6 +31,7 @@ pub(super) struct File {
     pub(super) audit: Audit,
     pub(super) access_log: Option<AccessLog>,
     pub(super) admin: Option<Admin>,
+    pub(super) control: Control,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -172,4 +173,11 @@ pub(super) struct AccessLog {
 pub(super) struct Admin {
     pub(super) address: Option<Text>,
     pub(super) expose: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Control {
+    pub(super) socket: Option<Text>,
+    pub(super) uids: Vec<Spanned<i64>>,
 }

@@ -41,6 +41,8 @@ pub(super) enum Kind {
     Size(Bounds<ByteSize>),
     /// A whole number.
     Count(Bounds<NonZeroU32>),
+    /// A list of whole numbers, each within the bounds.
+    Counts(Bounds<NonZeroU32>, Entries),
     /// `true` or `false`.
     Flag,
 }
@@ -225,4 +227,8 @@ pub(super) const KEYS: &[Key] = &[
     key("admin", Kind::Table, Need::Otherwise("no admin endpoint"), "Metrics and health of the gateway itself."),
     text("admin.address", ADDRESS, "Where it listens; a loopback address unless `expose` is true."),
     key("admin.expose", Kind::Flag, Need::Default("false"), "Allows an address that is not loopback; the endpoint has no authentication of its own."),
+
+    key("control", Kind::Table, Need::Otherwise("all defaults"), "Where operators act on the running gateway: `hangu status`, and whatever else speaks to it."),
+    key("control.socket", Kind::Text(FILE), Need::Otherwise("`control.sock` in `server.run_dir`, mode 0600"), "Unix socket of its own place, mode 0666: the folder decides who reaches it, `uids` who may call."),
+    key("control.uids", Kind::Counts(bounds::UID, bounds::UIDS), Need::Default("[]"), "Users of this machine who may call, beside root and the gateway's own user."),
 ];

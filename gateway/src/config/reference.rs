@@ -31,6 +31,7 @@ fn section(out: &mut String, table: &Key) {
         | Kind::Duration(_)
         | Kind::Size(_)
         | Kind::Count(_)
+        | Kind::Counts(..)
         | Kind::Flag => String::new(),
     };
     let absent = match table.need {
@@ -84,6 +85,12 @@ fn value(kind: Kind) -> String {
         Kind::Duration(bounds) => bounded("duration", Written(bounds.min), Written(bounds.max)),
         Kind::Size(bounds) => bounded("size", bounds.min, bounds.max),
         Kind::Count(bounds) => bounded("number", bounds.min, bounds.max),
+        Kind::Counts(bounds, entries) => format!(
+            "list of {}, each a number, {} to {}",
+            range(entries),
+            bounds.min,
+            bounds.max
+        ),
         Kind::Flag => "`true` or `false`".to_owned(),
     }
 }

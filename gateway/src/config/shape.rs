@@ -89,13 +89,25 @@ fn prune_value(
             Kind::Text(_) | Kind::Choice(_) | Kind::Duration(_) | Kind::Size(_),
             DeValue::String(_),
         ) => true,
-        (Kind::Count(_), DeValue::Integer(number)) => {
-            i64::from_str_radix(number.as_str(), number.radix()).is_ok()
+        (Kind::Count(_), DeValue::Integer(_)) => is_whole_number(value.get_ref()),
+        (Kind::Counts(_, entries), DeValue::Array(list)) => {
+            bound(entries, list.len(), key, at, report);
+            match list
+                .iter()
+                .find(|element| !is_whole_number(element.get_ref()))
+            {
+                Some(element) => return wrong_type(key, element, report),
+                None => true,
+            }
         }
         (Kind::Flag, DeValue::Boolean(_)) => true,
         _ => false,
     };
     fits || wrong_type(key, value, report)
+}
+
+fn is_whole_number(value: &DeValue<'_>) -> bool {
+    matches!(value, DeValue::Integer(number) if i64::from_str_radix(number.as_str(), number.radix()).is_ok())
 }
 
 fn bound(entries: Entries, count: usize, key: &Key, at: usize, report: &mut Report<'_>) {
@@ -145,6 +157,10 @@ fn wanted(key: &Key) -> String {
             "a whole number from {} to {}, without quotes",
             bounds.min, bounds.max
         ),
+        Kind::Counts(bounds, _) => format!(
+            "a list in brackets, each entry a whole number from {} to {}",
+            bounds.min, bounds.max
+        ),
         Kind::Flag => "`true` or `false`, without quotes".to_owned(),
     }
 }
@@ -170,6 +186,7 @@ fn missing(path: &str, key: &Key) -> Fault {
         | Kind::Duration(_)
         | Kind::Size(_)
         | Kind::Count(_)
+        | Kind::Counts(..)
         | Kind::Flag => {
             format!("add `{} = …`: {}", key.name(), wanted(key))
         }

@@ -48,6 +48,7 @@ pub(super) fn check(
     let limits = process::limits(&mut reader, &file.limits);
     let access_log = process::access_log(&mut reader, file.access_log.as_ref());
     let admin = process::admin(&mut reader, file.admin.as_ref());
+    let control = process::control(&mut reader, &file.control, server.as_ref());
     listener::no_address_twice(&mut reader, file);
     application::no_request_to_ourselves(&mut reader, file);
     application::each_host_has_a_certificate(&mut reader, &file.applications, &listeners);
@@ -65,6 +66,7 @@ pub(super) fn check(
         audit: audit?,
         access_log,
         admin,
+        control: control?,
     })
 }
 

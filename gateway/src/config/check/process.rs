@@ -6,7 +6,9 @@ use hangu_certs::Template;
 
 use super::reader::{Reader, parse_address};
 use crate::config::bounds;
-use crate::config::checked::{AccessLog, Admin, Audit, Limits, Policy, Rate, Server};
+use crate::config::checked::{
+    AccessLog, Admin, Audit, Control, ControlSocket, Limits, Policy, Rate, Server,
+};
 use crate::config::file::{self, Text};
 use crate::config::problem::Fault;
 use crate::config::values::parse_template;
@@ -114,5 +116,26 @@ pub(super) fn admin(reader: &mut Reader<'_, '_>, written: Option<&file::Admin>) 
     Some(Admin { address })
 }
 
+pub(super) fn control(
+    reader: &mut Reader<'_, '_>,
+    written: &file::Control,
+    server: Option<&Server>,
+) -> Option<Control> {
+    let socket = match &written.socket {
+        Some(text) => reader.output(text).map(ControlSocket::Open),
+        None => server.map(|server| ControlSocket::Private(server.run_dir.join(CONTROL_SOCKET))),
+    };
+    let uids = written
+        .uids
+        .iter()
+        .map(|uid| reader.count(Some(uid), &bounds::UID))
+        .collect();
+    Some(Control {
+        socket: socket?,
+        uids,
+    })
+}
+
+const CONTROL_SOCKET: &str = "control.sock";
 pub(super) const DEFAULT_RUN_DIR: &str = "run";
 pub(super) const DEFAULT_SUBJECT: &str = "{san.uri}";

@@ -75,6 +75,8 @@ drain = "30s"
 [identity]
 subject = "{san.uri}"
 [limits]
+[control]
+uids = []
 "#;
     let written = LEAST
         .replace("\n[[listeners.certificates]]", listener)

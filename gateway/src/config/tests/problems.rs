@@ -47,6 +47,8 @@ const SHAPE: &[Case] = &[
         "2:1: `[[listeners]]` has no `name`; add `name = …`: a name in quotes",
         "3:1: `nam` is not a known key of `[[listeners]]`; did you mean `name`?",
     ]),
+    ("[audit]", "[control]\nuids = [0]\n[audit]", &["29:9: `0` is out of bounds; write 1 to 4294967294"]),
+    ("[audit]", "[control]\nuids = [\"root\"]\n[audit]", &["29:9: a text does not fit `uids`; write a list in brackets, each entry a whole number from 1 to 4294967294"]),
     ("[audit]", "[audits]", &[
         "1:1: the file has no `audit`; add a section `[audit]`",
         "28:2: `audits` is not a known key of the file; did you mean `audit`?",
@@ -68,7 +70,7 @@ prefix = "/""#, "", &["14:1: `[[applications]]` has no `routes`; add a section `
 [x]"#, &[
         "1:1: the file has no `policy`; add a section `[policy]`",
         "24:1: `policy` is not a known key of `[[applications.upstreams]]`; remove it, or use one of `address`",
-        "25:2: `x` is not a known key of the file; remove it, or use one of `server`, `listeners`, `zones`, `labels`, `matrix`, `identity`, `applications`, `policy`, `limits`, `audit`, `access_log`, `admin`",
+        "25:2: `x` is not a known key of the file; remove it, or use one of `server`, `listeners`, `zones`, `labels`, `matrix`, `identity`, `applications`, `policy`, `limits`, `audit`, `access_log`, `admin`, `control`",
     ]),
     ("[[listeners]]", r#"listeners = [1]
 [[zones]]"#, &["7:3: this is not TOML: cannot extend value of type array with a dotted key; correct it here or in the line above"]),
@@ -98,7 +100,7 @@ drain = 30
         r#"13:9: a whole number does not fit `drain`; write a duration in quotes, as in `"10s"`"#,
     ]),
     ("[labels]", r#"["server.threads"]
-[labels]"#, &["11:2: `server.threads` is not a known key of the file; remove it, or use one of `server`, `listeners`, `zones`, `labels`, `matrix`, `identity`, `applications`, `policy`, `limits`, `audit`, `access_log`, `admin`"]),
+[labels]"#, &["11:2: `server.threads` is not a known key of the file; remove it, or use one of `server`, `listeners`, `zones`, `labels`, `matrix`, `identity`, `applications`, `policy`, `limits`, `audit`, `access_log`, `admin`, `control`"]),
     ("[labels]", r#"[limits]
 identity = { requests = 0, per = "0s", burst = 1, rate = 5 }
 [labels]"#, &[

@@ -5,6 +5,7 @@
 //! subject. The closer match wins, whole rows are used, and a row that could mean two things is refused with its line.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::csv;
 use crate::directory_error::{DirectoryError, DirectoryProblem};
@@ -14,10 +15,12 @@ use crate::name;
 /// What the organisation knows about holders, ready to be asked. Immutable.
 #[derive(Clone, Debug, Default)]
 pub struct Directory {
-    holders: Vec<Holder>,
+    holders: Vec<Arc<Holder>>,
     certificates: HashMap<[u8; 32], usize>,
     keys: HashMap<[u8; 32], usize>,
     subjects: HashMap<String, usize>,
+    /// The first row of each policy subject.
+    members: HashMap<String, usize>,
 }
 
 /// One holder.
@@ -42,7 +45,7 @@ impl Directory {
     /// Reads a directory: CSV (RFC 4180) in UTF-8 whose first line names its columns.
     ///
     /// A row is found by `certificate` or `key` (SHA-256 in hexadecimal) or `match` (the policy subject as the template renders it);
-    /// exactly one of the three is filled in. The other columns are `subject`, `organisation`, `roles` (separated by `;`),
+    /// exactly one of the three is filled in. Roles and clearance need a policy subject: the row's `match` or `subject`. The other columns are `subject`, `organisation`, `roles` (separated by `;`),
     /// `clearance`, `device_class`, `posture` (0 to 100) and `posture_at` (RFC 3339); all may be left out or empty.
     ///
     /// # Errors
@@ -84,7 +87,7 @@ impl Directory {
 
     /// The row of a holder, whose policy subject (as the template renders it) is `subject`: by certificate, else by key, else by
     /// subject. At most three look-ups; allocates nothing.
-    pub fn find(&self, identity: &Identity, subject: &str) -> Option<&Holder> {
+    pub fn find(&self, identity: &Identity, subject: &str) -> Option<&Arc<Holder>> {
         let number = self
             .certificates
             .get(&identity.fingerprint)
@@ -103,32 +106,81 @@ impl Directory {
         self.holders.is_empty()
     }
 
+    /// Every policy subject that has roles or clearance, each once, with the row that says so: what a policy has to be told.
+    pub fn members(&self) -> impl Iterator<Item = (&str, &Holder)> {
+        self.members.iter().filter_map(|(subject, number)| {
+            let holder = self.holders.get(*number)?;
+            let has_rights = !holder.roles.is_empty() || holder.clearance.is_some();
+            has_rights.then_some((subject.as_str(), &**holder))
+        })
+    }
+
     fn add(&mut self, key: FoundBy, holder: Holder) -> Result<(), DirectoryProblem> {
         let number = self.holders.len();
+        self.add_member(&key, &holder, number)?;
         let before = match key {
             FoundBy::Certificate(fingerprint) => self.certificates.insert(fingerprint, number),
             FoundBy::PublicKey(fingerprint) => self.keys.insert(fingerprint, number),
             FoundBy::Subject(subject) => self.subjects.insert(subject, number),
         };
-        self.holders.push(holder);
+        self.holders.push(Arc::new(holder));
         if before.is_some() {
             Err(DirectoryProblem::Repeated)
         } else {
             Ok(())
         }
     }
+
+    /// Roles and clearance belong to a policy subject, so rows of one subject cannot differ in them: of two devices of one person,
+    /// the lesser would get what the other has.
+    fn add_member(
+        &mut self,
+        key: &FoundBy,
+        holder: &Holder,
+        number: usize,
+    ) -> Result<(), DirectoryProblem> {
+        let own = match key {
+            FoundBy::Subject(subject) => Some(subject),
+            FoundBy::Certificate(_) | FoundBy::PublicKey(_) => None,
+        };
+        let has_rights = !holder.roles.is_empty() || holder.clearance.is_some();
+        let Some(subject) = holder.subject.as_ref().or(own) else {
+            return if has_rights {
+                Err(DirectoryProblem::NoSubject)
+            } else {
+                Ok(())
+            };
+        };
+        let first = *self.members.entry(subject.clone()).or_insert(number);
+        match self.holders.get(first) {
+            Some(other)
+                if (&other.roles, &other.clearance) != (&holder.roles, &holder.clearance) =>
+            {
+                Err(DirectoryProblem::Differs)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
 }
 
 impl Holder {
+    /// Whether a posture was measured, and is neither older than `age_seconds_max` at `now` (Unix seconds) nor from the future.
+    pub fn posture_is_known(&self, now: i64, age_seconds_max: u32) -> bool {
+        self.posture.is_some_and(|(_, at)| {
+            at <= now && now.saturating_sub(at) <= i64::from(age_seconds_max)
+        })
+    }
+
+    /// The posture as it was measured, however long ago.
+    pub fn posture_measured(&self) -> Option<u8> {
+        self.posture.map(|(posture, _)| posture)
+    }
+
     /// The posture at `now` (Unix seconds), 0 (worst) to 100: 0 when none was ever measured, when the measurement is older than
     /// `age_seconds_max`, and when it claims to come from the future. Not knowing is never better than knowing.
     pub fn posture(&self, now: i64, age_seconds_max: u32) -> u8 {
         match self.posture {
-            Some((posture, at))
-                if at <= now && now.saturating_sub(at) <= i64::from(age_seconds_max) =>
-            {
-                posture
-            }
+            Some((posture, _)) if self.posture_is_known(now, age_seconds_max) => posture,
             Some(_) | None => 0,
         }
     }

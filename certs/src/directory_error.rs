@@ -77,6 +77,16 @@ pub enum DirectoryProblem {
         /// As written.
         text: String,
     },
+    /// Roles or clearance without a policy subject.
+    #[error(
+        "roles and clearance belong to a policy subject; fill in `subject`, or find the row by `match`"
+    )]
+    NoSubject,
+    /// Other roles or another clearance than an earlier row of the same policy subject.
+    #[error(
+        "an earlier line gives the same policy subject other roles or another clearance; make them agree, or give this row a `subject` of its own"
+    )]
+    Differs,
     /// A posture without its time or the other way round.
     #[error("`posture` and `posture_at` belong together; fill in both or neither")]
     HalfPosture,

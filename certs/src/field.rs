@@ -17,6 +17,8 @@ pub(crate) enum Field {
     UserId,
     SubjectSerialNumber,
     OrganisationIdentifier,
+    CreditCode,
+    Policy,
     Uri,
     Dns,
     Email,
@@ -39,9 +41,11 @@ pub struct UnknownField {
 
 /// Before the dotted OID of a private extension, which is a field too.
 pub(crate) const EXTENSION_PREFIX: &str = "extension.";
+/// Before the dotted OID of a certificate policy: gives that OID, if the certificate has the policy.
+pub(crate) const POLICY_PREFIX: &str = "policy.";
 
 /// Name, field, and whether it is a list that an index may pick from.
-const TABLE: [(&str, Field, Values); 22] = [
+const TABLE: [(&str, Field, Values); 24] = [
     ("subject.cn", Field::CommonName, Values::One),
     ("subject.o", Field::Organisation, Values::One),
     ("subject.ou", Field::OrganisationalUnit, Values::Many),
@@ -60,6 +64,8 @@ const TABLE: [(&str, Field, Values); 22] = [
         Field::OrganisationIdentifier,
         Values::One,
     ),
+    ("credit_code", Field::CreditCode, Values::One),
+    ("policy", Field::Policy, Values::Many),
     ("san.uri", Field::Uri, Values::Many),
     ("san.dns", Field::Dns, Values::Many),
     ("san.email", Field::Email, Values::Many),

@@ -13,7 +13,7 @@ use x509_parser::x509::X509Name;
 use crate::certificate::Certificate;
 use crate::credit_code::CreditCode;
 use crate::der::{Malformed, Reader};
-use crate::field::{EXTENSION_PREFIX, Field, UnknownField};
+use crate::field::{EXTENSION_PREFIX, Field, POLICY_PREFIX, UnknownField};
 use crate::name;
 use crate::names::{AlternativeNames, Subject};
 use crate::points::Points;
@@ -274,6 +274,9 @@ impl Identity {
         if let Some(oid) = name.strip_prefix(EXTENSION_PREFIX) {
             return self.extension(oid);
         }
+        if let Some(oid) = name.strip_prefix(POLICY_PREFIX) {
+            return self.policy(oid);
+        }
         let field = Field::parse(name).ok()?;
         self.value(field, 0)
     }
@@ -285,6 +288,12 @@ impl Identity {
             .iter()
             .find(|(known, _)| known == oid)
             .map(|(_, text)| text.as_str())
+    }
+
+    /// The certificate policy of this dotted OID, if the certificate has it: for templates, as [`Identity::extension`].
+    pub fn policy(&self, oid: &str) -> Option<&str> {
+        let known = self.policies.iter().find(|known| *known == oid);
+        known.map(String::as_str)
     }
 
     /// Whether a field of this name exists.
@@ -309,6 +318,8 @@ impl Identity {
             Field::UserId => single(self.user_id.as_deref(), index),
             Field::SubjectSerialNumber => single(self.subject_serial_number.as_deref(), index),
             Field::OrganisationIdentifier => single(self.organisation_identifier.as_deref(), index),
+            Field::CreditCode => single(self.credit_code.as_ref().map(CreditCode::as_str), index),
+            Field::Policy => listed(&self.policies, index),
             Field::Uri => listed(&self.uris, index),
             Field::Dns => listed(&self.dns, index),
             Field::Email => listed(&self.emails, index),

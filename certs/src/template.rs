@@ -5,7 +5,7 @@
 //! choose an organisation too. So in a template of more than one part every character of a value that the template itself uses as
 //! punctuation is percent-encoded, and `%` with it; different identities never give the same text.
 
-use crate::field::{EXTENSION_PREFIX, Field, UnknownField, Values};
+use crate::field::{EXTENSION_PREFIX, Field, POLICY_PREFIX, UnknownField, Values};
 use crate::identity::Identity;
 use crate::name::is_invisible;
 
@@ -26,6 +26,8 @@ enum Part {
     },
     /// A private extension by its dotted OID.
     Extension(String),
+    /// A certificate policy by its dotted OID.
+    Policy(String),
 }
 
 /// Why a template is refused, at the byte where it goes wrong.
@@ -69,7 +71,7 @@ pub enum TemplateError {
         /// As written.
         index: String,
     },
-    /// `extension.` without an OID behind it.
+    /// `extension.` or `policy.` without an OID behind it.
     #[error(
         "`{written}` is not an object identifier; write one in dotted form, such as `extension.1.2.156.10260.4.1.3`"
     )]
@@ -86,7 +88,8 @@ pub enum TemplateError {
 }
 
 impl Template {
-    /// Reads a template: text with fields in braces, `{{` and `}}` for braces themselves. [`Identity::FIELDS`] lists the fields, to which come private extensions (`extension.1.2.156.10260.4.1.3`);
+    /// Reads a template: text with fields in braces, `{{` and `}}` for braces themselves. [`Identity::FIELDS`] lists the fields, to which come private extensions
+    /// (`extension.1.2.156.10260.4.1.3`) and certificate policies (`policy.1.3.6.1.4.1.99999.1`, which gives the OID where the certificate has it);
     /// a list's field gives its first value, or the one that an index such as `[1]` picks.
     pub fn parse(text: &str) -> Result<Template, TemplateError> {
         if text.is_empty() {
@@ -105,7 +108,7 @@ impl Template {
         let literals = || {
             parts.iter().filter_map(|part| match part {
                 Part::Literal(literal) => Some(literal.as_str()),
-                Part::Field { .. } | Part::Extension(_) => None,
+                Part::Field { .. } | Part::Extension(_) | Part::Policy(_) => None,
             })
         };
         if literals().count() == parts.len() {
@@ -130,6 +133,7 @@ impl Template {
             match part {
                 Part::Literal(literal) => text.push_str(literal),
                 Part::Extension(oid) => self.push_value(identity.extension(oid)?, &mut text),
+                Part::Policy(oid) => self.push_value(identity.policy(oid)?, &mut text),
                 Part::Field { field, index } => {
                     self.push_value(identity.value(*field, *index)?, &mut text)
                 }
@@ -181,7 +185,10 @@ fn parse_parts(text: &str) -> Result<Vec<Part>, TemplateError> {
         let (name, after) = inside
             .split_once('}')
             .ok_or(TemplateError::Unbalanced { brace: '{', at })?;
-        let follows_field = matches!(parts.last(), Some(Part::Field { .. } | Part::Extension(_)));
+        let follows_field = matches!(
+            parts.last(),
+            Some(Part::Field { .. } | Part::Extension(_) | Part::Policy(_))
+        );
         if follows_field && literal.chars().all(char::is_alphanumeric) {
             return Err(TemplateError::Touching { at });
         }
@@ -200,17 +207,10 @@ fn parse_parts(text: &str) -> Result<Vec<Part>, TemplateError> {
 
 fn parse_field(text: &str) -> Result<Part, TemplateError> {
     if let Some(oid) = text.strip_prefix(EXTENSION_PREFIX) {
-        let is_arc = |arc: &str| {
-            arc.parse::<u64>()
-                .is_ok_and(|number| number.to_string() == arc)
-        };
-        return if oid.contains('.') && oid.split('.').all(is_arc) {
-            Ok(Part::Extension(oid.to_owned()))
-        } else {
-            Err(TemplateError::ObjectIdentifier {
-                written: oid.to_owned(),
-            })
-        };
+        return object_identifier(oid).map(Part::Extension);
+    }
+    if let Some(oid) = text.strip_prefix(POLICY_PREFIX) {
+        return object_identifier(oid).map(Part::Policy);
     }
     let (name, written) = match text.split_once('[') {
         Some((name, rest)) => (name, Some(rest)),
@@ -238,6 +238,20 @@ fn parse_field(text: &str) -> Result<Part, TemplateError> {
         field,
         index: usize::from(index),
     })
+}
+
+fn object_identifier(text: &str) -> Result<String, TemplateError> {
+    let is_arc = |arc: &str| {
+        arc.parse::<u64>()
+            .is_ok_and(|number| number.to_string() == arc)
+    };
+    if text.contains('.') && text.split('.').all(is_arc) {
+        Ok(text.to_owned())
+    } else {
+        Err(TemplateError::ObjectIdentifier {
+            written: text.to_owned(),
+        })
+    }
 }
 
 /// Bytes of one template.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use hangu_certs::{Identity, Template, VerifiedChain};
+use hangu_certs::{Identity, VerifiedChain};
 use pingora::http::ResponseHeader;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::proxy::Session;
@@ -16,6 +16,7 @@ use crate::config::ClientAuthentication;
 use crate::denial::Denial;
 use crate::events::Refused;
 use crate::layers::edge::tls_error::refused_chain;
+use crate::layers::endpoint::caller::Caller;
 use crate::layers::network::rates::Counters;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
@@ -33,14 +34,15 @@ pub struct Connection {
     pub channel: &'static str,
     /// Who is speaking; `None` for a client without a certificate.
     pub chain: Option<Arc<VerifiedChain>>,
-    /// What the subject template gave, and what it is counted by; `None` when it gave nothing.
+    /// What is known of who is speaking: organisation, device, attributes.
+    pub caller: Caller,
+    /// The policy subject, and what it is counted by; `None` when there is no usable one.
     pub subject: Option<Subject>,
-    /// Why a later generation would not have let it in.
+    /// Why it is refused whatever it asks for: this generation would not have let it in.
     pub refused: Option<Denial>,
     /// The part of its audit records that stays the same.
     pub audited: Arc<hangu_audit::Connection>,
     generation: u64,
-    named_by: Arc<Template>,
 }
 
 /// The policy subject of a connection.
@@ -79,15 +81,10 @@ impl Connection {
             chain,
         } = handshake;
         let identity = chain.as_ref().map(|chain| &chain.identity);
-        let subject = shared.subject(snapshot, identity, client.ip());
-        let audited = Arc::new(audited(
-            snapshot,
-            listener,
-            client,
-            channel,
-            identity,
-            subject.as_ref(),
-        ));
+        let caller = snapshot.callers.caller(identity);
+        let subject = shared.subject(&caller, client.ip());
+        let channel_of = (listener, client, channel);
+        let audited = Arc::new(audited(snapshot, channel_of, identity, &caller));
         Self {
             listener,
             client,
@@ -95,10 +92,10 @@ impl Connection {
             channel,
             chain,
             subject,
-            refused: None,
+            refused: caller.refused,
+            caller,
             audited,
             generation: snapshot.generation,
-            named_by: Arc::clone(&snapshot.subject_template),
         }
     }
 
@@ -118,12 +115,15 @@ impl Connection {
             chain: self.chain.clone(),
         };
         let mut renewed = Self::new(handshake, snapshot, shared);
-        if Arc::ptr_eq(&self.named_by, &snapshot.subject_template) {
-            renewed.subject.clone_from(&self.subject);
+        if let (Some(before), Some(after)) = (&self.subject, &mut renewed.subject)
+            && before.name == after.name
+        {
+            // The counters go on counting, also when the table has forgotten them.
+            after.clone_from(before);
         }
-        renewed.refused = admits(snapshot, self.listener, self.chain.as_deref(), now)
-            .err()
-            .map(|refused| refused.denial);
+        if let Err(refused) = admits(snapshot, self.listener, self.chain.as_deref(), now) {
+            renewed.refused = Some(refused.denial);
+        }
         renewed
     }
 }
@@ -189,11 +189,9 @@ fn admits(
 
 fn audited(
     snapshot: &Snapshot,
-    listener: usize,
-    client: SocketAddr,
-    channel: &str,
+    (listener, client, channel): (usize, SocketAddr, &str),
     identity: Option<&Identity>,
-    subject: Option<&Subject>,
+    caller: &Caller,
 ) -> hangu_audit::Connection {
     let listener_name = snapshot
         .config
@@ -205,9 +203,9 @@ fn audited(
         client: client.to_string(),
         zone: snapshot.zone_name(listener, client.ip()).to_owned(),
         channel: channel.to_owned(),
-        subject: subject
-            .map(|subject| subject.name.to_string())
-            .unwrap_or_default(),
+        subject: caller.subject.clone().unwrap_or_default(),
+        organisation: caller.organisation.clone().unwrap_or_default(),
+        device: caller.device_class().to_owned(),
         certificate: identity
             .and_then(|identity| identity.field("fingerprint"))
             .unwrap_or_default()
@@ -218,6 +216,5 @@ fn audited(
         issuer: identity
             .map(|identity| identity.issuer.clone())
             .unwrap_or_default(),
-        ..hangu_audit::Connection::default()
     }
 }

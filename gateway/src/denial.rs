@@ -26,6 +26,8 @@ pub enum Denial {
     RevocationUnknown,
     /// The certificate carries no name that the subject template can use.
     NoName,
+    /// The SPIFFE id is of a trust domain that is not ours.
+    TrustDomain,
     /// The TLS handshake did not end within its deadline.
     HandshakeTimeout,
     /// Too many handshakes are under way on the listener.
@@ -116,6 +118,7 @@ impl Denial {
         Denial::Revoked,
         Denial::RevocationUnknown,
         Denial::NoName,
+        Denial::TrustDomain,
         Denial::HandshakeTimeout,
         Denial::HandshakeSlots,
         Denial::TlsFailed,
@@ -186,6 +189,7 @@ impl Denial {
             Denial::Revoked => ("endpoint.revoked", 403),
             Denial::RevocationUnknown => ("endpoint.revocation_unknown", 403),
             Denial::NoName => ("endpoint.no_name", 403),
+            Denial::TrustDomain => ("endpoint.trust_domain", 403),
             Denial::HandshakeTimeout => ("edge.handshake_timeout", 408),
             Denial::HandshakeSlots => ("edge.handshake_slots", 503),
             Denial::TlsFailed => ("edge.tls_failed", 400),

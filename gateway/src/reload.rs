@@ -272,6 +272,7 @@ fn files_of(config: &Config, file: &Path) -> BTreeSet<PathBuf> {
         config.policy.model.clone(),
         config.policy.rules.clone(),
     ]);
+    files.extend(config.identity.directory.clone());
     for listener in &config.listeners {
         files.insert(listener.client_ca.clone());
         files.extend(listener.crls.iter().cloned());

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use arc_swap::ArcSwap;
-use hangu_certs::Identity;
 use tokio::sync::watch;
 
 use crate::audit_trail::AuditTrail;
 use crate::connection::Subject;
-use crate::layers::endpoint::subject::subject_of;
+use crate::layers::endpoint::caller::Caller;
 use crate::layers::network::rates::RateKeys;
 use crate::observe::metrics::Metrics;
 use crate::snapshot::Snapshot;
@@ -33,15 +32,10 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// The policy subject of an identity, with its counters; `None` when the template gives no usable name.
+    /// The policy subject of a caller, with its counters; `None` when it has no usable name.
     #[must_use]
-    pub fn subject(
-        &self,
-        snapshot: &Snapshot,
-        identity: Option<&Identity>,
-        address: IpAddr,
-    ) -> Option<Subject> {
-        let name: Arc<str> = subject_of(&snapshot.subject_template, identity)?.into();
+    pub fn subject(&self, caller: &Caller, address: IpAddr) -> Option<Subject> {
+        let name: Arc<str> = caller.subject.as_deref()?.into();
         let counters = self.rate_keys.counters(&name, address).ok();
         Some(Subject { name, counters })
     }

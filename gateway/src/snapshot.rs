@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use hangu_certs::{ClientVerifier, RevocationIndex, Template};
+use hangu_certs::{ClientVerifier, RevocationIndex};
 use hangu_limits::Rate;
 use hangu_policy::{Policy, RuleId};
 use http::HeaderName;
@@ -19,6 +19,7 @@ use crate::connection::Connection;
 use crate::layers::cloud::peer::PeerSettings;
 use crate::layers::cloud::routes::HostTable;
 use crate::layers::cloud::upstreams::Upstreams;
+use crate::layers::endpoint::caller::Callers;
 use crate::layers::network::zones::ZoneTable;
 use crate::observe::metrics::ApplicationMetrics;
 
@@ -43,8 +44,8 @@ pub struct Snapshot {
     pub policy: Policy,
     /// Rates of identities and sources.
     pub rates: Rates,
-    /// How a certificate becomes a subject.
-    pub subject_template: Arc<Template>,
+    /// How a certificate becomes a subject, and what else is known of its holder.
+    pub callers: Callers,
     /// Generation and digest, as records carry them.
     pub basis: Arc<hangu_audit::Basis>,
     /// Everything in it that ends some day.

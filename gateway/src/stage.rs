@@ -57,6 +57,8 @@ pub struct Routed<'r, 's> {
 pub struct Valid<'r, 's> {
     routed: Routed<'r, 's>,
     subject: &'r Subject,
+    /// Seconds since 1970.
+    now: i64,
 }
 
 /// A request that the network layer lets in: its zone may reach the label, and its callers are within their rates.
@@ -258,6 +260,7 @@ impl<'r, 's> Routed<'r, 's> {
         Ok(Valid {
             routed: self,
             subject,
+            now,
         })
     }
 }
@@ -333,6 +336,8 @@ impl Cleared<'_, '_> {
             zone: &audited.zone,
             address: client_address(&audited.client),
             application: routed.config.name.as_str(),
+            device: canonical.connection.caller.device_class(),
+            subject_attributes: canonical.connection.caller.attributes(valid.now),
             // Not known yet: a model that reads one of the rest is refused at load.
             ..Request::default()
         };

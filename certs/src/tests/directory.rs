@@ -73,8 +73,8 @@ fn every_wrong_line_is_said_with_its_number() {
     let key = "ab".repeat(32);
     let csv = format!(
         "key,match,roles,posture,posture_at\n\
-         {key},,a,,\n\
-         {key},,a,,\n\
+         {key},,,,\n\
+         {key},,,,\n\
          ,,a,,\n\
          {key},alice,a,,\n\
          abcd,,a,,\n\
@@ -136,4 +136,42 @@ fn a_header_that_is_not_understood_is_refused() {
         assert!(errors[0].contains(part), "{errors:?}");
     }
     assert!(load("key,roles\n").unwrap().is_empty());
+}
+
+#[test]
+fn roles_and_clearance_go_to_policy_subjects() {
+    let key = "ab".repeat(32);
+    let directory = load(&format!(
+        "key,match,subject,roles,clearance\n,alice,,clerk;auditor@tax,internal\n{key},,bob,,sensitive\n,carol,,,\n,dave,alice,clerk;auditor@tax,internal\n"
+    ))
+    .unwrap();
+    let mut members: Vec<_> = directory
+        .members()
+        .map(|(subject, holder)| (subject, holder.roles.join(" "), holder.clearance.clone()))
+        .collect();
+    members.sort();
+    assert_eq!(
+        members,
+        [
+            (
+                "alice",
+                "clerk auditor@tax".to_owned(),
+                Some("internal".to_owned())
+            ),
+            ("bob", String::new(), Some("sensitive".to_owned())),
+        ]
+    );
+    for (row, why) in [
+        (format!("{key},,,clerk,"), "fill in `subject`"),
+        (format!("{key},,,,internal"), "fill in `subject`"),
+        (format!("{key},,alice,,"), "other roles"),
+        (format!("{key},,alice,clerk,sensitive"), "another clearance"),
+    ] {
+        let csv = format!("key,match,subject,roles,clearance\n,alice,,clerk,internal\n{row}\n");
+        let problems = load(&csv).unwrap_err();
+        assert!(
+            problems[0].contains("line 3") && problems[0].contains(why),
+            "{problems:?}"
+        );
+    }
 }

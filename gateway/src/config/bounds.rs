@@ -79,6 +79,8 @@ pub(super) const IDLE_TIMEOUT: Bounds<Duration> = time(SECOND_MS, HOUR_MS, MINUT
 pub(super) const HEADERS_MAX: Bounds<NonZeroU32> = count(256, Some(100));
 pub(super) const HEADER_BYTES_MAX: Bounds<ByteSize> = size(KIB, 512 * KIB, 32 * KIB);
 
+pub(super) const POSTURE_MAX_AGE: Bounds<Duration> = time(SECOND_MS, 30 * 24 * HOUR_MS, HOUR_MS);
+
 pub(super) const REQUEST_BODY_MAX: Bounds<ByteSize> = size(0, 64 * GIB, 16 * MIB);
 pub(super) const CONNECT_TIMEOUT: Bounds<Duration> = time(10, MINUTE_MS, 2 * SECOND_MS);
 pub(super) const READ_TIMEOUT: Bounds<Duration> = time(10, HOUR_MS, 30 * SECOND_MS);
@@ -116,6 +118,8 @@ pub(super) const LISTENERS: Entries = entries(1, 64);
 pub(super) const CRLS: Entries = entries(0, 1_024);
 pub(super) const CERTIFICATES: Entries = entries(1, 1_024);
 pub(super) const CERTIFICATE_HOSTS: Entries = entries(1, 256);
+pub(super) const ATTRIBUTES: Entries = entries(0, 64);
+pub(super) const TRUST_DOMAINS: Entries = entries(1, 256);
 pub(super) const ZONES: Entries = entries(0, 1_024);
 pub(super) const ZONE_PREFIXES: Entries = entries(0, 65_536);
 pub(super) const LABELS: Entries = entries(1, LABELS_MAX);

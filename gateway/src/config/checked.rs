@@ -181,11 +181,30 @@ impl Matrix {
     }
 }
 
-/// `[identity]`: from certificate to subject.
+/// `[identity]`: from certificate to subject, and what else is known of its holder.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// Gives the policy subject; a certificate for which it gives nothing has no usable name and is refused.
+    /// Gives the policy subject; a certificate for which neither this nor the directory gives one has no usable name and is refused.
     pub subject: Template,
+    /// Gives the organisation.
+    pub organisation: Option<Template>,
+    /// What the policy may read besides, by name.
+    pub attributes: Vec<Attribute>,
+    /// The trust domains whose SPIFFE ids count; empty: of whatever domain the authorities vouch for.
+    pub spiffe_trust_domains: Vec<String>,
+    /// CSV of what the organisation knows about holders.
+    pub directory: Option<PathBuf>,
+    /// How long a measured posture counts.
+    pub posture_max_age: Duration,
+}
+
+/// One line of `[identity.attributes]`.
+#[derive(Clone, Debug)]
+pub struct Attribute {
+    /// Unique; what a policy reads as `r.sub.NAME`.
+    pub name: String,
+    /// Its value, from the fields of the identity; absent where the certificate lacks one of them.
+    pub value: Template,
 }
 
 /// One `[[applications]]`: a tenant's workload.

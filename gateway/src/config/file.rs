@@ -80,6 +80,11 @@ pub(super) struct Labels {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Identity {
     pub(super) subject: Option<Text>,
+    pub(super) organisation: Option<Text>,
+    pub(super) attributes: Named<Text>,
+    pub(super) spiffe_trust_domains: Option<Texts>,
+    pub(super) directory: Option<Text>,
+    pub(super) posture_max_age: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]

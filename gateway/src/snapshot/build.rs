@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hangu_certs::{CrlError, ServerCertificateError, TrustError};
+use hangu_certs::{CrlError, DirectoryError, ServerCertificateError, TrustError};
 use hangu_limits::{Rate, RateError};
 use hangu_policy::{Policy, Source};
 use ring::digest::{SHA256, digest};
@@ -13,9 +13,11 @@ use super::{ApplicationState, Expiry, ListenerState, Rates, Snapshot};
 use crate::config::{self, Application, Config};
 use crate::layers::cloud::peer::PeerSettings;
 use crate::layers::cloud::upstreams::Upstreams;
+use crate::layers::endpoint::caller::Callers;
 use crate::layers::network::zones::ZoneTable;
 use crate::observe::metrics::Metrics;
 
+mod callers;
 mod listener;
 mod places;
 mod upstream_tls;
@@ -50,6 +52,17 @@ pub enum LoadError {
     /// Of a server certificate.
     #[error(transparent)]
     ServerCertificate(#[from] ServerCertificateError),
+    /// Of the directory.
+    #[error("{0}")]
+    Directory(#[from] DirectoryError),
+    /// The directory gives roles or clearance that the policy cannot take.
+    #[error("directory `{}`: {what}", path.display())]
+    DirectoryRights {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong, and how to mend it.
+        what: Box<str>,
+    },
     /// A file cannot be read.
     #[error("{}: cannot be read: {source}; let the gateway's user read it", path.display())]
     Read {
@@ -166,7 +179,8 @@ pub fn build(
         .iter()
         .map(|application| loader.application(&config, application, before, metrics))
         .collect();
-    let policy = loader.policy(&config);
+    let callers = loader.callers(&config);
+    let policy = loader.policy(&config, callers.as_ref());
     let rates = loader.rates(&config);
     if let (Some((policy, _)), Some(_)) = (&policy, before)
         && policy.rule_count() == 0
@@ -177,9 +191,13 @@ pub fn build(
     }
     let listeners: Option<Vec<ListenerState>> = listeners.into_iter().collect();
     let applications: Option<Vec<ApplicationState>> = applications.into_iter().collect();
-    let (Some(listeners), Some(applications), Some((policy, policy_digest)), true) =
-        (listeners, applications, policy, loader.problems.is_empty())
-    else {
+    let (Some(listeners), Some(applications), Some((policy, policy_digest)), Some(callers), true) = (
+        listeners,
+        applications,
+        policy,
+        callers,
+        loader.problems.is_empty(),
+    ) else {
         return Err(loader.problems);
     };
     Ok(Snapshot {
@@ -189,7 +207,7 @@ pub fn build(
         zones: zone_table(&config),
         policy,
         rates,
-        subject_template: subject_template(&config, before),
+        callers,
         basis: Arc::new(hangu_audit::Basis {
             config_generation: generation,
             policy_epoch: 0,
@@ -296,11 +314,12 @@ impl Loader {
         })
     }
 
-    fn policy(&mut self, config: &Config) -> Option<(Policy, String)> {
+    fn policy(&mut self, config: &Config, callers: Option<&Callers>) -> Option<(Policy, String)> {
         let model = self.text(&config.policy.model);
         let rules = self.text(&config.policy.rules);
-        let (model, rules) = (model?, rules?);
+        let (model, mut rules) = (model?, rules?);
         let digest = hex(digest(&SHA256, format!("{model}\0{rules}").as_bytes()).as_ref());
+        self.append_rights(config, callers?, &model, &mut rules)?;
         match compile(
             (&config.policy.model, &model),
             (&config.policy.rules, &rules),
@@ -438,16 +457,6 @@ impl Loader {
     }
 }
 
-/// The same template keeps its address, so that connections see that their subject still holds.
-fn subject_template(config: &Config, before: Option<&Snapshot>) -> Arc<hangu_certs::Template> {
-    match before {
-        Some(before) if *before.subject_template == config.identity.subject => {
-            Arc::clone(&before.subject_template)
-        }
-        _ => Arc::new(config.identity.subject.clone()),
-    }
-}
-
 fn zone_table(config: &Config) -> ZoneTable {
     let numbered: Vec<_> = config.numbered_zones().collect();
     ZoneTable::new(&numbered)
@@ -475,6 +484,7 @@ const FACTS_KNOWN: &[&str] = &[
     "zone",
     "address",
     "application",
+    "device",
 ];
 /// A revocation list of a million entries has about 40 MB, a policy of a million rules about 60.
 const FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;

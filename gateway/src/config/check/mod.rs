@@ -5,6 +5,7 @@
 //! when anything was reported, so no such replacement is ever served.
 
 mod application;
+mod identity;
 mod listener;
 mod process;
 mod reader;
@@ -12,7 +13,7 @@ mod zones;
 
 use std::path::Path;
 
-use super::checked::{Config, Identity, Zone};
+use super::checked::{Config, Zone};
 use super::file::{File, Text};
 use super::problem::{Fault, Report};
 use super::values::{LabelId, Name, ZoneId};
@@ -41,7 +42,7 @@ pub(super) fn check(
     let matrix = zones::matrix(&mut reader, names, &file.matrix);
     let listeners = listener::listeners(&mut reader, names, &file.listeners);
     let applications = application::applications(&mut reader, names, &file.applications);
-    let subject = process::subject(&mut reader, &file.identity);
+    let identity = identity::identity(&mut reader, &file.identity);
     let policy = process::policy(&mut reader, &file.policy);
     let audit = process::audit(&mut reader, &file.audit);
     let server = process::server(&mut reader, &file.server);
@@ -59,7 +60,7 @@ pub(super) fn check(
         zones,
         labels,
         matrix,
-        identity: Identity { subject: subject? },
+        identity: identity?,
         applications,
         policy: policy?,
         limits,

@@ -2,8 +2,6 @@
 
 use std::num::NonZeroUsize;
 
-use hangu_certs::Template;
-
 use super::reader::{Reader, parse_address};
 use crate::config::bounds;
 use crate::config::checked::{
@@ -11,7 +9,6 @@ use crate::config::checked::{
 };
 use crate::config::file::{self, Text};
 use crate::config::problem::Fault;
-use crate::config::values::parse_template;
 
 pub(super) fn server(reader: &mut Reader<'_, '_>, written: &file::Server) -> Option<Server> {
     let threads = match &written.threads {
@@ -36,14 +33,6 @@ fn one_thread_a_core() -> NonZeroUsize {
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let most = NonZeroUsize::try_from(bounds::THREADS.max).unwrap_or(NonZeroUsize::MIN);
     cores.min(most)
-}
-
-pub(super) fn subject(reader: &mut Reader<'_, '_>, written: &file::Identity) -> Option<Template> {
-    let default = Text::new(0..0, DEFAULT_SUBJECT.to_owned());
-    reader.read(
-        Some(written.subject.as_ref().unwrap_or(&default)),
-        parse_template,
-    )
 }
 
 pub(super) fn policy(reader: &mut Reader<'_, '_>, written: &file::Policy) -> Option<Policy> {
@@ -138,4 +127,3 @@ pub(super) fn control(
 
 const CONTROL_SOCKET: &str = "control.sock";
 pub(super) const DEFAULT_RUN_DIR: &str = "run";
-pub(super) const DEFAULT_SUBJECT: &str = "{san.uri}";

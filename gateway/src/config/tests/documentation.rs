@@ -74,6 +74,8 @@ drain = "30s"
 [matrix]
 [identity]
 subject = "{san.uri}"
+posture_max_age = "1h"
+[identity.attributes]
 [limits]
 [control]
 uids = []

@@ -1,4 +1,4 @@
 //! Layer: 端 endpoint. Which certificate is speaking, and is it still good right now.
 
-pub mod subject;
+pub mod caller;
 pub mod validity;

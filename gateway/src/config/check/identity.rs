@@ -1,0 +1,73 @@
+//! `[identity]`: who a certificate speaks for, and what else is known of its holder.
+
+use hangu_certs::SpiffeId;
+
+use super::reader::Reader;
+use crate::config::bounds;
+use crate::config::checked::{Attribute, Identity};
+use crate::config::file::{self, Text};
+use crate::config::problem::Fault;
+use crate::config::values::parse_template;
+use crate::layers::endpoint::caller::OWN_ATTRIBUTES;
+
+pub(super) fn identity(reader: &mut Reader<'_, '_>, written: &file::Identity) -> Option<Identity> {
+    let default = Text::new(0..0, DEFAULT_SUBJECT.to_owned());
+    let subject = reader.read(
+        Some(written.subject.as_ref().unwrap_or(&default)),
+        parse_template,
+    );
+    let organisation = reader.read(written.organisation.as_ref(), parse_template);
+    let mut attributes = Vec::with_capacity(written.attributes.len());
+    for (name, value) in &written.attributes {
+        let name = reader.read(Some(name), parse_attribute);
+        let value = reader.read(Some(value), parse_template);
+        if let (Some(name), Some(value)) = (name, value) {
+            attributes.push(Attribute { name, value });
+        }
+    }
+    let domains = reader.read_each(written.spiffe_trust_domains.as_ref(), parse_trust_domain);
+    Some(Identity {
+        subject: subject?,
+        organisation,
+        attributes,
+        spiffe_trust_domains: domains.into_iter().map(|(_, domain)| domain).collect(),
+        directory: reader.file(written.directory.as_ref()),
+        posture_max_age: reader
+            .duration(written.posture_max_age.as_ref(), &bounds::POSTURE_MAX_AGE),
+    })
+}
+
+/// A name as a policy can write it behind `r.sub.`.
+fn parse_attribute(text: &str) -> Result<String, Fault> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let begins = text
+        .bytes()
+        .next()
+        .is_some_and(|byte| byte.is_ascii_lowercase());
+    if !begins || text.len() > ATTRIBUTE_BYTES_MAX || !text.bytes().all(plain) {
+        return Err(Fault::new(
+            format!("`{text}` is not the name of an attribute"),
+            "use 1 to 64 of a-z, 0-9 and _, a letter first",
+        ));
+    }
+    if OWN_ATTRIBUTES.contains(&text) {
+        return Err(Fault::new(
+            format!("`{text}` is an attribute that the gateway gives itself"),
+            "choose another name",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+fn parse_trust_domain(text: &str) -> Result<String, Fault> {
+    match SpiffeId::parse(&format!("spiffe://{text}")) {
+        Ok(id) if id.trust_domain() == text => Ok(text.to_owned()),
+        Ok(_) | Err(_) => Err(Fault::new(
+            format!("`{text}` is not a trust domain"),
+            "write it without scheme and path, as in `gov.example`",
+        )),
+    }
+}
+
+const DEFAULT_SUBJECT: &str = "{san.uri}";
+const ATTRIBUTE_BYTES_MAX: usize = 64;

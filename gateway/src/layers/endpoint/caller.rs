@@ -1,0 +1,156 @@
+//! Who is calling, in the words of the policy: subject, organisation, device and attributes, out of certificate and directory.
+//!
+//! A certificate gives what its authority vouched for, by the templates of `[identity]`. The directory adds what changes faster, and
+//! where both speak the directory counts. Whatever neither knows is absent, and a rule that reads it refuses; only the
+//! posture of a device is never absent: not known, it is the worst.
+
+use std::sync::Arc;
+
+use hangu_certs::{Directory, Holder, Identity};
+use hangu_policy::Value;
+
+use crate::config::{self, ANONYMOUS_SUBJECT};
+use crate::denial::Denial;
+
+/// How a generation knows its callers.
+#[derive(Debug)]
+pub struct Callers {
+    rules: config::Identity,
+    directory: Directory,
+    posture_age_seconds_max: u32,
+}
+
+/// What one generation knows of a caller.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    /// The policy subject; `None` when neither the template nor the directory gives a usable one.
+    pub subject: Option<String>,
+    /// The organisation that it acts for.
+    pub organisation: Option<String>,
+    /// Why it is refused whatever it asks for.
+    pub refused: Option<Denial>,
+    holder: Option<Arc<Holder>>,
+    posture_age_seconds_max: u32,
+    /// What the policy may read, with the posture as measured.
+    attributes: Box<[(String, Value)]>,
+    /// The same with the worst posture, for when the measurement is too old.
+    attributes_unmeasured: Box<[(String, Value)]>,
+}
+
+impl Callers {
+    /// Callers as `rules` describe them, with what `directory` knows.
+    #[must_use]
+    pub fn new(rules: &config::Identity, directory: Directory) -> Self {
+        Self {
+            rules: rules.clone(),
+            directory,
+            posture_age_seconds_max: u32::try_from(rules.posture_max_age.as_secs())
+                .unwrap_or(u32::MAX),
+        }
+    }
+
+    /// What the organisation knows about holders.
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// The caller behind an identity; without one, it is [`ANONYMOUS_SUBJECT`].
+    #[must_use]
+    pub fn caller(&self, identity: Option<&Identity>) -> Caller {
+        let Some(identity) = identity else {
+            return Caller {
+                subject: Some(ANONYMOUS_SUBJECT.to_owned()),
+                attributes: Box::new([posture(0)]),
+                attributes_unmeasured: Box::new([posture(0)]),
+                ..Caller::default()
+            };
+        };
+        let named = self.rules.subject.render(identity);
+        let holder = self
+            .directory
+            .find(identity, named.as_deref().unwrap_or_default())
+            .cloned();
+        let known = holder.as_deref();
+        let subject = known.and_then(|holder| holder.subject.clone()).or(named);
+        let organisation = known
+            .and_then(|holder| holder.organisation.clone())
+            .or_else(|| self.rules.organisation.as_ref()?.render(identity));
+        let attributes = |measured: u8| {
+            let mut attributes = vec![posture(measured)];
+            let text = |name: &str, value: String| (name.to_owned(), Value::Text(value));
+            attributes.extend(organisation.clone().map(|value| text(ORGANISATION, value)));
+            attributes.extend(
+                known
+                    .and_then(|holder| holder.device_class.clone())
+                    .map(|value| text(DEVICE_CLASS, value)),
+            );
+            attributes.extend(self.rules.attributes.iter().filter_map(|attribute| {
+                Some(text(&attribute.name, attribute.value.render(identity)?))
+            }));
+            attributes.into_boxed_slice()
+        };
+        let measured = known.and_then(Holder::posture_measured).unwrap_or(0);
+        let (attributes, attributes_unmeasured) = (attributes(measured), attributes(0));
+        Caller {
+            subject: subject.filter(|subject| is_usable(subject)),
+            organisation,
+            refused: self.refuses(identity),
+            holder,
+            posture_age_seconds_max: self.posture_age_seconds_max,
+            attributes,
+            attributes_unmeasured,
+        }
+    }
+
+    /// A SPIFFE id counts only within the trust domains that are listed, where any are: else whoever runs another domain under the
+    /// same authorities would name its workloads as ours.
+    fn refuses(&self, identity: &Identity) -> Option<Denial> {
+        let spiffe = identity.spiffe.as_ref()?;
+        let domains = &self.rules.spiffe_trust_domains;
+        let is_ours =
+            domains.is_empty() || domains.iter().any(|ours| ours == spiffe.trust_domain());
+        (!is_ours).then_some(Denial::TrustDomain)
+    }
+}
+
+impl Caller {
+    /// What kind of device it is; empty when nobody knows.
+    #[must_use]
+    pub fn device_class(&self) -> &str {
+        let holder = self.holder.as_ref();
+        holder
+            .and_then(|holder| holder.device_class.as_deref())
+            .unwrap_or_default()
+    }
+
+    /// What the policy may read of the subject at `now` (seconds since 1970): `posture`, 0 (worst, or not known) to 100, and as far as
+    /// they are known `organisation`, `device_class` and the configured attributes. No allocation.
+    #[must_use]
+    pub fn attributes(&self, now: i64) -> &[(String, Value)] {
+        let is_known = self
+            .holder
+            .as_ref()
+            .is_some_and(|holder| holder.posture_is_known(now, self.posture_age_seconds_max));
+        if is_known {
+            &self.attributes
+        } else {
+            &self.attributes_unmeasured
+        }
+    }
+}
+
+/// The name that is kept for clients without a certificate is nobody else's.
+fn is_usable(subject: &str) -> bool {
+    !subject.is_empty() && !subject.eq_ignore_ascii_case(ANONYMOUS_SUBJECT)
+}
+
+fn posture(measured: u8) -> (String, Value) {
+    (POSTURE.to_owned(), Value::Number(f64::from(measured)))
+}
+
+/// Attributes that every caller may have; `[identity.attributes]` cannot name them.
+pub const OWN_ATTRIBUTES: [&str; 3] = [POSTURE, ORGANISATION, DEVICE_CLASS];
+const POSTURE: &str = "posture";
+const ORGANISATION: &str = "organisation";
+const DEVICE_CLASS: &str = "device_class";

@@ -1,0 +1,229 @@
+//! The directory, and the roles and clearance in it as rows of the policy.
+
+use std::collections::BTreeSet;
+
+use hangu_certs::{Directory, Holder};
+
+use super::{LoadError, Loader};
+use crate::config::{ANONYMOUS_SUBJECT, Config};
+use crate::layers::endpoint::caller::Callers;
+
+impl Loader {
+    /// How this generation knows its callers.
+    pub(super) fn callers(&mut self, config: &Config) -> Option<Callers> {
+        let Some(path) = &config.identity.directory else {
+            return Some(Callers::new(&config.identity, Directory::default()));
+        };
+        let bytes = self.bytes(path)?;
+        match Directory::from_csv(&path.display().to_string(), &bytes) {
+            Ok(directory) => Some(Callers::new(&config.identity, directory)),
+            Err(problems) => {
+                for problem in problems {
+                    self.wrong(path, problem.into());
+                }
+                None
+            }
+        }
+    }
+
+    /// Adds the directory's roles and clearance to the rules. They become rows of the model's own relations, so that a role from the
+    /// directory is what a role from the policy is, and inherits what that inherits.
+    pub(super) fn append_rights(
+        &mut self,
+        config: &Config,
+        callers: &Callers,
+        model: &str,
+        rules: &mut String,
+    ) -> Option<()> {
+        let mut members: Vec<_> = callers.directory().members().collect();
+        members.sort_unstable_by_key(|(subject, _)| *subject);
+        if members.is_empty() {
+            return Some(());
+        }
+        let tenants: BTreeSet<&str> = config
+            .applications
+            .iter()
+            .map(|application| application.tenant.as_str())
+            .collect();
+        let mut rights = Rights {
+            relations: Relations::of(model),
+            tenants,
+            labels: config.labels.iter().map(|label| label.as_str()).collect(),
+            rows: 0,
+        };
+        if !rules.ends_with('\n') {
+            rules.push('\n');
+        }
+        for (subject, holder) in members {
+            if let Err(what) = rights.append(subject, holder, rules) {
+                let path = config.identity.directory.clone().unwrap_or_default();
+                let what = what.into();
+                let error = LoadError::DirectoryRights {
+                    path: path.clone(),
+                    what,
+                };
+                self.wrong(&path, error);
+                return None;
+            }
+        }
+        Some(())
+    }
+}
+
+/// Turns roles and clearance into rows.
+struct Rights<'a> {
+    relations: Relations<'a>,
+    tenants: BTreeSet<&'a str>,
+    labels: BTreeSet<&'a str>,
+    rows: usize,
+}
+
+impl Rights<'_> {
+    fn append(&mut self, subject: &str, holder: &Holder, rules: &mut String) -> Result<(), String> {
+        if subject.eq_ignore_ascii_case(ANONYMOUS_SUBJECT) {
+            return Err(format!(
+                "the subject `{subject}` is kept for clients without a certificate; name its holder otherwise, or write its rights into the policy"
+            ));
+        }
+        for written in &holder.roles {
+            let (role, tenant) = match written.split_once('@') {
+                Some((role, tenant)) => (role, Some(tenant)),
+                None => (written.as_str(), None),
+            };
+            if role.is_empty() || tenant.is_some_and(|tenant| !self.tenants.contains(tenant)) {
+                return Err(format!(
+                    "`{written}` of `{subject}` is not a role; write `ROLE`, or `ROLE@TENANT` with the tenant of an application"
+                ));
+            }
+            self.append_role(subject, role, tenant, rules)?;
+        }
+        let Some(label) = &holder.clearance else {
+            return Ok(());
+        };
+        if !self.labels.contains(label.as_str()) {
+            return Err(format!(
+                "there is no label `{label}`, for which `{subject}` is to be cleared; add it to `order` in `[labels]`, or use one of them"
+            ));
+        }
+        let clearance = self.relations.clearance.ok_or(
+            "it gives clearance, and the model has no relation for it; add `g2 = _, _` to `[role_definition]`",
+        )?;
+        self.row(rules, &[clearance, subject, label])
+    }
+
+    fn append_role(
+        &mut self,
+        subject: &str,
+        role: &str,
+        tenant: Option<&str>,
+        rules: &mut String,
+    ) -> Result<(), String> {
+        let Some(membership) = self.relations.membership else {
+            return Err(
+                "it gives roles, and the model has no relation for them; add `g = _, _, _` to `[role_definition]`"
+                    .to_owned(),
+            );
+        };
+        match (tenant, self.relations.in_domains) {
+            (Some(tenant), true) => self.row(rules, &[membership, subject, role, tenant]),
+            (None, true) => {
+                for tenant in self.tenants.clone() {
+                    self.row(rules, &[membership, subject, role, tenant])?;
+                }
+                Ok(())
+            }
+            (None, false) => self.row(rules, &[membership, subject, role]),
+            (Some(_), false) => Err(format!(
+                "`{role}@…` of `{subject}` names a tenant, and the model's roles have none; write `{role}`"
+            )),
+        }
+    }
+
+    fn row(&mut self, rules: &mut String, fields: &[&str]) -> Result<(), String> {
+        self.rows += 1;
+        if self.rows > ROWS_MAX {
+            return Err(format!(
+                "its roles make more than {ROWS_MAX} rows of policy; write `ROLE@TENANT` where a role is held with one tenant only"
+            ));
+        }
+        for (index, field) in fields.iter().enumerate() {
+            if index > 0 {
+                rules.push(',');
+            }
+            rules.push('"');
+            rules.push_str(&field.replace('"', "\"\""));
+            rules.push('"');
+        }
+        rules.push('\n');
+        Ok(())
+    }
+}
+
+/// Which of the model's relations holds roles, and which holds clearance: as `Policy::decide` and `Policy::clears` take them.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Relations<'a> {
+    membership: Option<&'a str>,
+    in_domains: bool,
+    clearance: Option<&'a str>,
+}
+
+impl<'a> Relations<'a> {
+    /// Out of `[role_definition]`. What is wrong with it, the policy's own loader says.
+    fn of(model: &'a str) -> Self {
+        let lines = model.lines().map(str::trim);
+        let section = lines
+            .skip_while(|line| *line != "[role_definition]")
+            .skip(1)
+            .take_while(|line| !line.starts_with('['));
+        let relations: Vec<(&str, usize)> = section
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, shape)| (name.trim(), shape.matches('_').count()))
+            .filter(|(_, places)| (2..=3).contains(places))
+            .collect();
+        let domains = relations.iter().find(|(_, places)| *places == 3);
+        let clearance = relations.iter().rfind(|(_, places)| *places == 2);
+        let membership = domains.or_else(|| relations.first());
+        Relations {
+            membership: membership.map(|(name, _)| *name),
+            in_domains: domains.is_some(),
+            clearance: clearance.map(|(name, _)| *name),
+        }
+    }
+}
+
+/// Rows of policy that a directory may make.
+const ROWS_MAX: usize = 4_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relations_are_found_in_the_model() {
+        let of = |lines: &str| {
+            let model = format!(
+                "[request_definition]\nr = sub\n[role_definition]\n{lines}\n[matchers]\nm = r._ == _\n"
+            );
+            let relations = Relations::of(&model);
+            let own = |name: Option<&str>| name.unwrap_or_default().to_owned();
+            (
+                own(relations.membership),
+                relations.in_domains,
+                own(relations.clearance),
+            )
+        };
+        for (lines, membership, in_domains, clearance) in [
+            ("g = _, _, _\ng2 = _, _", "g", true, "g2"),
+            ("g = _, _\n# a comment\ng2 = _, _", "g", false, "g2"),
+            ("g = _, _", "g", false, "g"),
+            ("g = _, _, _", "g", true, ""),
+            ("", "", false, ""),
+        ] {
+            assert_eq!(
+                of(lines),
+                (membership.to_owned(), in_domains, clearance.to_owned()),
+                "{lines}"
+            );
+        }
+    }
+}

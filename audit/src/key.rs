@@ -118,6 +118,12 @@ impl Verifier {
         self.kind
     }
 
+    /// The Ed25519 public key alone: two verifiers with the same one are the same person.
+    #[must_use]
+    pub const fn public_key(&self) -> &[u8; KEY_BYTES] {
+        &self.key
+    }
+
     /// Whether `line` claims to be of this key.
     pub(crate) fn is_claimed_by(&self, line: &SignatureLine) -> bool {
         self.id == line.id && self.name == line.name

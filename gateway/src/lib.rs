@@ -5,7 +5,7 @@ pub mod access_log;
 pub mod admin;
 pub mod audit_trail;
 pub mod bound;
-pub(crate) mod bundle;
+pub mod bundle;
 pub mod cli;
 pub mod config;
 pub mod connection;

@@ -19,7 +19,7 @@ use tracing::{error, info, warn};
 use crate::config::{self, Config};
 use crate::observe::metrics::Metrics;
 use crate::shared::Shared;
-use crate::snapshot::{Expiry, LoadError, Snapshot, build};
+use crate::snapshot::{Expiry, LoadError, Snapshot, build, remember};
 
 /// Loads a configuration file and builds a generation from it.
 ///
@@ -49,27 +49,19 @@ pub fn load(
 pub fn announce(snapshot: &Snapshot, before: Option<&Snapshot>, metrics: &Metrics) {
     let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     metrics.config_generation.set(number(snapshot.generation));
-    let rules = i64::try_from(snapshot.policy.rule_count()).unwrap_or(i64::MAX);
-    metrics.policy_rules.set(rules);
-    let policy = |of: &Snapshot| {
-        [
-            of.basis.policy_generation.to_string(),
-            of.basis.policy_digest.clone(),
-        ]
-    };
-    metrics
-        .policy_info
-        .with_label_values(&policy(snapshot))
-        .set(1);
+    metrics.policy.serves(snapshot, before, unix_seconds());
     if let Some(before) = before {
-        // Whoever is no longer there fails to be removed twice, which is as good.
-        drop(metrics.policy_info.remove_label_values(&policy(before)));
         for expiry in before
             .expiries
             .iter()
             .filter(|old| !snapshot.expiries.iter().any(|new| new.is_of(old)))
         {
+            // What is no longer there fails to be removed twice, which is as good.
             drop(match expiry.kind {
+                "bundle" => metrics
+                    .policy
+                    .not_after
+                    .remove_label_values(&[expiry.name.as_str()]),
                 "crl" => metrics
                     .crl_next_update
                     .remove_label_values(&[expiry.listener.as_str(), expiry.name.as_str()]),
@@ -87,6 +79,10 @@ pub fn announce(snapshot: &Snapshot, before: Option<&Snapshot>, metrics: &Metric
         )]
         let at = expiry.at as f64;
         let gauge = match expiry.kind {
+            "bundle" => metrics
+                .policy
+                .not_after
+                .with_label_values(&[expiry.name.as_str()]),
             "crl" => metrics
                 .crl_next_update
                 .with_label_values(&[expiry.listener.as_str(), expiry.name.as_str()]),
@@ -136,7 +132,11 @@ impl Reloader {
         )]
         metrics.config_last_reload.set(unix_seconds() as f64);
         let before = self.shared.snapshot.load_full();
-        match load(&self.file, Some(&before), metrics) {
+        let loaded = load(&self.file, Some(&before), metrics).and_then(|snapshot| {
+            remember(&snapshot, metrics)?;
+            Ok(snapshot)
+        });
+        match loaded {
             Ok(snapshot) => {
                 let generation = snapshot.generation;
                 let snapshot = Arc::new(snapshot);
@@ -267,11 +267,8 @@ fn check_fixed(before: &Config, after: &Config) -> Result<(), Vec<LoadError>> {
 
 /// Every file that a reload reads.
 fn files_of(config: &Config, file: &Path) -> BTreeSet<PathBuf> {
-    let mut files = BTreeSet::from([
-        file.to_owned(),
-        config.policy.model.clone(),
-        config.policy.rules.clone(),
-    ]);
+    let mut files = BTreeSet::from([file.to_owned()]);
+    files.extend(config.policy.source.files().map(Path::to_owned));
     files.extend(config.identity.directory.clone());
     for listener in &config.listeners {
         files.insert(listener.client_ca.clone());

@@ -37,7 +37,7 @@ use crate::pipeline::Gateway;
 use crate::reload::{Reloader, announce, load};
 use crate::request_id::boot_id;
 use crate::shared::Shared;
-use crate::snapshot::LoadError;
+use crate::snapshot::{LoadError, remember};
 use crate::stop;
 
 /// Why the gateway does not start.
@@ -117,6 +117,7 @@ pub fn run_beside(
 ) -> Result<(), StartError> {
     let metrics = Arc::new(Metrics::new()?);
     let snapshot = load(file, None, &metrics).map_err(StartError::Load)?;
+    remember(&snapshot, &metrics).map_err(StartError::Load)?;
     let config = snapshot.config.clone();
     make_run_folder(&config.server.run_dir)?;
     let mut sockets = match start {

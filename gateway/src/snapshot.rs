@@ -25,7 +25,7 @@ use crate::observe::metrics::ApplicationMetrics;
 
 mod build;
 
-pub use build::{LoadError, build, policy_problems};
+pub use build::{LoadError, build, policy_problems, remember};
 
 /// One generation.
 #[derive(Debug)]
@@ -41,7 +41,11 @@ pub struct Snapshot {
     /// Source → zone.
     pub zones: ZoneTable,
     /// The compiled policy.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
+    /// The bundle that the policy came in; `None` when it came in plain files.
+    pub bundle: Option<BundleInForce>,
+    /// Digest of all that the policy was compiled from, rows from the directory included.
+    pub policy_inputs: String,
     /// Rates of identities and sources.
     pub rates: Rates,
     /// How a certificate becomes a subject, and what else is known of its holder.
@@ -83,6 +87,18 @@ pub struct ApplicationState {
     pub reserved_headers: Vec<HeaderName>,
 }
 
+/// The bundle that a policy came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BundleInForce {
+    /// Its number.
+    pub epoch: u64,
+    /// SHA-256 of its manifest, as hexadecimal.
+    pub digest: String,
+    /// Until when it may serve, in seconds since 1970. A bundle that is past it serves on, with an alarm: the last good policy
+    /// is kept.
+    pub not_after: i64,
+}
+
 /// The rates of a generation.
 #[derive(Debug, Default)]
 pub struct Rates {
@@ -95,7 +111,7 @@ pub struct Rates {
 /// Something that ends some day.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expiry {
-    /// `server`, `client_ca`, `upstream_ca`, `upstream_client` or `crl`.
+    /// `server`, `client_ca`, `upstream_ca`, `upstream_client`, `crl` or `bundle`.
     pub kind: &'static str,
     /// The file, for a list with its listener before it.
     pub name: String,

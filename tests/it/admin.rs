@@ -102,6 +102,9 @@ fn every_metric_that_operators_were_promised_is_there() {
         "hangu_config_last_reload_successful",
         "hangu_config_reloads_total",
         "hangu_policy_rules",
+        "hangu_policy_last_load_timestamp_seconds",
+        "hangu_policy_last_load_successful",
+        "hangu_policy_refused_total",
         "hangu_build_info",
     ] {
         assert!(metrics.has(name), "{name} is not in:\n{}", metrics.text);
@@ -145,6 +148,9 @@ fn no_label_carries_anything_that_a_client_chose() {
         "layer" => LAYERS.contains(&value),
         "result" | "reason" => {
             ["", "pass", "refuse", "ok", "taken", "refused"].contains(&value)
+                || hangu_gateway::bundle::PolicyRefusal::ALL
+                    .iter()
+                    .any(|refusal| refusal.word() == value)
                 || hangu_gateway::denial::Denial::ALL
                     .iter()
                     .any(|denial| denial.code() == value)

@@ -1,5 +1,7 @@
 //! 用 application, over real sockets: may this subject do this action on this object now.
 
+mod bundles;
+
 use hangu_tests::{Application, RunningGateway, TestUpstream};
 
 use crate::support::{assert_allowed, assert_refused, field, gateway};

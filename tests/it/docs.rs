@@ -108,6 +108,7 @@ fn the_guide_for_analysts_explains_every_reason() {
 fn the_guide_for_operators_lists_every_metric() {
     let source = read("gateway/src/observe/metrics.rs");
     let (code, _) = source.split_once("#[cfg(test)]").unwrap();
+    let code = [code, &read("gateway/src/observe/policy.rs")].concat();
     let made: BTreeSet<String> = code
         .split("make.")
         .skip(1)

@@ -26,6 +26,7 @@ pub struct TestGateway {
     pub(crate) applications: Vec<Application>,
     pub(crate) model: String,
     pub(crate) policy: String,
+    policy_table: String,
     pub(crate) crl: String,
     audit: Vec<String>,
     /// Shell commands that come before the gateway in its process, such as `ulimit`.
@@ -48,6 +49,9 @@ g2, reader,    internal
 g2, anonymous, public
 ";
 
+/// Where the policy comes from when a test says nothing else.
+const FILES: &str = "model = \"policy/model.conf\"\nrules = \"policy/policy.csv\"";
+
 impl TestGateway {
     /// A gateway of this binary: one listener, the zone `bureau` for all loopback addresses, the labels `public`, `internal` and
     /// `sensitive`, and no application yet.
@@ -68,6 +72,7 @@ impl TestGateway {
             applications: Vec::new(),
             model: hangu_policy::RBAC_WITH_DOMAINS.to_owned(),
             policy: POLICY.to_owned(),
+            policy_table: FILES.to_owned(),
             crl,
             audit: Vec::new(),
             shell: None,
@@ -151,6 +156,13 @@ impl TestGateway {
         self
     }
 
+    /// The whole `[policy]`; without it, model and rules in files.
+    #[must_use]
+    pub fn policy_table(mut self, lines: &str) -> Self {
+        lines.clone_into(&mut self.policy_table);
+        self
+    }
+
     /// The revocation lists, PEM.
     #[must_use]
     pub fn crl(mut self, pem: &str) -> Self {
@@ -216,8 +228,9 @@ impl TestGateway {
         }
         let written = write!(
             toml,
-            "[policy]\nmodel = \"policy/model.conf\"\nrules = \"policy/policy.csv\"\n\n\
+            "[policy]\n{policy}\n\n\
              [audit]\nfolder = \"audit\"\nflush = \"2ms\"\n{audit}\n\n[admin]\naddress = \"{admin}\"\n\n{tables}\n",
+            policy = self.policy_table,
             audit = lines(&self.audit),
             tables = self.tables.join("\n\n"),
         );

@@ -6,11 +6,11 @@
 use thiserror::Error;
 
 /// Files by name, in the order of the archive.
-pub(crate) type Files = Vec<(String, Vec<u8>)>;
+pub type Files = Vec<(String, Vec<u8>)>;
 
 /// An archive cannot be read or written.
 #[derive(Debug, Error)]
-pub(crate) enum ArchiveError {
+pub enum ArchiveError {
     /// It is not of our form.
     #[error("the bundle is damaged at byte {at}: {what}; fetch it again")]
     Damaged { at: usize, what: &'static str },
@@ -20,7 +20,7 @@ pub(crate) enum ArchiveError {
 }
 
 /// Writes files, one after the other.
-pub(crate) fn write(files: &Files) -> Result<Vec<u8>, ArchiveError> {
+pub fn write(files: &Files) -> Result<Vec<u8>, ArchiveError> {
     let mut out = Vec::new();
     for (name, bytes) in files {
         let header = header(name, bytes.len()).ok_or_else(|| ArchiveError::Name(name.clone()))?;
@@ -33,7 +33,7 @@ pub(crate) fn write(files: &Files) -> Result<Vec<u8>, ArchiveError> {
 }
 
 /// Reads the files of an archive that [`write`] has written.
-pub(crate) fn read(archive: &[u8]) -> Result<Files, ArchiveError> {
+pub fn read(archive: &[u8]) -> Result<Files, ArchiveError> {
     let mut files = Files::new();
     let mut at = 0;
     loop {

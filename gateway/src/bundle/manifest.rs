@@ -6,34 +6,44 @@ use serde::{Deserialize, Serialize};
 /// The manifest, as TOML.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Manifest {
+pub struct Manifest {
     /// The form of the bundle: 1.
-    pub(crate) bundle: u32,
+    pub bundle: u32,
     /// Grows with every bundle of a policy; an older one never replaces a newer one.
-    pub(crate) epoch: u64,
+    pub epoch: u64,
     /// From when it may serve, RFC 3339.
-    pub(crate) not_before: String,
+    pub not_before: String,
     /// Until when.
-    pub(crate) not_after: String,
+    pub not_after: String,
     /// How many rules there are, so that a cut policy is found.
-    pub(crate) rules: usize,
+    pub rules: usize,
     /// Every other file, in the order of the bundle.
-    pub(crate) file: Vec<Listed>,
+    pub file: Vec<Listed>,
 }
 
 /// One file of the bundle.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Listed {
-    pub(crate) name: String,
-    pub(crate) bytes: usize,
+pub struct Listed {
+    pub name: String,
+    pub bytes: usize,
     /// 64 lower-case hexadecimal digits.
-    pub(crate) sha256: String,
+    pub sha256: String,
+}
+
+impl Manifest {
+    /// Its text, as it is signed.
+    ///
+    /// # Errors
+    /// Never for numbers that fit TOML: an epoch is at most 9,223,372,036,854,775,807.
+    pub fn to_text(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(self)
+    }
 }
 
 impl Listed {
     /// What is to be said of a file.
-    pub(crate) fn of(name: &str, bytes: &[u8]) -> Self {
+    pub fn of(name: &str, bytes: &[u8]) -> Self {
         Self {
             name: name.to_owned(),
             bytes: bytes.len(),
@@ -43,7 +53,7 @@ impl Listed {
 }
 
 /// The SHA-256 of some bytes in hexadecimal digits.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
+pub fn sha256(bytes: &[u8]) -> String {
     let digest = digest(&SHA256, bytes);
     digest
         .as_ref()
@@ -53,7 +63,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 }
 
 /// Seconds since 1970 of a time in RFC 3339.
-pub(crate) fn seconds(time: &str) -> Option<i64> {
+pub fn seconds(time: &str) -> Option<i64> {
     let format = &time::format_description::well_known::Rfc3339;
     time::OffsetDateTime::parse(time, format)
         .ok()

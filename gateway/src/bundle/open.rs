@@ -7,20 +7,62 @@ use hangu_policy::{Policy, Problem, Source};
 use thiserror::Error;
 
 use super::archive::{self, ArchiveError, Files};
+use super::labels::{self, LabelsError};
 use super::manifest::{Listed, Manifest, seconds, sha256};
+use super::newest::{Newest, NewestError};
+use super::refusal::PolicyRefusal;
 use super::suite;
+use crate::config::{Config, PolicyBundle};
 
 /// What a bundle must satisfy.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Demands {
     /// Who may sign.
     pub(crate) keys: Vec<Verifier>,
     /// How many of them must have signed; 0 looks at no signature, for those who are about to sign.
     pub(crate) signatures: usize,
-    /// The lowest epoch that is taken: that of the bundle that serves, or the next.
-    pub(crate) epoch_min: u64,
+    /// The newest bundle so far: no older one is taken, and no other one of its epoch.
+    pub(crate) newest: Option<Newest>,
+    /// The digest of the bundle that serves: it serves on beyond its end.
+    pub(crate) serving: Option<String>,
+    /// The labels of the gateway, the lowest first; `None` holds a bundle's labels against nothing.
+    pub(crate) labels: Option<Vec<String>>,
     /// The time, in seconds since 1970.
     pub(crate) now: i64,
+}
+
+impl Demands {
+    /// What a gateway of this configuration demands, before it serves anything.
+    ///
+    /// # Errors
+    /// When its newest bundle cannot be read.
+    pub(crate) fn of_gateway(
+        bundle: &PolicyBundle,
+        config: &Config,
+        now: i64,
+    ) -> Result<Self, NewestError> {
+        let labels = config.labels.iter().map(|label| label.as_str().to_owned());
+        Ok(Self {
+            keys: bundle.keys.clone(),
+            signatures: bundle.signatures,
+            newest: Newest::read(&bundle.state)?,
+            serving: None,
+            labels: Some(labels.collect()),
+            now,
+        })
+    }
+}
+
+/// A bundle whose signatures, files, epoch and times are as demanded; its policy has not been looked at.
+#[derive(Debug)]
+pub(crate) struct Signed {
+    pub(crate) manifest: Manifest,
+    /// The digest of the manifest's text: it stands for the whole bundle.
+    pub(crate) digest: String,
+    /// The names of the keys that signed.
+    pub(crate) signers: Vec<String>,
+    files: Files,
+    now: i64,
 }
 
 /// A bundle that satisfies what was demanded.
@@ -38,7 +80,7 @@ pub(crate) struct Opened {
 
 /// Why a bundle is refused.
 #[derive(Debug, Error)]
-pub(crate) enum BundleError {
+pub enum BundleError {
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     #[error("the bundle has no file `{0}`; make it anew with `hangu policy bundle`")]
@@ -63,6 +105,16 @@ pub(crate) enum BundleError {
     Unlisted(String),
     #[error("epoch {found} is older than {wanted}; sign a bundle with a higher epoch")]
     Old { found: u64, wanted: u64 },
+    #[error(
+        "epoch {epoch} was taken already with the digest {taken}, and this bundle has {found}; sign it with a higher epoch"
+    )]
+    Other {
+        epoch: u64,
+        taken: String,
+        found: String,
+    },
+    #[error(transparent)]
+    Labels(#[from] LabelsError),
     #[error("the bundle may serve from {0} on; wait, or correct the clock")]
     Early(String),
     #[error("the bundle was good until {0}; sign a newer one")]
@@ -75,57 +127,110 @@ pub(crate) enum BundleError {
     Test(String),
 }
 
+impl BundleError {
+    /// What it is counted as.
+    pub(crate) fn refusal(&self) -> PolicyRefusal {
+        match self {
+            Self::Archive(_) | Self::Missing(_) | Self::NotText(_) | Self::Manifest(_) => {
+                PolicyRefusal::Damaged
+            }
+            Self::TooFewSignatures { .. } | Self::Signature(_) => PolicyRefusal::Signature,
+            Self::Changed(_) | Self::Unlisted(_) => PolicyRefusal::Changed,
+            Self::Old { .. } | Self::Other { .. } => PolicyRefusal::Epoch,
+            Self::Early(_) => PolicyRefusal::Early,
+            Self::Late(_) => PolicyRefusal::Late,
+            Self::RuleCount { .. } => PolicyRefusal::RuleCount,
+            Self::Policy(_) => PolicyRefusal::Policy,
+            Self::Labels(_) => PolicyRefusal::Label,
+            Self::Test(_) => PolicyRefusal::Test,
+        }
+    }
+}
+
 /// Opens a bundle.
 ///
 /// # Errors
 /// The first demand that is not met; all problems of a policy that does not load.
 pub(crate) fn open(bytes: &[u8], demands: &Demands) -> Result<Opened, Vec<BundleError>> {
-    let one = |error: BundleError| vec![error];
-    let files = archive::read(bytes).map_err(|error| one(error.into()))?;
-    let manifest_text = text(&files, MANIFEST).map_err(one)?;
-    let signers = signers(&files, &manifest_text, demands).map_err(one)?;
-    let manifest: Manifest = toml::from_str(&manifest_text)
-        .map_err(|error| one(BundleError::Manifest(error.message().to_owned())))?;
-    if manifest.bundle != FORM {
-        let what = format!("form {} is not known, this is form {FORM}", manifest.bundle);
-        return Err(one(BundleError::Manifest(what)));
+    Signed::read(bytes, demands)
+        .map_err(|error| vec![error])?
+        .compile("")
+}
+
+impl Signed {
+    /// Reads a bundle and holds everything but its policy against what is demanded.
+    ///
+    /// # Errors
+    /// The first demand that is not met.
+    pub(crate) fn read(bytes: &[u8], demands: &Demands) -> Result<Self, BundleError> {
+        let files = archive::read(bytes)?;
+        let manifest_text = text(&files, MANIFEST)?;
+        let signers = signers(&files, &manifest_text, demands)?;
+        let manifest: Manifest = toml::from_str(&manifest_text)
+            .map_err(|error| BundleError::Manifest(error.message().to_owned()))?;
+        if manifest.bundle != FORM {
+            let what = format!("form {} is not known, this is form {FORM}", manifest.bundle);
+            return Err(BundleError::Manifest(what));
+        }
+        check_files(&files, &manifest)?;
+        let digest = sha256(manifest_text.as_bytes());
+        check_epoch(&manifest, &digest, demands)?;
+        check_time(&manifest, &digest, demands)?;
+        if files.iter().any(|(name, _)| name == LABELS) {
+            labels::check(&text(&files, LABELS)?, demands.labels.as_deref())?;
+        }
+        Ok(Self {
+            manifest,
+            digest,
+            signers,
+            files,
+            now: demands.now,
+        })
     }
-    check_files(&files, &manifest).map_err(one)?;
-    check_time(&manifest, demands).map_err(one)?;
-    let (model, rules) = (
-        text(&files, MODEL).map_err(one)?,
-        text(&files, RULES).map_err(one)?,
-    );
-    let (model, rules) = (
-        Source {
-            name: MODEL,
-            text: &model,
-        },
-        Source {
-            name: RULES,
-            text: &rules,
-        },
-    );
-    let policy = Policy::compile(model, rules).map_err(|problems| {
-        problems
-            .into_iter()
-            .map(BundleError::Policy)
-            .collect::<Vec<_>>()
-    })?;
-    if policy.rule_count() != manifest.rules {
-        return Err(one(BundleError::RuleCount {
-            found: policy.rule_count(),
-            said: manifest.rules,
-        }));
+
+    /// Its model.
+    ///
+    /// # Errors
+    /// When there is none, or it is not UTF-8.
+    pub(crate) fn model(&self) -> Result<String, BundleError> {
+        text(&self.files, MODEL)
     }
-    let tests = run_tests(&policy, &files, demands)?;
-    Ok(Opened {
-        digest: sha256(manifest_text.as_bytes()),
-        manifest,
-        policy,
-        signers,
-        tests,
-    })
+
+    /// Compiles its policy and runs its tests. `rights` are rows of a gateway's own that are added to the rules; the tests
+    /// are about the bundle alone.
+    ///
+    /// # Errors
+    /// All problems of a policy that does not load; the first test that fails.
+    pub(crate) fn compile(self, rights: &str) -> Result<Opened, Vec<BundleError>> {
+        let one = |error: BundleError| vec![error];
+        let model = text(&self.files, MODEL).map_err(one)?;
+        let mut rules = text(&self.files, RULES).map_err(one)?;
+        let mut policy = compile(&model, &rules)?;
+        if policy.rule_count() != self.manifest.rules {
+            return Err(one(BundleError::RuleCount {
+                found: policy.rule_count(),
+                said: self.manifest.rules,
+            }));
+        }
+        let tests = run_tests(&policy, &self.files, self.now)?;
+        if !rights.is_empty() {
+            rules.push_str(rights);
+            policy = compile(&model, &rules)?;
+        }
+        Ok(Opened {
+            manifest: self.manifest,
+            digest: self.digest,
+            policy,
+            signers: self.signers,
+            tests,
+        })
+    }
+}
+
+fn compile(model: &str, rules: &str) -> Result<Policy, Vec<BundleError>> {
+    let source = |name, text| Source { name, text };
+    let compiled = Policy::compile(source(MODEL, model), source(RULES, rules));
+    compiled.map_err(|problems| problems.into_iter().map(BundleError::Policy).collect())
 }
 
 /// A file of the bundle as text.
@@ -167,7 +272,7 @@ fn signers(files: &Files, manifest: &str, demands: &Demands) -> Result<Vec<Strin
         if let Some(key) = key
             && !keys
                 .iter()
-                .any(|known| public_key(known) == public_key(key))
+                .any(|known| known.public_key() == key.public_key())
         {
             keys.push(key);
             names.push(one.name.to_string());
@@ -177,11 +282,6 @@ fn signers(files: &Files, manifest: &str, demands: &Demands) -> Result<Vec<Strin
         return Err(too_few(&names));
     }
     Ok(names)
-}
-
-/// The key itself, without its name and id.
-fn public_key(key: &Verifier) -> Option<String> {
-    key.to_string().splitn(3, '+').nth(2).map(str::to_owned)
 }
 
 fn check_files(files: &Files, manifest: &Manifest) -> Result<(), BundleError> {
@@ -202,13 +302,29 @@ fn check_files(files: &Files, manifest: &Manifest) -> Result<(), BundleError> {
     }
 }
 
-fn check_time(manifest: &Manifest, demands: &Demands) -> Result<(), BundleError> {
-    if manifest.epoch < demands.epoch_min {
+fn check_epoch(manifest: &Manifest, digest: &str, demands: &Demands) -> Result<(), BundleError> {
+    let Some(newest) = &demands.newest else {
+        return Ok(());
+    };
+    if manifest.epoch < newest.epoch {
         return Err(BundleError::Old {
             found: manifest.epoch,
-            wanted: demands.epoch_min,
+            wanted: newest.epoch,
         });
     }
+    match &newest.digest {
+        Some(taken) if manifest.epoch == newest.epoch && taken != digest => {
+            Err(BundleError::Other {
+                epoch: manifest.epoch,
+                taken: taken.clone(),
+                found: digest.to_owned(),
+            })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn check_time(manifest: &Manifest, digest: &str, demands: &Demands) -> Result<(), BundleError> {
     let parsed = |time: &str| {
         seconds(time)
             .ok_or_else(|| BundleError::Manifest(format!("`{time}` is no time of RFC 3339")))
@@ -216,19 +332,20 @@ fn check_time(manifest: &Manifest, demands: &Demands) -> Result<(), BundleError>
     if demands.now < parsed(&manifest.not_before)? {
         return Err(BundleError::Early(manifest.not_before.clone()));
     }
-    if demands.now > parsed(&manifest.not_after)? {
+    let serves = demands.serving.as_deref() == Some(digest);
+    if demands.now > parsed(&manifest.not_after)? && !serves {
         return Err(BundleError::Late(manifest.not_after.clone()));
     }
     Ok(())
 }
 
-fn run_tests(policy: &Policy, files: &Files, demands: &Demands) -> Result<usize, Vec<BundleError>> {
+fn run_tests(policy: &Policy, files: &Files, now: i64) -> Result<usize, Vec<BundleError>> {
     let mut coverage = Coverage::new(policy);
     let mut count = 0;
     for (name, bytes) in files.iter().filter(|(name, _)| name.starts_with(TESTS)) {
         let text =
             std::str::from_utf8(bytes).map_err(|_| vec![BundleError::NotText(name.clone())])?;
-        let now = demands.now.checked_mul(1_000);
+        let now = now.checked_mul(1_000);
         let ran = suite::run(policy, (name, text), now, &mut coverage).map_err(|errors| {
             errors
                 .into_iter()

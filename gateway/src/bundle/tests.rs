@@ -6,6 +6,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::archive::{self, Files};
 use super::manifest::{Listed, Manifest};
+use super::newest::Newest;
 use super::open::{BundleError, Demands, FORM, MANIFEST, MODEL, RULES, SIGNATURES, open};
 
 const POLICY: &str = "p, clerk, tax, /a/:id, GET, allow\ng, alice, clerk, tax\n";
@@ -64,8 +65,12 @@ fn demands(keys: &[&Signer]) -> Demands {
             .map(|signer| signer.verifier().clone())
             .collect(),
         signatures: 2,
-        epoch_min: 7,
+        newest: Some(Newest {
+            epoch: 7,
+            digest: None,
+        }),
         now: NOW,
+        ..Demands::default()
     }
 }
 

@@ -96,6 +96,9 @@ pub(super) const RATE_PER: Bounds<Duration> = Bounds {
 };
 pub(super) const RATE_BURST: Bounds<NonZeroU32> = count(1_000_000, None);
 
+/// Two people, unless the operator says that one is enough.
+pub(super) const SIGNATURES: Bounds<NonZeroU32> = count(32, Some(2));
+
 pub(super) const AUDIT_QUEUE: Bounds<NonZeroU32> = count(1 << 20, Some(1 << 16));
 pub(super) const AUDIT_SEGMENT: Bounds<ByteSize> = size(MIB, 4 * GIB, 64 * MIB);
 /// A record waits for its sync at most this long: a permit is worth no more than its trace.
@@ -131,6 +134,7 @@ pub(super) const ROUTES: Entries = entries(1, 4_096);
 pub(super) const METHODS: Entries = entries(1, 7);
 pub(super) const UIDS: Entries = entries(0, 64);
 pub(super) const UPSTREAMS: Entries = entries(1, 256);
+pub(super) const POLICY_KEYS: Entries = entries(1, 32);
 
 /// Bytes of a configuration file: the largest that the other bounds make sensible, and a stop for a wrong path.
 pub(super) const FILE_BYTES_MAX: u64 = 16 * MIB;

@@ -6,9 +6,10 @@
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hangu_audit::key::Verifier;
 use hangu_certs::Template;
 use http::HeaderName;
 
@@ -36,7 +37,7 @@ pub struct Config {
     pub identity: Identity,
     /// At least one; names unique, no host claimed twice.
     pub applications: Vec<Application>,
-    /// Where model and rules lie.
+    /// Where the policy comes from.
     pub policy: Policy,
     /// Request rates.
     pub limits: Limits,
@@ -306,13 +307,68 @@ pub struct Health {
     pub retry_after: Duration,
 }
 
-/// `[policy]`: where the Casbin files lie.
-#[derive(Clone, Debug)]
+/// `[policy]`: where the policy comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Casbin model.
-    pub model: PathBuf,
-    /// Casbin rules, CSV.
-    pub rules: PathBuf,
+    /// Its files.
+    pub source: PolicySource,
+}
+
+/// The files of a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicySource {
+    /// A model and rules, believed as they are.
+    Files {
+        /// Casbin model.
+        model: PathBuf,
+        /// Casbin rules, CSV.
+        rules: PathBuf,
+    },
+    /// A signed bundle.
+    Bundle(PolicyBundle),
+}
+
+impl PolicySource {
+    /// The file whose rules these are, for what is to be said of them.
+    #[must_use]
+    pub fn rules(&self) -> &Path {
+        match self {
+            Self::Files { rules, .. } => rules,
+            Self::Bundle(bundle) => &bundle.file,
+        }
+    }
+
+    /// The file whose model it is.
+    #[must_use]
+    pub fn model(&self) -> &Path {
+        match self {
+            Self::Files { model, .. } => model,
+            Self::Bundle(bundle) => &bundle.file,
+        }
+    }
+
+    /// Every file that is read.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        match self {
+            Self::Files { model, rules } => [Some(&**model), Some(&**rules)],
+            Self::Bundle(bundle) => [Some(&*bundle.file), None],
+        }
+        .into_iter()
+        .flatten()
+    }
+}
+
+/// A bundle and what it must satisfy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyBundle {
+    /// The bundle.
+    pub file: PathBuf,
+    /// Who may sign; at least as many different keys as must.
+    pub keys: Vec<Verifier>,
+    /// How many different keys must have signed, 1 to 32.
+    pub signatures: usize,
+    /// Remembers the newest bundle that was taken; may not exist yet.
+    pub state: PathBuf,
 }
 
 /// `[limits]`: request rates; `None` is no limit of that kind.
@@ -385,7 +441,7 @@ pub enum ControlSocket {
 impl ControlSocket {
     /// Its path.
     #[must_use]
-    pub fn path(&self) -> &std::path::Path {
+    pub fn path(&self) -> &Path {
         match self {
             Self::Private(path) | Self::Open(path) => path,
         }

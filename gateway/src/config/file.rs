@@ -26,7 +26,7 @@ pub(super) struct File {
     pub(super) matrix: Named<Texts>,
     pub(super) identity: Identity,
     pub(super) applications: Vec<Application>,
-    pub(super) policy: Policy,
+    pub(super) policy: Option<Spanned<Policy>>,
     pub(super) limits: Limits,
     pub(super) audit: Audit,
     pub(super) access_log: Option<AccessLog>,
@@ -141,6 +141,10 @@ pub(super) struct Health {
 pub(super) struct Policy {
     pub(super) model: Option<Text>,
     pub(super) rules: Option<Text>,
+    pub(super) bundle: Option<Text>,
+    pub(super) keys: Option<Texts>,
+    pub(super) signatures: Option<Spanned<i64>>,
+    pub(super) state: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -208,8 +208,12 @@ pub(super) const KEYS: &[Key] = &[
     time("applications[].health.retry_after", bounds::RETRY_AFTER, "How long an upstream stays out before it is tried again."),
 
     required("policy", Kind::Table, "The Casbin policy."),
-    text("policy.model", FILE, "Casbin model."),
-    text("policy.rules", FILE, "Casbin rules, CSV."),
+    key("policy.model", Kind::Text(FILE), Need::Otherwise("the bundle's"), "Casbin model; together with `rules`, and not with `bundle`."),
+    key("policy.rules", Kind::Text(FILE), Need::Otherwise("the bundle's"), "Casbin rules, CSV; together with `model`."),
+    key("policy.bundle", Kind::Text(FILE), Need::Otherwise("`model` and `rules`"), "A signed bundle in place of `model` and `rules`; needs `keys` and `state`."),
+    key("policy.keys", Kind::Texts("a public key", bounds::POLICY_KEYS), Need::Otherwise("required with `bundle`"), "Who may sign bundles: lines that `hangu policy sign --make-key` prints."),
+    key("policy.signatures", Kind::Count(bounds::SIGNATURES), Need::Bounds, "How many different keys must have signed a bundle."),
+    key("policy.state", Kind::Text(FILE), Need::Otherwise("required with `bundle`"), "Where the gateway remembers the newest bundle that it has taken; in a folder that it may write and that survives a reboot."),
 
     key("limits", Kind::Table, Need::Otherwise("no limits"), "Request rates."),
     rate("limits.identity", "Rate of each policy subject."),

@@ -8,6 +8,7 @@ use prometheus::{
 
 use crate::denial::Denial;
 use crate::layers::Layer;
+use crate::observe::policy::PolicyMetrics;
 
 /// Shared by all threads.
 #[derive(Debug)]
@@ -47,10 +48,8 @@ pub struct Metrics {
     /// Reloads by result.
     pub config_reloads: IntCounterVec,
     other_refusals: IntCounterVec,
-    /// The policy that serves; always one series with the value 1.
-    pub policy_info: IntGaugeVec,
-    /// Rules in the policy that serves.
-    pub policy_rules: IntGauge,
+    /// About the policy that serves and those that were refused.
+    pub policy: PolicyMetrics,
 }
 
 /// What is counted for one application, found when the snapshot is built.
@@ -118,12 +117,7 @@ impl Metrics {
                 "Requests that no layer refused and that still got no whole answer.",
                 &["reason", "app"],
             )?,
-            policy_info: make.gauges(
-                "policy_info",
-                "The policy that serves: the generation that brought it and the digest of its files.",
-                &["epoch", "digest"],
-            )?,
-            policy_rules: make.gauge("policy_rules", "Rules in the policy that serves.")?,
+            policy: PolicyMetrics::new(&make)?,
             registry: make.0.clone(),
         };
         make.gauges("build_info", "The running build.", &["version"])?
@@ -207,7 +201,7 @@ impl ApplicationMetrics {
 }
 
 /// Makes and registers in one step.
-struct Maker(Registry);
+pub(super) struct Maker(Registry);
 
 impl Maker {
     fn register<M: prometheus::core::Collector + Clone + 'static>(
@@ -218,11 +212,11 @@ impl Maker {
         Ok(metric)
     }
 
-    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+    pub(super) fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
         self.register(IntCounter::new(name, help)?)
     }
 
-    fn counters(
+    pub(super) fn counters(
         &self,
         name: &str,
         help: &str,
@@ -231,11 +225,11 @@ impl Maker {
         self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
     }
 
-    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+    pub(super) fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
         self.register(IntGauge::new(name, help)?)
     }
 
-    fn gauges(
+    pub(super) fn gauges(
         &self,
         name: &str,
         help: &str,
@@ -244,11 +238,11 @@ impl Maker {
         self.register(IntGaugeVec::new(Opts::new(name, help), labels)?)
     }
 
-    fn float_gauge(&self, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
+    pub(super) fn float_gauge(&self, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
         self.register(Gauge::new(name, help)?)
     }
 
-    fn float_gauges(
+    pub(super) fn float_gauges(
         &self,
         name: &str,
         help: &str,
@@ -257,7 +251,7 @@ impl Maker {
         self.register(GaugeVec::new(Opts::new(name, help), labels)?)
     }
 
-    fn histogram(
+    pub(super) fn histogram(
         &self,
         name: &str,
         help: &str,
@@ -268,7 +262,7 @@ impl Maker {
         )?)
     }
 
-    fn histograms(
+    pub(super) fn histograms(
         &self,
         name: &str,
         help: &str,

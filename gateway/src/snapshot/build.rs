@@ -5,21 +5,21 @@ use std::sync::Arc;
 
 use hangu_certs::{CrlError, DirectoryError, ServerCertificateError, TrustError};
 use hangu_limits::{Rate, RateError};
-use hangu_policy::{Policy, Source};
-use ring::digest::{SHA256, digest};
 
 use self::places::Places;
+pub use self::policy::{policy_problems, remember};
 use super::{ApplicationState, Expiry, ListenerState, Rates, Snapshot};
+use crate::bundle::{BundleError, NewestError};
 use crate::config::{self, Application, Config};
 use crate::layers::cloud::peer::PeerSettings;
 use crate::layers::cloud::upstreams::Upstreams;
-use crate::layers::endpoint::caller::Callers;
 use crate::layers::network::zones::ZoneTable;
 use crate::observe::metrics::Metrics;
 
 mod callers;
 mod listener;
 mod places;
+mod policy;
 mod upstream_tls;
 
 /// One thing wrong with what the configuration names. Shown as one line: where, what, how to fix.
@@ -122,6 +122,17 @@ pub enum LoadError {
         /// Which setting.
         what: Box<str>,
     },
+    /// Of a bundle.
+    #[error("{}: {source}", path.display())]
+    Bundle {
+        /// The bundle.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<BundleError>,
+    },
+    /// Of the file that remembers the newest bundle.
+    #[error(transparent)]
+    Newest(#[from] NewestError),
     /// The policy knows no rule any more.
     #[error("{}: has no rule, and a running gateway does not reload to deny everybody; restart it to do that on purpose", path.display())]
     NoRules {
@@ -129,7 +140,7 @@ pub enum LoadError {
         path: PathBuf,
     },
     /// The model asks for something about a request that the gateway cannot tell.
-    #[error("{}: `r` names `{fact}`, which the gateway does not know of a request; known are {}", path.display(), FACTS_KNOWN.join(", "))]
+    #[error("{}: `r` names `{fact}`, which the gateway does not know of a request; known are {}", path.display(), policy::FACTS_KNOWN.join(", "))]
     UnknownFact {
         /// The model file.
         path: PathBuf,
@@ -180,18 +191,11 @@ pub fn build(
         .map(|application| loader.application(&config, application, before, metrics))
         .collect();
     let callers = loader.callers(&config);
-    let policy = loader.policy(&config, callers.as_ref());
+    let policy = loader.policy(&config, callers.as_ref(), before, metrics);
     let rates = loader.rates(&config);
-    if let (Some((policy, _)), Some(_)) = (&policy, before)
-        && policy.rule_count() == 0
-    {
-        loader.problems.push(LoadError::NoRules {
-            path: config.policy.rules.clone(),
-        });
-    }
     let listeners: Option<Vec<ListenerState>> = listeners.into_iter().collect();
     let applications: Option<Vec<ApplicationState>> = applications.into_iter().collect();
-    let (Some(listeners), Some(applications), Some((policy, policy_digest)), Some(callers), true) = (
+    let (Some(listeners), Some(applications), Some(policy), Some(callers), true) = (
         listeners,
         applications,
         policy,
@@ -205,61 +209,21 @@ pub fn build(
         listeners,
         applications,
         zones: zone_table(&config),
-        policy,
         rates,
         callers,
         basis: Arc::new(hangu_audit::Basis {
             config_generation: generation,
-            policy_epoch: 0,
+            policy_epoch: policy.bundle.as_ref().map_or(0, |own| own.epoch),
             policy_generation: generation,
-            policy_digest,
+            policy_digest: policy.digest,
         }),
+        policy: policy.policy,
+        bundle: policy.bundle,
+        policy_inputs: policy.inputs,
         expiries: loader.expiries,
         decision_seconds: metrics.decision_seconds.clone(),
         config,
     })
-}
-
-/// What is wrong with the policy that a configuration names, however wrong the configuration is itself: who repairs both wants one
-/// round. Empty where the policy cannot be found or read; the configuration's own problems say that.
-#[must_use]
-pub fn policy_problems(file: &Path) -> Vec<LoadError> {
-    let policy = || {
-        let table: toml::Table = std::fs::read_to_string(file).ok()?.parse().ok()?;
-        let folder = file.parent()?;
-        let named = |key| Some(folder.join(table.get("policy")?.get(key)?.as_str()?));
-        let (model, rules) = (named("model")?, named("rules")?);
-        let texts = (
-            std::fs::read_to_string(&model),
-            std::fs::read_to_string(&rules),
-        );
-        let (Ok(model_text), Ok(rules_text)) = texts else {
-            return None;
-        };
-        compile((&model, &model_text), (&rules, &rules_text)).err()
-    };
-    policy()
-        .unwrap_or_default()
-        .into_iter()
-        .map(LoadError::Policy)
-        .collect()
-}
-
-/// Compiles a model and its rules, each with its path and its text.
-fn compile(
-    model: (&Path, &str),
-    rules: (&Path, &str),
-) -> Result<Policy, Vec<hangu_policy::Problem>> {
-    let (model_name, rules_name) = (file_name(model.0), file_name(rules.0));
-    let model = Source {
-        name: &model_name,
-        text: model.1,
-    };
-    let rules = Source {
-        name: &rules_name,
-        text: rules.1,
-    };
-    Policy::compile(model, rules)
 }
 
 /// Reads files and remembers what was wrong with them.
@@ -312,70 +276,6 @@ impl Loader {
                 .map(|rule| rule.name.clone())
                 .collect(),
         })
-    }
-
-    fn policy(&mut self, config: &Config, callers: Option<&Callers>) -> Option<(Policy, String)> {
-        let model = self.text(&config.policy.model);
-        let rules = self.text(&config.policy.rules);
-        let (model, mut rules) = (model?, rules?);
-        let digest = hex(digest(&SHA256, format!("{model}\0{rules}").as_bytes()).as_ref());
-        self.append_rights(config, callers?, &model, &mut rules)?;
-        match compile(
-            (&config.policy.model, &model),
-            (&config.policy.rules, &rules),
-        ) {
-            Ok(policy) => {
-                self.check_facts(config, &policy);
-                self.check_clearances(config, &policy);
-                Some((policy, digest))
-            }
-            Err(problems) => {
-                self.problems
-                    .extend(problems.into_iter().map(LoadError::Policy));
-                None
-            }
-        }
-    }
-
-    /// A fact that the gateway does not know would be empty, and `!= "…"` of nothing is true: such a model is refused.
-    fn check_facts(&mut self, config: &Config, policy: &Policy) {
-        let mut unknown: Vec<&str> = policy
-            .facts_read()
-            .filter(|fact| !FACTS_KNOWN.contains(fact))
-            .collect();
-        unknown.sort_unstable();
-        unknown.dedup();
-        self.problems
-            .extend(unknown.into_iter().map(|fact| LoadError::UnknownFact {
-                path: config.policy.model.clone(),
-                fact: fact.into(),
-            }));
-    }
-
-    /// A label that routes carry and nobody is cleared for is a mistake, unless the policy is empty and denies all anyway.
-    fn check_clearances(&mut self, config: &Config, policy: &Policy) {
-        if policy.rule_count() == 0 {
-            return;
-        }
-        let used = config
-            .applications
-            .iter()
-            .flat_map(|application| application.routes.iter().map(|route| route.label));
-        let mut missing: Vec<&str> = used
-            .filter_map(|id| config.label(id))
-            .map(config::Name::as_str)
-            .filter(|label| !policy.clearance_labels().any(|cleared| cleared == *label))
-            .collect();
-        missing.sort_unstable();
-        missing.dedup();
-        self.problems.extend(
-            missing
-                .into_iter()
-                .map(|label| LoadError::LabelWithoutClearance {
-                    path: config.policy.rules.clone(),
-                    label: label.to_owned(),
-                }),
-        );
     }
 
     fn rates(&mut self, config: &Config) -> Rates {
@@ -474,17 +374,5 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What a request can be asked for by a model, by the policy's first name for it.
-const FACTS_KNOWN: &[&str] = &[
-    "sub",
-    "dom",
-    "obj",
-    "act",
-    "label",
-    "zone",
-    "address",
-    "application",
-    "device",
-];
 /// A revocation list of a million entries has about 40 MB, a policy of a million rules about 60.
 const FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;

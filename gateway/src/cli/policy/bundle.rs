@@ -24,10 +24,12 @@ use super::test::TEST_BYTES_MAX;
 use super::{Done, Outcome, print_json};
 use crate::bundle::archive::{self, Files};
 use crate::bundle::manifest::{Listed, Manifest, seconds};
+use crate::bundle::newest::Newest;
 use crate::bundle::open::{
     self, Demands, FORM, LABELS, MANIFEST, MODEL, Opened, RULES, SIGNATURES, TESTS, open, text,
 };
 use crate::cli::say;
+use crate::config::{self, PolicySource};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
@@ -41,7 +43,7 @@ pub(in crate::cli) struct BundleOptions {
     /// Files of tests; they are run now, and by every gateway that takes the bundle
     #[arg(long, value_name = "FILE", num_args = 1..)]
     tests: Vec<PathBuf>,
-    /// A file about labels, kept as it is
+    /// File with the labels that the policy is for: `order = ["public", …]`, the lowest first
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// Number of this bundle: higher than that of the one before
@@ -80,14 +82,18 @@ pub(in crate::cli) struct SignOptions {
 #[command(after_help = "Example:
   cat li.pub chen.pub > signers
   hangu policy verify --keys signers --signatures 2 --epoch-min 7 policy-7.bundle
+  hangu policy verify --config /etc/hangu/hangu.toml policy-7.bundle      # as that gateway demands it
 
 Exit code: 0 when a gateway would take the bundle, 1 when it would refuse it, 2 when a file cannot be read.")]
 pub(in crate::cli) struct VerifyOptions {
     /// The bundle
     bundle: PathBuf,
     /// File of public keys, one a line, `#` for comments
-    #[arg(long, value_name = "FILE")]
-    keys: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "config")]
+    keys: Option<PathBuf>,
+    /// Configuration of a gateway: its keys, signatures, labels and newest bundle count
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["keys", "signatures", "epoch_min"])]
+    config: Option<PathBuf>,
     /// How many different keys must have signed
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=32))]
     signatures: u16,
@@ -137,14 +143,14 @@ pub(super) fn make(options: &BundleOptions) -> Done {
             .map(|(name, bytes)| Listed::of(name, bytes))
             .collect(),
     };
-    let manifest = toml::to_string(&manifest).map_err(|error| vec![error.to_string()])?;
+    let manifest = manifest
+        .to_text()
+        .map_err(|error| vec![error.to_string()])?;
     files.insert(0, (MANIFEST.to_owned(), manifest.into_bytes()));
     let archive = archive::write(&files).map_err(|error| vec![error.to_string()])?;
     let demands = Demands {
-        keys: Vec::new(),
-        signatures: 0,
-        epoch_min: 0,
         now: not_before,
+        ..Demands::default()
     };
     let opened = open(&archive, &demands).map_err(|errors| words(&options.out, &errors))?;
     replace(&options.out, &archive)?;
@@ -196,10 +202,8 @@ fn look(archive: &[u8], manifest: &str) -> Result<Opened, Vec<open::BundleError>
     let starts = toml::from_str::<Manifest>(manifest).ok();
     let starts = starts.and_then(|manifest| seconds(&manifest.not_before));
     let demands = Demands {
-        keys: Vec::new(),
-        signatures: 0,
-        epoch_min: 0,
         now: starts.unwrap_or_default().max(now()),
+        ..Demands::default()
     };
     open(archive, &demands)
 }
@@ -243,19 +247,9 @@ fn encode_seed(seed: &[u8; 32]) -> String {
 
 /// Does what a gateway does before it takes a bundle.
 pub(super) fn verify(options: &VerifyOptions) -> Done {
-    let keys = read_bounded(&options.keys, KEY_BYTES_MAX)?;
-    let lines = keys
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let keys: Vec<Verifier> = lines
-        .map(|line| Verifier::parse(line).map_err(|error| words(&options.keys, &[error])))
-        .collect::<Result<_, _>>()?;
-    let demands = Demands {
-        keys,
-        signatures: usize::from(options.signatures),
-        epoch_min: options.epoch_min,
-        now: now(),
+    let demands = match &options.config {
+        Some(config) => of_gateway(config)?,
+        None => of_command_line(options)?,
     };
     let archive = read_bundle(&options.bundle)?;
     match open(&archive, &demands) {
@@ -287,6 +281,45 @@ pub(super) fn verify(options: &VerifyOptions) -> Done {
             Ok(Outcome::Found)
         }
     }
+}
+
+/// What a gateway of this configuration demands.
+fn of_gateway(file: &Path) -> Result<Demands, Vec<String>> {
+    let config = config::load(file).map_err(|errors| {
+        let problems = errors.problems().iter();
+        problems.map(ToString::to_string).collect::<Vec<_>>()
+    })?;
+    match &config.policy.source {
+        PolicySource::Bundle(bundle) => {
+            Demands::of_gateway(bundle, &config, now()).map_err(|error| vec![error.to_string()])
+        }
+        PolicySource::Files { .. } => Err(words(
+            file,
+            &["it names no `bundle` in `[policy]`; name one there, or give --keys"],
+        )),
+    }
+}
+
+fn of_command_line(options: &VerifyOptions) -> Result<Demands, Vec<String>> {
+    let path = options.keys.as_deref().unwrap_or(Path::new(""));
+    let keys = read_bounded(path, KEY_BYTES_MAX)?;
+    let lines = keys
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let keys: Vec<Verifier> = lines
+        .map(|line| Verifier::parse(line).map_err(|error| words(path, &[error])))
+        .collect::<Result<_, _>>()?;
+    Ok(Demands {
+        keys,
+        signatures: usize::from(options.signatures),
+        newest: Some(Newest {
+            epoch: options.epoch_min,
+            digest: None,
+        }),
+        now: now(),
+        ..Demands::default()
+    })
 }
 
 /// What a bundle is, in one line.

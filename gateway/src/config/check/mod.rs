@@ -7,6 +7,7 @@
 mod application;
 mod identity;
 mod listener;
+mod policy;
 mod process;
 mod reader;
 mod zones;
@@ -43,7 +44,7 @@ pub(super) fn check(
     let listeners = listener::listeners(&mut reader, names, &file.listeners);
     let applications = application::applications(&mut reader, names, &file.applications);
     let identity = identity::identity(&mut reader, &file.identity);
-    let policy = process::policy(&mut reader, &file.policy);
+    let policy = policy::policy(&mut reader, file.policy.as_ref());
     let audit = process::audit(&mut reader, &file.audit);
     let server = process::server(&mut reader, &file.server);
     let limits = process::limits(&mut reader, &file.limits);

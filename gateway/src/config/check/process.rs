@@ -1,11 +1,11 @@
-//! What belongs to the process: server, policy, limits, audit, access log, admin.
+//! What belongs to the process: server, limits, audit, access log, admin.
 
 use std::num::NonZeroUsize;
 
 use super::reader::{Reader, parse_address};
 use crate::config::bounds;
 use crate::config::checked::{
-    AccessLog, Admin, Audit, Control, ControlSocket, Limits, Policy, Rate, Server,
+    AccessLog, Admin, Audit, Control, ControlSocket, Limits, Rate, Server,
 };
 use crate::config::file::{self, Text};
 use crate::config::problem::Fault;
@@ -33,15 +33,6 @@ fn one_thread_a_core() -> NonZeroUsize {
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let most = NonZeroUsize::try_from(bounds::THREADS.max).unwrap_or(NonZeroUsize::MIN);
     cores.min(most)
-}
-
-pub(super) fn policy(reader: &mut Reader<'_, '_>, written: &file::Policy) -> Option<Policy> {
-    let model = reader.file(written.model.as_ref());
-    let rules = reader.file(written.rules.as_ref());
-    Some(Policy {
-        model: model?,
-        rules: rules?,
-    })
 }
 
 pub(super) fn limits(reader: &mut Reader<'_, '_>, written: &file::Limits) -> Limits {

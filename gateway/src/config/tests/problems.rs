@@ -224,6 +224,20 @@ methods = []"#, &["21:11: `methods` has 0 entries; write 1 to 7"]),
 /// Values that must agree with others.
 #[rustfmt::skip]
 const AGREE: &[Case] = &[
+    ("rules = \"policy/policy.csv\"\n", "", &[
+        "24:1: `[policy]` has no `rules`; add `model` and `rules`, or a signed `bundle`",
+    ]),
+    ("rules = \"policy/policy.csv\"\n", "bundle = \"policy.bundle\"\n", &[
+        "25:9: `model` stands beside `bundle`, which holds its own; remove one of the two",
+        "26:10: `bundle` stands without `keys`; add `keys = […]`: the public keys that `hangu policy sign --make-key` prints",
+        "26:10: `bundle` stands without `state`; add `state = …`: a file that the gateway may write and that survives a reboot, such as `/var/lib/hangu/policy.state`",
+    ]),
+    ("model = \"policy/model.conf\"\nrules = \"policy/policy.csv\"\n", "bundle = \"policy.bundle\"\nstate = \"policy.state\"\nkeys = [\"li\"]\n", &[
+        "27:9: `li` is no public key, or not the whole of one; write the line that `hangu policy sign --make-key` printed",
+    ]),
+    ("rules = \"policy/policy.csv\"\n", "rules = \"policy/policy.csv\"\nsignatures = 2\n", &[
+        "27:14: `signatures` is about a bundle, and there is none; remove it, or name a `bundle`",
+    ]),
     (r#"label = "public""#, r#"label = "secret""#, &["18:9: there is no label `secret`; add it to `order` in `[labels]`, or use `public`"]),
     (r#"["public"]"#, r#"["public", "public"]"#, &["12:20: label `public` stands here for the second time; keep its first place"]),
     (r#"name = "edge""#, r#"name = "edge"

@@ -30,7 +30,10 @@ fn paths_start_at_the_folder_of_the_file() {
     fs::write(&path, LEAST).unwrap();
     let config = load(&path).unwrap();
     assert_eq!(config.file, path);
-    assert_eq!(config.policy.rules, folder.path().join("policy/policy.csv"));
+    assert_eq!(
+        config.policy.source.rules(),
+        folder.path().join("policy/policy.csv")
+    );
     assert!(parse(&path, LEAST).is_ok());
 }
 

@@ -40,6 +40,10 @@ pub enum Denial {
     HeadTooLarge,
     /// The whole request head did not arrive within its deadline.
     HeadTimeout,
+    /// The frames of an HTTP/2 connection break RFC 9113; the connection ends.
+    Http2Malformed,
+    /// An HTTP/2 connection sends too much of what costs only us; the connection ends.
+    Http2Flood,
     /// Content-Length and Transfer-Encoding do not give one message length (RFC 9112 section 6.3).
     FramingAmbiguous,
     /// Neither HTTP/1.0, HTTP/1.1 nor HTTP/2.
@@ -125,6 +129,8 @@ impl Denial {
         Denial::HeadMalformed,
         Denial::HeadTooLarge,
         Denial::HeadTimeout,
+        Denial::Http2Malformed,
+        Denial::Http2Flood,
         Denial::FramingAmbiguous,
         Denial::VersionUnsupported,
         Denial::MethodUnknown,
@@ -196,6 +202,8 @@ impl Denial {
             Denial::HeadMalformed => ("edge.head_malformed", 400),
             Denial::HeadTooLarge => ("edge.head_too_large", 431),
             Denial::HeadTimeout => ("edge.head_timeout", 408),
+            Denial::Http2Malformed => ("edge.http2_malformed", 400),
+            Denial::Http2Flood => ("edge.http2_flood", 429),
             Denial::FramingAmbiguous => ("edge.framing_ambiguous", 400),
             Denial::VersionUnsupported => ("edge.version_unsupported", 505),
             Denial::MethodUnknown => ("edge.method_unknown", 501),

@@ -11,6 +11,7 @@ use crate::config::Listener;
 use crate::connection::Connection;
 use crate::denial::Denial;
 use crate::layers::Layer;
+use crate::layers::edge::http2::Ending;
 use crate::observe::metrics::NO_APPLICATION;
 use crate::request_id::RequestId;
 use crate::shared::Shared;
@@ -70,6 +71,23 @@ pub fn refused_head(shared: &Shared, connection: &Connection, denial: Denial, id
     if let Some(judgement) = &mut record.judgement {
         judgement.decision = Decision::Denied;
     }
+    shared.trail.note(record);
+}
+
+/// An HTTP/2 connection was ended for what its client sent.
+pub fn ended_http2(shared: &Shared, connection: &Connection, ending: Ending) {
+    let denial = ending.denial();
+    shared.metrics.refused(denial, NO_APPLICATION);
+    shared
+        .metrics
+        .boundary
+        .http2_endings
+        .with_label_values(&[connection.audited.listener.as_str(), ending.name()])
+        .inc();
+    let snapshot = shared.snapshot.load();
+    let mut record = event(shared, &snapshot, Kind::Request, denial);
+    record.connection = Some(Arc::clone(&connection.audited));
+    record.detail = format!("the connection was ended: {}", ending.name());
     shared.trail.note(record);
 }
 

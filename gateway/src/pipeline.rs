@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use hangu_audit::Exchange;
 use http::header;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::{Error, ErrorSource, ErrorType, HttpPeer};
@@ -20,6 +21,7 @@ use crate::denial::Denial;
 use crate::layers::Layer;
 use crate::layers::cloud::peer::Silence;
 use crate::layers::edge::headers::{header_value, remove_claims, remove_hop_by_hop};
+use crate::layers::edge::http2::refused_head;
 use crate::observe::metrics::Metrics;
 use crate::refusal::{REQUEST_ID_HEADER, Refusal, answer};
 use crate::request_id::{is_traceparent, new_traceparent};
@@ -124,11 +126,20 @@ impl ProxyHttp for Gateway {
                 .await?;
             return Ok(true);
         };
-        let draft = context.draft(session.req_header(), &connection, self.trail().origin());
+        let refused_head =
+            refused_head(&session.req_header().headers).filter(|_| session.is_http2());
+        let mut draft = context.draft(session.req_header(), &connection, self.trail().origin());
+        if refused_head.is_some_and(|(_, is_told)| !is_told) {
+            // What stands in for the head is not what the client asked for.
+            draft.exchange = draft.exchange.take().map(without_request_line);
+        }
         let judged = match self.trail().reserve(draft) {
             Ok(place) => {
                 context.place = Some(place);
-                self.judge(session.req_header(), &connection, context)
+                match refused_head {
+                    Some((denial, _)) => Err(denial.into()),
+                    None => self.judge(session.req_header(), &connection, context),
+                }
             }
             Err(_) => {
                 self.metrics().audit_refused.inc();
@@ -308,6 +319,14 @@ impl ProxyHttp for Gateway {
     }
 }
 
+fn without_request_line(exchange: Exchange) -> Exchange {
+    Exchange {
+        method: "".into(),
+        path: String::new(),
+        ..exchange
+    }
+}
+
 /// Sets what the application is told, and removes what the client told in our name.
 fn speak_for_the_client(request: &mut RequestHeader, context: &mut Context) -> pingora::Result<()> {
     let (Some((config, state)), Some(connection)) =
@@ -429,10 +448,21 @@ fn final_denial(error: &Error) -> Denial {
     match error.esource() {
         ErrorSource::Upstream => proxy_denial(error.etype()),
         ErrorSource::Downstream if bad_chunk => Denial::BodyMalformed,
+        ErrorSource::Downstream if is_other_length(error) => Denial::BodyMalformed,
         ErrorSource::Downstream if malformed => Denial::HeadMalformed,
         ErrorSource::Downstream => Denial::ClientGone,
         ErrorSource::Internal | ErrorSource::Unset => Denial::Internal,
     }
+}
+
+/// Whether our side reset the stream since its body is not as long as its head said (RFC 9113 section 8.1.1).
+fn is_other_length(error: &Error) -> bool {
+    error
+        .root_cause()
+        .downcast_ref::<h2::Error>()
+        .is_some_and(|cause| {
+            !cause.is_remote() && cause.reason() == Some(h2::Reason::PROTOCOL_ERROR)
+        })
 }
 
 /// How Pingora names a chunk that is none.

@@ -108,7 +108,12 @@ fn the_guide_for_analysts_explains_every_reason() {
 fn the_guide_for_operators_lists_every_metric() {
     let source = read("gateway/src/observe/metrics.rs");
     let (code, _) = source.split_once("#[cfg(test)]").unwrap();
-    let code = [code, &read("gateway/src/observe/policy.rs")].concat();
+    let code = [
+        code,
+        &read("gateway/src/observe/policy.rs"),
+        &read("gateway/src/observe/boundary.rs"),
+    ]
+    .concat();
     let made: BTreeSet<String> = code
         .split("make.")
         .skip(1)

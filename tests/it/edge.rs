@@ -3,6 +3,7 @@
 mod bodies;
 mod headers;
 mod http2;
+mod http2_frames;
 mod limits;
 mod preface;
 mod requests;

@@ -44,14 +44,54 @@ impl RawH2 {
     /// # Errors
     /// When nothing comes of it.
     pub fn request(&mut self, fields: &[(&[u8], &[u8])]) -> Result<RawH2Answer, ClientError> {
-        let mut block = Vec::new();
-        for (name, value) in fields {
-            block.push(NEVER_INDEXED);
-            push_string(&mut block, name);
-            push_string(&mut block, value);
+        self.wire.send(&frame(
+            HEADERS,
+            END_HEADERS | END_STREAM,
+            1,
+            &header_block(fields),
+        ))?;
+        self.answer()
+    }
+
+    /// Sends any bytes.
+    ///
+    /// # Errors
+    /// When the gateway no longer takes them.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
+        Ok(self.wire.send(bytes)?)
+    }
+
+    /// Sends frames until the gateway has ended the connection; how it did, when it does before so many were sent.
+    ///
+    /// # Errors
+    /// When it neither ends it nor says anything more.
+    pub fn flood(&mut self, one: &[u8], most: usize) -> Result<RawH2Answer, ClientError> {
+        for _ in 0..most {
+            if self.wire.send(one).is_err() {
+                break;
+            }
         }
-        self.wire
-            .send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &block))?;
+        self.end()
+    }
+
+    /// Waits for the end of the connection, whatever comes before it.
+    ///
+    /// # Errors
+    /// When it does not come.
+    pub fn end(&mut self) -> Result<RawH2Answer, ClientError> {
+        loop {
+            match self.answer()? {
+                end @ (RawH2Answer::GoAway(1..) | RawH2Answer::Closed) => return Ok(end),
+                RawH2Answer::Status(_) | RawH2Answer::Reset(_) | RawH2Answer::GoAway(0) => {}
+            }
+        }
+    }
+
+    /// Waits for the first answer, reset or end.
+    ///
+    /// # Errors
+    /// When nothing comes.
+    pub fn next_answer(&mut self) -> Result<RawH2Answer, ClientError> {
         self.answer()
     }
 
@@ -88,13 +128,27 @@ impl RawH2 {
     }
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+/// A frame as bytes.
+#[must_use]
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap_or(0).to_be_bytes();
     let mut bytes = length.get(1..).unwrap_or_default().to_vec();
     bytes.extend([kind, flags]);
     bytes.extend(stream.to_be_bytes());
     bytes.extend(payload);
     bytes
+}
+
+/// A header block without compression.
+#[must_use]
+pub fn header_block(fields: &[(&[u8], &[u8])]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        block.push(NEVER_INDEXED);
+        push_string(&mut block, name);
+        push_string(&mut block, value);
+    }
+    block
 }
 
 /// RFC 7541 section 5.2, without Huffman coding; section 5.1 for the length.

@@ -28,7 +28,7 @@ pub use folder::GatewayFolder;
 pub use gate::Gate;
 pub use gateway::TestGateway;
 pub use h2_client::{H2Connection, H2Request};
-pub use h2_raw::{RawH2, RawH2Answer};
+pub use h2_raw::{RawH2, RawH2Answer, frame, header_block};
 pub use message::{Fields, Wire};
 pub use metrics::Metrics;
 pub use pki::{Credentials, TestPki, UpstreamCertificate, now};

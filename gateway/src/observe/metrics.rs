@@ -8,6 +8,7 @@ use prometheus::{
 
 use crate::denial::Denial;
 use crate::layers::Layer;
+use crate::observe::boundary::Boundary;
 use crate::observe::policy::PolicyMetrics;
 
 /// Shared by all threads.
@@ -48,6 +49,8 @@ pub struct Metrics {
     /// Reloads by result.
     pub config_reloads: IntCounterVec,
     other_refusals: IntCounterVec,
+    /// What the boundary refuses without a request.
+    pub boundary: Boundary,
     /// About the policy that serves and those that were refused.
     pub policy: PolicyMetrics,
 }
@@ -117,6 +120,7 @@ impl Metrics {
                 "Requests that no layer refused and that still got no whole answer.",
                 &["reason", "app"],
             )?,
+            boundary: Boundary::new(&make)?,
             policy: PolicyMetrics::new(&make)?,
             registry: make.0.clone(),
         };

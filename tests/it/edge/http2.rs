@@ -2,9 +2,15 @@
 
 use hangu_tests::{Application, H2Connection, RawH2Answer, Response, RunningGateway, TestUpstream};
 
+use hangu_gateway::denial::Denial;
+use hangu_tests::wait_until;
+use serde_json::Value;
+
 use super::headers::assert_untouched_by;
 use super::requests::AMBIGUOUS_PATHS;
-use crate::support::{assert_allowed, assert_refused, field, gateway, records, records_with};
+use crate::support::{
+    assert_allowed, assert_refused, field, gateway, records, records_with, walked,
+};
 
 #[test]
 fn a_request_over_http2_walks_the_same_six_layers() {
@@ -69,12 +75,19 @@ fn an_authority_that_is_not_the_name_of_the_session_is_misdirected() {
         421,
         "edge.host_mismatch",
     );
-    // Pingora's own answer: it comes before the gateway sees a request.
-    for hosts in [&["other.test"][..], &["records.test", "records.test"]] {
+    for (hosts, status, reason) in [
+        (&["other.test"][..], 421, "edge.host_mismatch"),
+        (
+            &["records.test", "records.test"],
+            400,
+            "edge.host_duplicate",
+        ),
+    ] {
         let request = hosts.iter().fold(connection.get("/"), |request, host| {
             request.field("host", host)
         });
-        assert_eq!(connection.send(&request).unwrap().status, 400, "{hosts:?}");
+        let response = connection.send(&request).unwrap();
+        assert_refused(&gateway, &response, status, reason);
     }
     assert_eq!(upstream.count(), 0);
 }
@@ -165,15 +178,37 @@ fn heads_that_no_library_would_send_reach_nobody() {
     );
     assert_eq!(upstream.count(), 1);
 
-    for (what, fields) in hostile_heads() {
-        let answer = raw(&gateway, &fields);
-        let refused = match answer {
-            RawH2Answer::Status(status) => (400..500).contains(&status) || status == 501,
-            RawH2Answer::Reset(_) | RawH2Answer::GoAway(_) | RawH2Answer::Closed => true,
-        };
-        assert!(refused, "{what}: {answer:?}");
+    for (number, (what, reason, fields)) in (1..).zip(hostile_heads()) {
+        let denial = denial(reason);
+        assert_eq!(
+            raw(&gateway, &fields),
+            RawH2Answer::Status(denial.status()),
+            "{what}"
+        );
         assert_eq!(upstream.count(), 1, "{what}: {:?}", upstream.last());
+        // One audit record and one count for each.
+        let refused = |record: &Value| field(record, "decision") == "denied";
+        let count = || {
+            gateway
+                .audit()
+                .records()
+                .iter()
+                .filter(|record| refused(record))
+                .count()
+        };
+        wait_until(what, || count() >= number);
+        assert_eq!(count(), number, "{what}");
+        let record = gateway.audit().wait_for(what, |record| {
+            field(record, "reason") == reason && refused(record)
+        });
+        assert_eq!(walked(&record), "-r----", "{what}");
+        assert_eq!(field(&record, "subject"), "spiffe://gov.test/clerk");
     }
+}
+
+fn denial(reason: &str) -> Denial {
+    let found = Denial::ALL.iter().find(|denial| denial.code() == reason);
+    *found.expect(reason)
 }
 
 type Field = (&'static [u8], &'static [u8]);
@@ -199,66 +234,47 @@ fn without(name: &'static [u8]) -> Vec<Field> {
     GOOD.into_iter().filter(|own| own.0 != name).collect()
 }
 
-fn hostile_heads() -> Vec<(&'static str, Vec<Field>)> {
+#[rustfmt::skip]
+fn hostile_heads() -> Vec<(&'static str, &'static str, Vec<Field>)> {
+    let (malformed, path) = ("edge.head_malformed", "edge.path_ambiguous");
+    let (host, framing) = ("edge.host_malformed", "edge.framing_ambiguous");
     vec![
-        ("a capital in a name", with(b"X-Hangu-Subject", b"x")),
-        (
-            "a line break in a value",
-            with(b"x-a", b"1\r\nx-hangu-subject: minister"),
-        ),
-        ("NUL in a value", with(b"x-a", b"1\0")),
-        ("a line break in a name", with(b"x-a: 1\r\nx-b", b"2")),
-        ("a field of the connection", with(b"connection", b"close")),
-        ("a coding", with(b"transfer-encoding", b"chunked")),
-        ("a second path", with(b":path", b"/secret")),
-        ("a second method", with(b":method", b"POST")),
-        ("a second authority", with(b":authority", b"other.test")),
-        ("an unknown pseudo-header", with(b":user", b"minister")),
-        ("a pseudo-header of answers", with(b":status", b"200")),
-        ("no path", without(b":path")),
-        ("no method", without(b":method")),
-        ("an empty path", instead(b":path", b"")),
-        ("a path without a slash", instead(b":path", b"secret")),
-        ("a space in the path", instead(b":path", b"/a b")),
-        (
-            "a line break in the path",
-            instead(b":path", b"/ HTTP/1.1\r\nHost: other.test\r\n\r\n"),
-        ),
-        ("NUL in the path", instead(b":path", b"/secret\0")),
-        (
-            "a backslash in the path",
-            instead(b":path", b"/open\\..\\secret"),
-        ),
-        ("dot segments", instead(b":path", b"/open/../secret")),
-        (
-            "a line break in the authority",
-            instead(b":authority", b"records.test\r\nx: y"),
-        ),
-        (
-            "a user in the authority",
-            instead(b":authority", b"minister@records.test"),
-        ),
-        ("a method with a space", instead(b":method", b"GET /secret")),
-        ("a length that is none", with(b"content-length", b"x")),
-        ("a length without a body", with(b"content-length", b"5")),
+        ("a capital in a name", malformed, with(b"X-Hangu-Subject", b"x")),
+        ("a line break in a value", malformed, with(b"x-a", b"1\r\nx-hangu-subject: minister")),
+        ("NUL in a value", malformed, with(b"x-a", b"1\0")),
+        ("a space before a value", malformed, with(b"x-a", b" 1")),
+        ("a line break in a name", malformed, with(b"x-a: 1\r\nx-b", b"2")),
+        ("a field of the connection", malformed, with(b"connection", b"close")),
+        ("a coding", malformed, with(b"transfer-encoding", b"chunked")),
+        ("an upgrade", malformed, with(b"upgrade", b"websocket")),
+        ("a coding that is not trailers", malformed, with(b"te", b"gzip")),
+        ("a second path", malformed, with(b":path", b"/secret")),
+        ("a second method", malformed, with(b":method", b"POST")),
+        ("a second authority", malformed, with(b":authority", b"other.test")),
+        ("an unknown pseudo-header", malformed, with(b":user", b"minister")),
+        ("a pseudo-header of answers", malformed, with(b":status", b"200")),
+        ("an extended CONNECT", malformed, with(b":protocol", b"websocket")),
+        ("CONNECT", "edge.method_unknown", instead(b":method", b"CONNECT")),
+        ("plain text by its scheme", malformed, instead(b":scheme", b"http")),
+        ("no path", malformed, without(b":path")),
+        ("no method", malformed, without(b":method")),
+        ("no scheme", malformed, without(b":scheme")),
+        ("no authority", "edge.host_missing", without(b":authority")),
+        ("an empty path", path, instead(b":path", b"")),
+        ("a path without a slash", path, instead(b":path", b"secret")),
+        ("another server's path", path, instead(b":path", b"https://other.test/")),
+        ("a space in the path", path, instead(b":path", b"/a b")),
+        ("a line break in the path", path, instead(b":path", b"/ HTTP/1.1\r\nHost: other.test\r\n\r\n")),
+        ("NUL in the path", path, instead(b":path", b"/secret\0")),
+        ("a backslash in the path", path, instead(b":path", b"/open\\..\\secret")),
+        ("dot segments", path, instead(b":path", b"/open/../secret")),
+        ("a fragment", path, instead(b":path", b"/sealed/1#/../../open")),
+        ("a line break in the authority", host, instead(b":authority", b"records.test\r\nx: y")),
+        ("a user in the authority", host, instead(b":authority", b"minister@records.test")),
+        ("a method with a space", malformed, instead(b":method", b"GET /secret")),
+        ("a length that is none", framing, with(b"content-length", b"x")),
+        ("a length without a body", framing, with(b"content-length", b"5")),
     ]
-}
-
-#[test]
-fn a_fragment_is_cut_off_before_the_path_is_judged_and_stays_cut_off() {
-    let (gateway, upstream) = records();
-    let fields: [(&[u8], &[u8]); 4] = [
-        (b":method", b"GET"),
-        (b":scheme", b"https"),
-        (b":authority", b"records.test"),
-        (b":path", b"/sealed/1#/../../open"),
-    ];
-    assert_eq!(raw(&gateway, &fields), RawH2Answer::Status(403));
-    assert_eq!(upstream.count(), 0);
-    let record = gateway.audit().wait_for("the sealed record", |record| {
-        field(record, "path") == "/sealed/1"
-    });
-    assert_eq!(field(&record, "reason"), "application.explicit_deny");
 }
 
 #[test]
@@ -272,8 +288,7 @@ fn a_head_list_over_its_bytes_is_refused_over_http2() {
         (b":path", b"/"),
         (b"x-a", &long),
     ];
-    let answer = raw(&gateway, &fields);
-    assert_ne!(answer, RawH2Answer::Status(200));
+    assert_eq!(raw(&gateway, &fields), RawH2Answer::Status(431));
     assert_eq!(upstream.count(), 0);
 }
 

@@ -7,7 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use pingora::apps::{HttpServerApp, ServerApp};
@@ -24,8 +24,9 @@ use tokio_rustls::server::TlsStream;
 use crate::config::Listener;
 use crate::connection::{Connection, Handshake, Live};
 use crate::denial::Denial;
-use crate::events::{Refused, refused_handshake, refused_head};
+use crate::events::{Refused, ended_http2, refused_handshake, refused_head};
 use crate::layers::edge::head::HeadLimits;
+use crate::layers::edge::http2::{Guard, ListLimits};
 use crate::layers::edge::stream::{ClientStream, HeadDeadlines, HeadRead};
 use crate::layers::edge::tls_error::{denial_of, refused_chain};
 use crate::pipeline::Gateway;
@@ -153,20 +154,43 @@ impl Accept {
         newcomer: Newcomer,
         shutdown: &ShutdownWatch,
     ) {
-        let mut stream = Box::new(stream);
+        let stream = Box::new(stream);
         if stream.is_http2() {
-            let Some((_, deadlines)) = self.head_bounds() else {
-                return;
-            };
-            if !stream.has_preface(deadlines.head).await {
-                return;
-            }
-            drop(newcomer);
-            // Never reusable: an HTTP/2 connection ends where it is served.
-            drop(self.proxy.process_new(stream, shutdown).await);
+            self.serve_http2(stream, &connection, newcomer, shutdown)
+                .await;
         } else {
             self.serve_http1(stream, &connection, newcomer, shutdown.clone())
                 .await;
+        }
+    }
+
+    async fn serve_http2(
+        &self,
+        mut stream: Box<ClientStream>,
+        connection: &Connection,
+        newcomer: Newcomer,
+        shutdown: &ShutdownWatch,
+    ) {
+        let Some((limits, deadlines)) = self.head_bounds() else {
+            return;
+        };
+        let guard = Guard::new(
+            ListLimits {
+                bytes_max: limits.bytes_max,
+                fields_max: limits.fields_max,
+            },
+            deadlines.head,
+            Instant::now(),
+            self.shared.metrics.boundary.http2_resets.clone(),
+        );
+        let Some(verdict) = stream.guard_http2(guard, deadlines.head).await else {
+            return;
+        };
+        drop(newcomer);
+        // Never reusable: an HTTP/2 connection ends where it is served.
+        drop(self.proxy.process_new(stream, shutdown).await);
+        if let Some(ending) = verdict.get() {
+            ended_http2(&self.shared, connection, *ending);
         }
     }
 

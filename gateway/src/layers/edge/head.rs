@@ -109,12 +109,7 @@ impl<'a> RequestLine<'a> {
         if method == b"CONNECT" {
             return Err(Denial::MethodUnknown);
         }
-        // A fragment never belongs in a request (RFC 9112 section 3.2); a lenient parser would cut it off without a word. The
-        // other four stand in no URI (RFC 3986 section 2), and the parser behind would refuse them without our answer or record.
-        let is_clean = |byte: &u8| {
-            byte.is_ascii_graphic() && !matches!(byte, b'#' | b'"' | b'<' | b'>' | b'`')
-        };
-        if target.is_empty() || !target.iter().all(is_clean) {
+        if target.is_empty() || !target.iter().all(|byte| is_target_byte(*byte)) {
             return Err(Denial::PathAmbiguous);
         }
         let version = match version {
@@ -248,8 +243,14 @@ fn is_protected(nominated: &[u8]) -> bool {
         .any(|field| field.eq_ignore_ascii_case(nominated))
 }
 
+/// A fragment never belongs in a request (RFC 9112 section 3.2); a lenient parser would cut it off without a word. The other
+/// four stand in no URI (RFC 3986 section 2), and the parser behind would refuse them without our answer or record.
+pub(super) fn is_target_byte(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'#' | b'"' | b'<' | b'>' | b'`')
+}
+
 /// RFC 9110 section 8.6: digits alone.
-fn decimal(value: &[u8]) -> Option<u64> {
+pub(super) fn decimal(value: &[u8]) -> Option<u64> {
     if value.is_empty()
         || value.len() > CONTENT_LENGTH_DIGITS_MAX
         || !value.iter().all(u8::is_ascii_digit)
@@ -260,7 +261,7 @@ fn decimal(value: &[u8]) -> Option<u64> {
 }
 
 /// RFC 9110 section 5.6.2.
-fn is_token(byte: u8) -> bool {
+pub(super) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,

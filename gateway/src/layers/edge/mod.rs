@@ -5,5 +5,6 @@ pub mod authority;
 pub mod canonical;
 pub mod head;
 pub mod headers;
+pub mod http2;
 pub mod stream;
 pub mod tls_error;

@@ -7,7 +7,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
@@ -24,6 +24,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::denial::Denial;
 use crate::layers::edge::head::{Body, HeadLimits, check_head, head_end};
+use crate::layers::edge::http2::{Guard, GuardedRead, Verdict};
 
 /// What a connection is allowed while no request is being served on it.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +54,8 @@ pub struct ClientStream {
     /// How many more bytes belong to the request under way; `None` when only its end tells. Pingora never sees a byte of
     /// the next request: that one's head is to be judged first.
     allowed: Option<u64>,
+    /// Reads and judges the frames of an HTTP/2 connection.
+    http2: Option<Box<GuardedRead>>,
     tls_digest: Arc<SslDigest>,
     /// Carries the connection's facts to the request; see `connection.rs`.
     facts: Arc<ProxyDigest>,
@@ -67,6 +70,7 @@ impl ClientStream {
             tls,
             ahead: BytesMut::new(),
             allowed: None,
+            http2: None,
             tls_digest: Arc::new(tls_digest),
             facts: Arc::new(facts),
         }
@@ -92,9 +96,10 @@ impl ClientStream {
         }
     }
 
-    /// Waits for the first bytes that every HTTP/2 client sends (RFC 9113 section 3.4); false when they do not come in time. Pingora
-    /// would wait for them for ever.
-    pub async fn has_preface(&mut self, deadline: Duration) -> bool {
+    /// From now on every byte of this HTTP/2 connection passes the guard. Waits for the first bytes that every client sends (RFC 9113
+    /// section 3.4); `None` when they do not come in time: Pingora would wait for them for ever.
+    pub async fn guard_http2(&mut self, guard: Guard, deadline: Duration) -> Option<Verdict> {
+        let verdict = guard.verdict();
         let preface = async {
             while self.ahead.len() < PREFACE_BYTES {
                 self.ahead.reserve(READ_BYTES);
@@ -104,7 +109,14 @@ impl ClientStream {
             }
             io::Result::Ok(true)
         };
-        matches!(timeout(deadline, preface).await, Ok(Ok(true)))
+        if !matches!(timeout(deadline, preface).await, Ok(Ok(true))) {
+            return None;
+        }
+        let mut guarded = GuardedRead::new(guard);
+        guarded.guard().take(&self.ahead, Instant::now());
+        self.ahead = BytesMut::new();
+        self.http2 = Some(Box::new(guarded));
+        Some(verdict)
     }
 
     /// Sends a whole answer, says goodbye and waits a moment for the client to read it: closing at once with unread bytes
@@ -233,6 +245,10 @@ impl AsyncRead for ClientStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if let Some(http2) = &mut this.http2 {
+            return http2.poll_read(&mut this.tls, cx, buf);
+        }
         let most = match self.allowed {
             Some(0) => return self.watch_for_the_end(cx),
             Some(allowed) => usize::try_from(allowed).unwrap_or(usize::MAX),
@@ -264,7 +280,12 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tls).poll_write(cx, buf)
+        let written = Pin::new(&mut self.tls).poll_write(cx, buf);
+        if let (Poll::Ready(Ok(bytes)), Some(http2)) = (&written, &mut self.http2) {
+            let sent = buf.get(..*bytes).unwrap_or_default();
+            http2.guard().sent(sent, Instant::now());
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -280,7 +301,16 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tls).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.tls).poll_write_vectored(cx, bufs);
+        if let (Poll::Ready(Ok(bytes)), Some(http2)) = (&written, &mut self.http2) {
+            let (mut left, now) = (*bytes, Instant::now());
+            for buf in bufs {
+                let sent = buf.get(..left.min(buf.len())).unwrap_or_default();
+                left -= sent.len();
+                http2.guard().sent(sent, now);
+            }
+        }
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -30,9 +30,14 @@ pub(crate) fn checkpoint_path(dir: &Path) -> PathBuf {
     dir.join("checkpoint")
 }
 
-/// The checkpoint as it was written, with its note; `Ok(Err(()))` when the file is not one.
-pub(crate) fn read_checkpoint(dir: &Path) -> io::Result<Result<Option<(Note, Checkpoint)>, ()>> {
-    let bytes = match fs::read(checkpoint_path(dir)) {
+/// The last checkpoint that a witness has cosigned, where there is one.
+pub(crate) fn witnessed_path(dir: &Path) -> PathBuf {
+    dir.join("checkpoint.witnessed")
+}
+
+/// A checkpoint as it lies in a file, with its note; `Ok(Err(()))` when the file is not one. Its signatures are not checked.
+pub(crate) fn read_checkpoint(path: &Path) -> io::Result<Result<Option<(Note, Checkpoint)>, ()>> {
+    let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ok(None)),
         Err(error) => return Err(error),

@@ -220,6 +220,25 @@ impl Signer {
         }
     }
 
+    /// The key that grows from a seed as [`parse`](Self::parse) reads it: for a file that nobody else can read, and nothing else.
+    ///
+    /// # Errors
+    /// As for [`from_seed`](Self::from_seed).
+    pub fn secret_text(
+        name: KeyName,
+        kind: KeyKind,
+        seed: &[u8; KEY_BYTES],
+    ) -> Result<String, NoteError> {
+        let signer = Self::from_seed(name, kind, seed)?;
+        let key = [&[kind.byte()], &seed[..]].concat();
+        Ok(format!(
+            "PRIVATE+KEY+{}+{}+{}",
+            signer.verifier.name,
+            hex(signer.verifier.id),
+            base64::encode(&key)
+        ))
+    }
+
     /// The public key.
     #[must_use]
     pub const fn verifier(&self) -> &Verifier {

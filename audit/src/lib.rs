@@ -74,6 +74,7 @@ mod regrow;
 mod search;
 mod segment;
 mod stats;
+mod stored;
 pub mod tiles;
 mod time;
 pub mod tree;
@@ -103,5 +104,6 @@ pub use record::{
 };
 pub use search::Search;
 pub use stats::Stats;
+pub use stored::Stored;
 pub use time::Timestamp;
 pub use verify::{Progress, Trust, Verified, VerifyError, verify, verify_against};

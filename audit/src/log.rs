@@ -130,6 +130,15 @@ impl Log {
     /// no torn line; if even that fails, the next call does it first. A retry writes the same bytes to the same place,
     /// so that a sync that failed is never taken for one that succeeded, nor can a crash in between leave two versions.
     pub fn commit(&mut self) -> Result<u64, CommitError> {
+        self.commit_telling(|| {})
+    }
+
+    /// [`commit`](Self::commit), and tells `written` as soon as all of it has been handed to the system: from then on it outlives the
+    /// process, though not yet a loss of power.
+    ///
+    /// # Errors
+    /// As for [`commit`](Self::commit); `written` may have been called.
+    pub fn commit_telling(&mut self, written: impl FnOnce()) -> Result<u64, CommitError> {
         if self.pending.is_empty() {
             return Ok(self.committed.sequence);
         }
@@ -142,11 +151,12 @@ impl Log {
             .write(&*self.disk)
             .map_err(|source| self.failed_tree("write", source))?;
         self.is_untidy = true;
-        let written = self
+        let handed = self
             .tape
             .write(&self.pending, self.segment_bytes)
             .map_err(|source| self.failed("write", source));
-        let synced = written.and_then(|()| {
+        let synced = handed.and_then(|()| {
+            written();
             self.tape
                 .sync()
                 .map_err(|source| self.failed("sync", source))
@@ -185,6 +195,18 @@ impl Log {
     pub fn is_in_place(&self) -> bool {
         let there = std::fs::metadata(&self.segment.path);
         there.is_ok_and(|there| there.len() >= self.segment_bytes)
+    }
+
+    /// First record of the segment that is being written: another one after each rotation.
+    #[must_use]
+    pub const fn segment_first(&self) -> u64 {
+        self.segment.first
+    }
+
+    /// Bytes of that segment that are on the disk.
+    #[must_use]
+    pub const fn segment_bytes(&self) -> u64 {
+        self.segment_bytes
     }
 
     /// Bytes that wait for a commit.
@@ -227,6 +249,22 @@ impl Log {
     /// When the file cannot be replaced; the old one is still whole.
     pub fn write_checkpoint(&mut self, note: &Note) -> Result<(), CommitError> {
         let path = head::checkpoint_path(&self.dir);
+        self.disk
+            .replace(&path, note.to_string().as_bytes())
+            .map_err(|source| CommitError {
+                path,
+                what: "replace",
+                source,
+            })
+    }
+
+    /// Keeps a checkpoint that a witness has cosigned, in the file `checkpoint.witnessed`. The log is not opened again if it does not
+    /// continue this one either.
+    ///
+    /// # Errors
+    /// As for [`write_checkpoint`](Self::write_checkpoint).
+    pub fn write_witnessed(&mut self, note: &Note) -> Result<(), CommitError> {
+        let path = head::witnessed_path(&self.dir);
         self.disk
             .replace(&path, note.to_string().as_bytes())
             .map_err(|source| CommitError {

@@ -14,7 +14,7 @@ use crate::head::{self, Head};
 use crate::index::{self, Ids};
 use crate::log::{CommitError, Log, Options, Resumed};
 use crate::record::{Kind, Record};
-use crate::regrow::{check_checkpoint, regrow};
+use crate::regrow::{check_checkpoints, regrow};
 use crate::segment::{self, Disk, FILE_MODE, FileSystem, Segment};
 use crate::tiles;
 use crate::time::Timestamp;
@@ -139,7 +139,7 @@ fn find_end(dir: &Path, disk: Box<dyn Disk>) -> Result<(Resumed, Option<Moved>),
     let mut newest = Newest::default();
     let walked = check_last(dir, last, &before, &head, &mut newest)?;
     let growth = regrow(dir, &*disk, earlier, &before, &newest.hashes)?;
-    check_checkpoint(dir, walked.last.sequence)?;
+    check_checkpoints(dir, walked.last.sequence)?;
     let moved = match walked.rest {
         Some(_) => Some(move_aside(&*disk, &last.path, walked.good_bytes).map_err(at(&last.path))?),
         None => None,
@@ -169,7 +169,7 @@ fn begin(dir: &Path, disk: Box<dyn Disk>, head: &Link) -> Result<Resumed, OpenEr
             },
         ));
     }
-    check_checkpoint(dir, 0)?;
+    check_checkpoints(dir, 0)?;
     let folder = tiles::folder(dir);
     segment::make_folder(&folder).map_err(at(&folder))?;
     // The head comes first, so that no crash leaves a segment without one.

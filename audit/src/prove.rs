@@ -35,7 +35,7 @@ pub struct RecordProof {
 /// When there is no checkpoint, or none that covers the record yet, or a file cannot be read.
 pub fn prove(dir: &Path, sequence: u64) -> Result<RecordProof, ProveError> {
     let path = head::checkpoint_path(dir);
-    let found = head::read_checkpoint(dir).map_err(|source| ProveError::Io {
+    let found = head::read_checkpoint(&path).map_err(|source| ProveError::Io {
         path: path.clone(),
         source,
     })?;

@@ -40,11 +40,15 @@ pub(crate) fn regrow(
     Ok(growth)
 }
 
-/// Refuses a log that does not continue the checkpoint which lies in its folder.
-pub(crate) fn check_checkpoint(dir: &Path, size: u64) -> Result<(), OpenError> {
-    let path = head::checkpoint_path(dir);
-    let Ok(found) = head::read_checkpoint(dir).map_err(at(&path))? else {
-        return Err(damaged(&path, 1, None, Fault::BadCheckpoint));
+/// Refuses a log that does not continue the checkpoints which lie in its folder.
+pub(crate) fn check_checkpoints(dir: &Path, size: u64) -> Result<(), OpenError> {
+    check_checkpoint(dir, &head::checkpoint_path(dir), size)?;
+    check_checkpoint(dir, &head::witnessed_path(dir), size)
+}
+
+fn check_checkpoint(dir: &Path, path: &Path, size: u64) -> Result<(), OpenError> {
+    let Ok(found) = head::read_checkpoint(path).map_err(at(path))? else {
+        return Err(damaged(path, 1, None, Fault::BadCheckpoint));
     };
     let Some((_, checkpoint)) = found else {
         return Ok(());
@@ -52,7 +56,7 @@ pub(crate) fn check_checkpoint(dir: &Path, size: u64) -> Result<(), OpenError> {
     let promised = checkpoint.head();
     if promised.size > size {
         return Err(damaged(
-            &path,
+            path,
             2,
             Some(size.saturating_add(1)),
             Fault::Cut {
@@ -63,7 +67,7 @@ pub(crate) fn check_checkpoint(dir: &Path, size: u64) -> Result<(), OpenError> {
     match root(&Tiles::of(dir), promised.size) {
         Ok(root) if root == promised.root => Ok(()),
         Ok(_) => Err(damaged(
-            &path,
+            path,
             3,
             None,
             Fault::Checkpoint {

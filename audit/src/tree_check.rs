@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use crate::chain::{Hash, Link};
 use crate::fault::{Damage, Fault};
-use crate::head;
 use crate::tiles::{self, HASH_BYTES, leaf, tile_of};
 use crate::tree::{Frontier, TreeHead, empty_root};
 
@@ -17,7 +16,7 @@ pub(crate) struct TreeCheck {
     tiles: Vec<Option<BufReader<File>>>,
     compares_tiles: bool,
     /// What must be reached, the smallest last.
-    promises: Vec<TreeHead>,
+    promises: Vec<(TreeHead, PathBuf)>,
     promised: u64,
     damage: Option<Damage>,
 }
@@ -36,14 +35,14 @@ impl TreeCheck {
     }
 
     /// The tree must have this root when it has this size.
-    pub(crate) fn expect(&mut self, promise: TreeHead) {
+    pub(crate) fn expect(&mut self, promise: TreeHead, file: &Path) {
         if promise.size == 0 && promise.root != empty_root() {
-            self.damage = Some(self.broken_promise(0));
+            self.damage = Some(broken_promise(file, 0));
         }
         self.promised = self.promised.max(promise.size);
-        self.promises.push(promise);
+        self.promises.push((promise, file.to_owned()));
         self.promises
-            .sort_by_key(|promise| std::cmp::Reverse(promise.size));
+            .sort_by_key(|(promise, _)| std::cmp::Reverse(promise.size));
     }
 
     /// From here on the files are not compared: they were not synced with the records of the open segment, so after a loss of
@@ -85,12 +84,12 @@ impl TreeCheck {
                 }
             }
         });
-        while let Some(promise) = self
+        while let Some((promise, file)) = self
             .promises
-            .pop_if(|promise| promise.size <= link.sequence)
+            .pop_if(|(promise, _)| promise.size <= link.sequence)
         {
             if promise.size == link.sequence && promise.root != self.frontier.root() {
-                let damage = self.broken_promise(promise.size);
+                let damage = broken_promise(&file, promise.size);
                 self.damage.get_or_insert(damage);
             }
         }
@@ -112,14 +111,14 @@ impl TreeCheck {
             root: self.frontier.root(),
         }
     }
+}
 
-    fn broken_promise(&self, size: u64) -> Damage {
-        Damage {
-            file: head::checkpoint_path(&self.dir),
-            line: 0,
-            sequence: Some(size),
-            what: Fault::Checkpoint { size },
-        }
+fn broken_promise(file: &Path, size: u64) -> Damage {
+    Damage {
+        file: file.to_owned(),
+        line: 0,
+        sequence: Some(size),
+        what: Fault::Checkpoint { size },
     }
 }
 

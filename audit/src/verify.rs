@@ -15,6 +15,7 @@ use crate::index;
 use crate::key::Verifier;
 use crate::open;
 use crate::segment::{self, Segment};
+use crate::stored::Stored;
 use crate::tree::TreeHead;
 use crate::tree_check::TreeCheck;
 use crate::walk::{Rest, Walked};
@@ -36,6 +37,8 @@ pub struct Verified {
     pub tree: TreeHead,
     /// How many records a checkpoint in the folder covers that one of the given keys has signed; 0 without keys.
     pub signed: u64,
+    /// How many records a checkpoint in the folder covers that one of the given witnesses has cosigned; 0 without witnesses.
+    pub witnessed: u64,
     /// Whether a process was writing the log; the bytes of a line it had not finished are no damage then.
     pub is_live: bool,
 }
@@ -79,6 +82,8 @@ pub enum VerifyError {
 pub struct Trust<'a> {
     /// Keys of the log: at least one must have signed the file `checkpoint`. Empty: signatures are not asked for.
     pub keys: &'a [Verifier],
+    /// Witnesses of the log: at least one must have cosigned the file `checkpoint.witnessed`. Empty: not asked for.
+    pub witnesses: &'a [Verifier],
     /// Checkpoints that the log must continue, kept by somebody else or cosigned by a witness, each opened by the caller.
     pub checkpoints: &'a [Checkpoint],
 }
@@ -102,7 +107,8 @@ pub fn verify_against(
     progress: impl FnMut(Progress),
 ) -> Result<Verified, VerifyError> {
     // The order matters when the log is in use: what is read first can only be behind the segments read later.
-    let checkpoint = read_checkpoint(dir, trust.keys)?;
+    let signed = Stored::signed(dir, trust.keys)?;
+    let witnessed = Stored::witnessed(dir, trust.witnesses)?;
     let head = head::read(dir).map_err(at(dir))?;
     let is_live = open::is_live(dir);
     let segments = segment::list(dir).map_err(at(dir))?;
@@ -120,8 +126,12 @@ pub fn verify_against(
     for segment in &segments {
         pass.state.bytes_total += segment.path.metadata().map_err(at(&segment.path))?.len();
     }
-    for promise in trust.checkpoints.iter().chain(&checkpoint) {
-        pass.tree.expect(promise.head());
+    for promise in trust.checkpoints {
+        pass.tree
+            .expect(promise.head(), &head::checkpoint_path(dir));
+    }
+    for stored in signed.iter().chain(&witnessed) {
+        pass.tree.expect(stored.checkpoint.head(), &stored.file);
     }
     thread::scope(|scope| {
         let mut ahead = Ahead::new(scope, dir, &segments);
@@ -164,35 +174,14 @@ pub fn verify_against(
         bytes: pass.state.bytes,
         vouched: promised,
         tree: pass.tree.head(),
-        signed: checkpoint
-            .filter(|_| !trust.keys.is_empty())
-            .map_or(0, |checkpoint| checkpoint.head().size),
+        signed: size_of(signed.filter(|_| !trust.keys.is_empty())),
+        witnessed: size_of(witnessed.filter(|_| !trust.witnesses.is_empty())),
         is_live,
     })
 }
 
-/// The checkpoint in the folder, signed by one of `keys` if there are any.
-fn read_checkpoint(dir: &Path, keys: &[Verifier]) -> Result<Option<Checkpoint>, VerifyError> {
-    let path = head::checkpoint_path(dir);
-    let damage = |what| {
-        VerifyError::Damage(Damage {
-            file: path.clone(),
-            line: 0,
-            sequence: None,
-            what,
-        })
-    };
-    let Ok(found) = head::read_checkpoint(dir).map_err(at(&path))? else {
-        return Err(damage(Fault::BadCheckpoint));
-    };
-    match found {
-        None if keys.is_empty() => Ok(None),
-        None => Err(damage(Fault::NoCheckpoint)),
-        Some((note, _)) if !keys.is_empty() && note.verify(keys).is_err() => {
-            Err(damage(Fault::Unsigned))
-        }
-        Some((_, checkpoint)) => Ok(Some(checkpoint)),
-    }
+fn size_of(stored: Option<Stored>) -> u64 {
+    stored.map_or(0, |stored| stored.checkpoint.head().size)
 }
 
 /// One pass over all segments.

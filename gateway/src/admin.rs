@@ -23,8 +23,7 @@ impl Admin {
     }
 
     fn metrics(&self) -> Response<Vec<u8>> {
-        let taken = i64::try_from(self.shared.trail.places_taken()).unwrap_or(i64::MAX);
-        self.shared.metrics.audit_queue.set(taken);
+        self.shared.trail.observe();
         match self.shared.metrics.encode() {
             Ok(text) => answer(
                 StatusCode::OK,

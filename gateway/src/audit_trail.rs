@@ -6,29 +6,35 @@
 //! place is kept and written once the disk takes it again.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle, Thread};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::SystemTime;
 
-use hangu_audit::{Decision, Kind, Log, OpenError, Options, Origin, Record, Timestamp};
+use hangu_audit::{Decision, Kind, OpenError, Origin, Record, Timestamp};
 use tokio::sync::oneshot;
-use tracing::{error, info, warn};
+use tracing::error;
 
 use crate::access_log::AccessLog;
+use crate::config;
 use crate::observe::metrics::Metrics;
+
+mod disk;
+pub mod key_file;
+mod queue;
+mod signing;
+mod writer;
+
+use queue::{Queue, Share, Until, Waiter};
+use signing::Signing;
+pub use signing::SigningError;
+use writer::Writer;
 
 /// How the trail is set up.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Folder of the segments.
-    pub folder: PathBuf,
-    /// Records that may wait for the disk.
-    pub queue: usize,
-    /// How long records wait to be synced together.
-    pub flush: Duration,
-    /// Bytes of a segment.
-    pub segment_bytes_max: u64,
+    /// As configured.
+    pub audit: config::Audit,
     /// Who writes.
     pub origin: Arc<Origin>,
     /// What to do about a folder that another process writes.
@@ -44,19 +50,29 @@ pub enum WhenLocked {
     Wait,
 }
 
+/// The trail cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum TrailError {
+    /// The log cannot be opened, or its chain is damaged.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// It cannot be signed.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+}
+
 /// The trail's front: gives places, takes records.
 #[derive(Debug)]
 pub struct AuditTrail {
-    shared: Arc<Shared>,
+    queue: Arc<Queue>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    thread: Thread,
 }
 
 /// A promise that one record will be written. Dropped without [`Place::hand_in`] it writes its draft as aborted.
 #[derive(Debug)]
 #[must_use = "dropping a place writes an aborted record"]
 pub struct Place {
-    shared: Arc<Shared>,
+    queue: Arc<Queue>,
     draft: Option<Box<Record>>,
 }
 
@@ -65,59 +81,26 @@ pub struct Place {
 #[error("the audit log takes no record now")]
 pub struct NoPlace;
 
-#[derive(Debug)]
-struct Shared {
-    handed_in: Mutex<Vec<Record>>,
-    /// Who waits until what he handed in is on the disk. Pushed after the record and taken before it: nobody is told too early.
-    waiting: Mutex<Vec<oneshot::Sender<()>>>,
-    /// Places given and not yet on the disk.
-    taken: AtomicUsize,
-    places: usize,
-    failing: AtomicBool,
-    closing: AtomicBool,
-    /// Records that found no place since the last note of it in the log.
-    dropped: AtomicU64,
-    /// Where the records' monotonic clock begins.
-    started: Instant,
-    origin: Arc<Origin>,
-    metrics: Arc<Metrics>,
-}
-
 impl AuditTrail {
     /// Opens the log and starts its writer.
     ///
     /// # Errors
-    /// When the log cannot be opened or its chain is damaged.
+    /// When the log cannot be opened, its chain is damaged, or it cannot be signed.
     pub fn start(
         settings: Settings,
         access_log: Option<AccessLog>,
         metrics: Arc<Metrics>,
-    ) -> Result<Self, OpenError> {
-        let shared = Arc::new(Shared {
-            handed_in: Mutex::new(Vec::new()),
-            waiting: Mutex::new(Vec::new()),
-            taken: AtomicUsize::new(0),
-            places: settings.queue,
-            failing: AtomicBool::new(false),
-            closing: AtomicBool::new(false),
-            dropped: AtomicU64::new(0),
-            started: Instant::now(),
-            origin: Arc::clone(&settings.origin),
-            metrics,
-        });
-        let log = match open(&settings) {
-            Ok(log) => Some(log),
-            Err(OpenError::Locked { .. }) if settings.when_locked == WhenLocked::Wait => None,
-            Err(error) => return Err(error),
-        };
-        let writer = Writer {
-            shared: Arc::clone(&shared),
-            settings,
-            log,
-            access_log,
-            head_noted: Instant::now(),
-            looked: Instant::now(),
-        };
+    ) -> Result<Self, TrailError> {
+        let places = usize::try_from(settings.audit.queue.get()).unwrap_or(usize::MAX);
+        let origin = Arc::clone(&settings.origin);
+        let queue = Arc::new(Queue::new(places, origin, metrics));
+        let signing = Signing::load(&settings.audit.key, &settings.origin.node)?;
+        let when_locked = settings.when_locked;
+        let mut writer = Writer::new(Arc::clone(&queue), settings, signing, access_log);
+        match writer.open() {
+            Err(TrailError::Open(OpenError::Locked { .. })) if when_locked == WhenLocked::Wait => {}
+            opened => opened?,
+        }
         let handle = thread::Builder::new()
             .name("audit".to_owned())
             .spawn(move || writer.run())
@@ -125,11 +108,11 @@ impl AuditTrail {
                 path: PathBuf::from("(audit thread)"),
                 source,
             })?;
-        let thread = handle.thread().clone();
+        // Nothing was set before.
+        let _unset = queue.writer.set(handle.thread().clone());
         Ok(Self {
-            shared,
+            queue,
             writer: Mutex::new(Some(handle)),
-            thread,
         })
     }
 
@@ -138,13 +121,25 @@ impl AuditTrail {
     /// # Errors
     /// [`NoPlace`]; it is counted.
     pub fn reserve(&self, draft: Box<Record>) -> Result<Place, NoPlace> {
-        if self.shared.take_place() {
+        self.place(draft, Share::Common)
+    }
+
+    /// As [`reserve`](Self::reserve), for what somebody does to the gateway: some places are kept for that.
+    ///
+    /// # Errors
+    /// [`NoPlace`]; it is counted.
+    pub fn reserve_for_event(&self, draft: Box<Record>) -> Result<Place, NoPlace> {
+        self.place(draft, Share::Reserved)
+    }
+
+    fn place(&self, draft: Box<Record>, share: Share) -> Result<Place, NoPlace> {
+        if self.queue.take_place(share) {
             Ok(Place {
-                shared: Arc::clone(&self.shared),
+                queue: Arc::clone(&self.queue),
                 draft: Some(draft),
             })
         } else {
-            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+            self.queue.dropped.fetch_add(1, Ordering::Relaxed);
             Err(NoPlace)
         }
     }
@@ -152,9 +147,9 @@ impl AuditTrail {
     /// Hands in a record that nothing waits for: a refused handshake, a start, a reload. One that finds no place is counted, in
     /// the metrics and later in the log itself.
     pub fn note(&self, record: Record) {
-        match self.reserve(Box::new(record)) {
+        match self.place(Box::new(record), Share::Reserved) {
             Ok(place) => place.hand_in(),
-            Err(NoPlace) => self.shared.metrics.audit_dropped.inc(),
+            Err(NoPlace) => self.queue.metrics.audit.dropped.inc(),
         }
     }
 
@@ -164,7 +159,7 @@ impl AuditTrail {
         self.note(Record::event(
             kind,
             now,
-            Arc::clone(&self.shared.origin),
+            Arc::clone(&self.queue.origin),
             detail,
         ));
     }
@@ -172,26 +167,51 @@ impl AuditTrail {
     /// Whether records are being taken.
     #[must_use]
     pub fn is_taking(&self) -> bool {
-        !self.shared.failing.load(Ordering::Relaxed)
-            && self.shared.taken.load(Ordering::Relaxed) < self.shared.places
+        self.queue.is_taking()
+    }
+
+    /// Whether there is room for more than denials and events.
+    #[must_use]
+    pub fn may_permit(&self) -> bool {
+        self.queue.room() < disk::Room::Reserved
     }
 
     /// Places taken now: by requests in flight and by records that wait for the disk.
     #[must_use]
     pub fn places_taken(&self) -> usize {
-        self.shared.taken.load(Ordering::Relaxed)
+        self.queue.taken()
+    }
+
+    /// Brings the gauges up to now, for somebody who reads them.
+    pub fn observe(&self) {
+        let (queue, metrics) = (&self.queue, &self.queue.metrics);
+        metrics
+            .audit
+            .queue
+            .set(i64::try_from(queue.taken()).unwrap_or(i64::MAX));
+        let now = queue.now_ms();
+        let age = |since_ms: u64| match since_ms {
+            0 => 0.0,
+            since => now.saturating_sub(since) as f64 / 1_000.0,
+        };
+        metrics
+            .audit
+            .checkpoint_age
+            .set(age(queue.unsigned_since_ms.load(Ordering::Relaxed)));
     }
 
     /// Who writes.
     #[must_use]
     pub fn origin(&self) -> &Arc<Origin> {
-        &self.shared.origin
+        &self.queue.origin
     }
 
     /// Writes what was handed in and ends the writer. Call it when no request is left.
     pub fn close(&self) {
-        self.shared.closing.store(true, Ordering::Release);
-        self.thread.unpark();
+        self.queue.closing.store(true, Ordering::Release);
+        if let Some(writer) = self.queue.writer.get() {
+            writer.unpark();
+        }
         let writer = self
             .writer
             .lock()
@@ -212,23 +232,16 @@ impl Place {
     /// Hands the record in as it is.
     pub fn hand_in(mut self) {
         if let Some(record) = self.draft.take() {
-            self.shared.push(*record);
+            self.queue.push(record, None);
         }
     }
-}
 
-impl Place {
-    /// Hands the record in; the receiver resolves once it is on the disk, and fails when it never will be.
+    /// Hands the record in; the receiver resolves once it is on the disk, and fails when the disk does not take it now.
     pub fn hand_in_and_tell(mut self) -> oneshot::Receiver<()> {
-        let (tell, told) = oneshot::channel();
+        let (sender, told) = oneshot::channel();
         if let Some(record) = self.draft.take() {
-            self.shared.push(*record);
-            let mut waiting = self
-                .shared
-                .waiting
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            waiting.push(tell);
+            let until = Until::Durable;
+            self.queue.push(record, Some(Waiter { until, sender }));
         }
         told
     }
@@ -240,234 +253,7 @@ impl Drop for Place {
             if let Some(judgement) = &mut record.judgement {
                 judgement.decision = Decision::Aborted;
             }
-            self.shared.push(*record);
+            self.queue.push(record, None);
         }
     }
 }
-
-impl Shared {
-    fn take_place(&self) -> bool {
-        if self.failing.load(Ordering::Relaxed) {
-            return false;
-        }
-        let below = |taken: usize| (taken < self.places).then_some(taken + 1);
-        self.taken
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, below)
-            .is_ok()
-    }
-
-    fn push(&self, mut record: Record) {
-        record.monotonic_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.lock().push(record);
-    }
-
-    fn take_waiting(&self) -> Vec<oneshot::Sender<()>> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *waiting)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Record>> {
-        // A panic while the lock was held can only have been in `push` itself: the records before are whole.
-        self.handed_in
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The one thread that touches the disk.
-struct Writer {
-    shared: Arc<Shared>,
-    settings: Settings,
-    log: Option<Log>,
-    access_log: Option<AccessLog>,
-    head_noted: Instant,
-    looked: Instant,
-}
-
-impl Writer {
-    fn run(mut self) {
-        let death_is_the_end = EndProcessOnPanic;
-        let mut batch = Vec::new();
-        loop {
-            let closing = self.shared.closing.load(Ordering::Acquire);
-            let waiting = self.shared.take_waiting();
-            std::mem::swap(&mut batch, &mut *self.shared.lock());
-            self.note_dropped(&mut batch);
-            if self.write(&mut batch) {
-                for tell in waiting {
-                    // An error means that nobody waits any more.
-                    tell.send(()).unwrap_or_default();
-                }
-            }
-            batch.clear();
-            self.look_after_the_log();
-            if closing && self.shared.lock().is_empty() {
-                break;
-            }
-            thread::park_timeout(self.settings.flush);
-        }
-        if let Some(access_log) = self.access_log.take() {
-            access_log.close();
-        }
-        if let Some(Err((_, error))) = self.log.take().map(Log::close) {
-            error!("cannot close the audit log: {error}");
-        }
-        std::mem::forget(death_is_the_end);
-    }
-
-    /// Writes and syncs the whole batch, however often it has to be tried. Only at the end of the process it gives up, and says so.
-    fn write(&mut self, batch: &mut Vec<Record>) -> bool {
-        if batch.is_empty() {
-            return true;
-        }
-        let Some(mut log) = self.wait_for_log() else {
-            return self.lost(batch.len());
-        };
-        for record in batch.iter() {
-            // The log holds only so much in memory: what is there goes to the disk first.
-            while log.append(record).is_err() {
-                if !self.commit(&mut log) {
-                    return self.lost(batch.len());
-                }
-            }
-        }
-        if !self.commit(&mut log) {
-            return self.lost(batch.len());
-        }
-        self.log = Some(log);
-        self.shared
-            .metrics
-            .audit_records
-            .inc_by(u64::try_from(batch.len()).unwrap_or(u64::MAX));
-        self.shared.taken.fetch_sub(batch.len(), Ordering::AcqRel);
-        if let Some(access_log) = &self.access_log {
-            access_log.hand_over(std::mem::take(batch));
-        }
-        self.look_after_the_log();
-        true
-    }
-
-    fn commit(&mut self, log: &mut Log) -> bool {
-        while let Err(error) = log.commit() {
-            self.shared.metrics.audit_write_errors.inc();
-            if !self.shared.failing.swap(true, Ordering::Relaxed) {
-                error!(
-                    "the audit log takes no record, requests are refused until it does: {error}"
-                );
-            }
-            if self.shared.closing.load(Ordering::Acquire) {
-                return false;
-            }
-            thread::park_timeout(RETRY);
-        }
-        if log.is_in_place() && self.shared.failing.swap(false, Ordering::Relaxed) {
-            info!("the audit log takes records again");
-        }
-        true
-    }
-
-    /// The log, once no other process writes it any more. `None` only when this process ends meanwhile.
-    fn wait_for_log(&mut self) -> Option<Log> {
-        loop {
-            if let Some(log) = self.log.take() {
-                return Some(log);
-            }
-            match open(&self.settings) {
-                Ok(log) => self.log = Some(log),
-                Err(OpenError::Locked { .. }) => {}
-                Err(error) => {
-                    self.shared.failing.store(true, Ordering::Relaxed);
-                    error!("cannot open the audit log: {error}");
-                }
-            }
-            if self.log.is_none() {
-                if self.shared.closing.load(Ordering::Acquire) {
-                    return None;
-                }
-                thread::park_timeout(RETRY);
-            }
-        }
-    }
-
-    fn lost(&self, records: usize) -> bool {
-        error!("{records} audit records could not be written before the end of the process");
-        self.shared
-            .metrics
-            .audit_dropped
-            .inc_by(u64::try_from(records).unwrap_or(u64::MAX));
-        false
-    }
-
-    /// Once a second: is what was written still where it was written. Once a minute: notes how far the log is, so that a tail that
-    /// is cut off later is seen.
-    fn look_after_the_log(&mut self) {
-        let Some(log) = &mut self.log else { return };
-        if self.looked.elapsed() < LOOK_EVERY {
-            return;
-        }
-        self.looked = Instant::now();
-        if !log.is_in_place() {
-            self.shared.failing.store(true, Ordering::Relaxed);
-            self.shared.metrics.audit_write_errors.inc();
-            error!(
-                "{}: the audit log has been removed underneath the gateway, requests are refused; put it back, or keep what is left as evidence and restart",
-                self.settings.folder.display()
-            );
-            return;
-        }
-        if self.shared.failing.swap(false, Ordering::Relaxed) {
-            info!("the audit log is back in its place");
-        }
-        if self.head_noted.elapsed() < HEAD_EVERY {
-            return;
-        }
-        self.head_noted = Instant::now();
-        if let Err(error) = log.write_head() {
-            warn!("cannot note the head of the audit log: {error}");
-        }
-    }
-
-    fn note_dropped(&self, batch: &mut Vec<Record>) {
-        let dropped = self.shared.dropped.swap(0, Ordering::Relaxed);
-        if dropped > 0 {
-            let detail = format!("{dropped} records found no place");
-            let now = Timestamp::from(SystemTime::now());
-            batch.push(Record::event(
-                Kind::Dropped,
-                now,
-                Arc::clone(&self.shared.origin),
-                detail,
-            ));
-            // This record goes without a place: it is about there being none.
-            self.shared.taken.fetch_add(1, Ordering::AcqRel);
-        }
-    }
-}
-
-fn open(settings: &Settings) -> Result<Log, OpenError> {
-    let options = Options {
-        segment_bytes_max: settings.segment_bytes_max,
-        ..Options::new(Arc::clone(&settings.origin))
-    };
-    Log::open(
-        &settings.folder,
-        options,
-        Timestamp::from(SystemTime::now()),
-    )
-}
-
-/// A gateway without its audit writer must not serve: its death ends the process, loudly.
-struct EndProcessOnPanic;
-
-impl Drop for EndProcessOnPanic {
-    fn drop(&mut self) {
-        std::process::abort();
-    }
-}
-
-/// Between two tries of a failed write.
-const RETRY: Duration = Duration::from_millis(100);
-/// How often the log is looked for in its place.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How often the head is noted while records come.
-const HEAD_EVERY: Duration = Duration::from_secs(60);

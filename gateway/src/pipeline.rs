@@ -86,6 +86,15 @@ impl Gateway {
         Ok(permitted)
     }
 
+    /// The last of the disk is for denials and events: nothing is permitted that fills it.
+    fn room_for(&self, permitted: Permitted) -> Result<Permitted, Refusal> {
+        if self.trail().may_permit() {
+            return Ok(permitted);
+        }
+        self.metrics().audit.refused.inc();
+        Err(Denial::AuditUnavailable.into())
+    }
+
     async fn refuse(
         &self,
         session: &mut Session,
@@ -138,11 +147,13 @@ impl ProxyHttp for Gateway {
                 context.place = Some(place);
                 match refused_head {
                     Some((denial, _)) => Err(denial.into()),
-                    None => self.judge(session.req_header(), &connection, context),
+                    None => self
+                        .judge(session.req_header(), &connection, context)
+                        .and_then(|permitted| self.room_for(permitted)),
                 }
             }
             Err(_) => {
-                self.metrics().audit_refused.inc();
+                self.metrics().audit.refused.inc();
                 Err(Denial::AuditUnavailable.into())
             }
         };

@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use hangu_audit::{Kind, OpenError, Origin};
+use hangu_audit::{Kind, Origin};
 use pingora::apps::http_app::HttpServer;
 use pingora::proxy::HttpProxy;
 use pingora::server::configuration::{Opt, ServerConf};
@@ -26,7 +26,7 @@ use tracing::info;
 
 use crate::access_log::AccessLog;
 use crate::admin::Admin;
-use crate::audit_trail::{AuditTrail, Settings, WhenLocked};
+use crate::audit_trail::{AuditTrail, Settings, TrailError, WhenLocked};
 use crate::bound::{Bound, bind};
 use crate::config::Config;
 use crate::control::{self, Control};
@@ -48,7 +48,7 @@ pub enum StartError {
     Load(Vec<LoadError>),
     /// The audit log cannot be written.
     #[error(transparent)]
-    Audit(#[from] OpenError),
+    Audit(#[from] TrailError),
     /// The access log cannot be opened.
     #[error("access log: {0}; choose a file that the gateway's user can write")]
     AccessLog(#[source] io::Error),
@@ -248,10 +248,7 @@ fn open_trail(
         boot: format!("{:016x}", boot_id()),
     };
     let settings = Settings {
-        folder: config.audit.folder.clone(),
-        queue: usize::try_from(config.audit.queue.get()).unwrap_or(usize::MAX),
-        flush: config.audit.flush,
-        segment_bytes_max: config.audit.segment.bytes(),
+        audit: config.audit.clone(),
         origin: Arc::new(origin),
         when_locked,
     };

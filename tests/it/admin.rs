@@ -148,6 +148,7 @@ fn no_label_carries_anything_that_a_client_chose() {
         "layer" => LAYERS.contains(&value),
         "result" | "reason" => {
             ["", "pass", "refuse", "ok", "taken", "refused"].contains(&value)
+                || ["allowed", "denied", "aborted", "event"].contains(&value)
                 || hangu_gateway::bundle::PolicyRefusal::ALL
                     .iter()
                     .any(|refusal| refusal.word() == value)

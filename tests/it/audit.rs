@@ -8,6 +8,7 @@ use hangu_tests::{Answer, Gate, RunningGateway, TestUpstream, wait_until};
 use crate::support::{assert_problem, field, gateway, head, records, records_with};
 
 mod place;
+mod signed;
 
 #[test]
 fn every_decision_is_written_once_and_the_chain_holds() {

@@ -101,6 +101,7 @@ fn both_verifiers_agree_on_a_signed_log_and_on_every_file_changed() {
         let trust = Trust {
             keys: &keys,
             checkpoints: &[],
+            ..Trust::default()
         };
         let ours = verify_against(dir.path(), &trust, |_| {});
         assert!(

@@ -236,6 +236,7 @@ fn a_signed_log_shows_its_signature_and_every_change_of_it() {
     let trust = Trust {
         keys: &keys,
         checkpoints: &[],
+        ..Trust::default()
     };
     let verified = verify_against(dir.path(), &trust, |_| {}).unwrap();
     assert_eq!((verified.signed, verified.vouched), (6, 6));
@@ -271,7 +272,8 @@ fn a_signed_log_shows_its_signature_and_every_change_of_it() {
             dir.path(),
             &Trust {
                 keys: &stranger,
-                checkpoints: &[]
+                checkpoints: &[],
+                ..Trust::default()
             }
         )
         .what,
@@ -321,6 +323,7 @@ fn a_log_that_was_rewritten_whole_contradicts_its_checkpoint() {
         let trust = Trust {
             keys: &[],
             checkpoints: &[checkpoint],
+            ..Trust::default()
         };
         assert_eq!(
             damage(dir.path(), &trust).what,
@@ -339,6 +342,7 @@ fn an_older_log_contradicts_a_newer_checkpoint() {
     let trust = Trust {
         keys: &[],
         checkpoints: std::slice::from_ref(&checkpoint),
+        ..Trust::default()
     };
     assert_eq!(damage(old.path(), &trust).what, Fault::Cut { head: 6 });
     closed_log(dir.path(), 3, 3);

@@ -101,6 +101,11 @@ pub(super) const SIGNATURES: Bounds<NonZeroU32> = count(32, Some(2));
 
 pub(super) const AUDIT_QUEUE: Bounds<NonZeroU32> = count(1 << 20, Some(1 << 16));
 pub(super) const AUDIT_SEGMENT: Bounds<ByteSize> = size(MIB, 4 * GIB, 64 * MIB);
+pub(super) const AUDIT_DISK_MAX: Bounds<ByteSize> = Bounds {
+    min: ByteSize::of(MIB),
+    max: ByteSize::of(1 << 50),
+    default: None,
+};
 /// A record waits for its sync at most this long: a permit is worth no more than its trace.
 pub(super) const AUDIT_FLUSH: Bounds<Duration> = time(1, SECOND_MS, 10);
 

@@ -4,6 +4,8 @@
 //! exist and to agree with the rest of the file; what is *inside* the named files (PEM, CRL, policy) was not:
 //! that is the work of the snapshot.
 
+mod audit;
+
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
@@ -17,6 +19,8 @@ use crate::config::values::{
     ByteSize, Host, HostPattern, IpPrefix, LabelId, LabelSet, MethodSet, Name, RoutePrefix, Tenant,
     ZoneId,
 };
+
+pub use audit::{Audit, SigningKey};
 
 /// One whole configuration file, checked.
 #[derive(Clone, Debug)]
@@ -389,19 +393,6 @@ pub struct Rate {
     pub per: Duration,
     /// Requests that may come at once after a silence; at least 1.
     pub burst: NonZeroU32,
-}
-
-/// `[audit]`: the tamper-evident log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Audit {
-    /// Folder of the segments; it may not exist yet (create it with mode 0700).
-    pub folder: PathBuf,
-    /// Records that may wait for the disk; more are refused, and with them their requests.
-    pub queue: NonZeroU32,
-    /// Bytes after which a segment is closed and the next begun.
-    pub segment: ByteSize,
-    /// Longest time that a record waits for others to be synced with.
-    pub flush: Duration,
 }
 
 /// `[access_log]`: one JSON line a request.

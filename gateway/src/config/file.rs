@@ -169,6 +169,8 @@ pub(super) struct Audit {
     pub(super) queue: Option<Spanned<i64>>,
     pub(super) segment: Option<Text>,
     pub(super) flush: Option<Text>,
+    pub(super) key: Option<Text>,
+    pub(super) disk_max: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -231,6 +231,9 @@ pub(super) const KEYS: &[Key] = &[
     size("audit.segment", bounds::AUDIT_SEGMENT, "Bytes after which a segment is closed."),
     time("audit.flush", bounds::AUDIT_FLUSH, "Longest time that a record waits for others to be synced with."),
 
+    key("audit.key", Kind::Text(FILE), Need::Otherwise("the folder's name and `.key`, made at the first start"), "The key that signs the log's checkpoints, as `hangu audit key` makes it; read once, at the start."),
+    key("audit.disk_max", Kind::Size(bounds::AUDIT_DISK_MAX), Need::Otherwise("what its file system has"), "Most bytes of the folder; at 90 and 95 % of it, or of the file system, alarms, at 99 % only denials and events are still taken."),
+
     key("access_log", Kind::Table, Need::Otherwise("no access log"), "One JSON line for each request."),
     text("access_log.to", "`stdout` or a file", "Where it goes; a file is opened again on SIGUSR1."),
 

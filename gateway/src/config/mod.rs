@@ -32,7 +32,7 @@ pub use checked::{
     ANONYMOUS_SUBJECT, AccessLog, Admin, Application, Attribute, Audit, Balance,
     ClientAuthentication, ClientCertificate, Config, Control, ControlSocket, HeaderRule, Health,
     Identity, Limits, Listener, Matrix, Policy, PolicyBundle, PolicySource, Rate, Route, Server,
-    ServerCertificate, TlsVersion, Upstream, UpstreamTls, Zone,
+    ServerCertificate, SigningKey, TlsVersion, Upstream, UpstreamTls, Zone,
 };
 pub use problem::{ConfigErrors, Fault, Problem};
 pub use reference::reference;

@@ -27,7 +27,7 @@ pub(super) fn place(shared: &Shared, action: &str, caller: &Caller) -> Option<Ca
         object: String::new(),
         outcome: "broken off".to_owned(),
     }));
-    shared.trail.reserve(record).ok().map(CallPlace)
+    shared.trail.reserve_for_event(record).ok().map(CallPlace)
 }
 
 /// What a caller hears while the log takes nothing.

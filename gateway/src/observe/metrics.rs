@@ -1,6 +1,7 @@
 //! Every metric of the gateway, in one struct. Label values are closed sets: layers, results, reason codes, and names from the
 //! configuration. Never a subject, path, address or serial number.
 
+use hangu_audit::Decision;
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
     IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -24,16 +25,8 @@ pub struct Metrics {
     pub connections: IntGaugeVec,
     upstream_results: IntCounterVec,
     upstreams_out: IntGaugeVec,
-    /// Places taken in the audit queue, set when the metrics are read.
-    pub audit_queue: IntGauge,
-    /// Records written and synced.
-    pub audit_records: IntCounter,
-    /// Records that could not be taken (refused handshakes when the queue is full).
-    pub audit_dropped: IntCounter,
-    /// Requests refused since the log could not take their record.
-    pub audit_refused: IntCounter,
-    /// Failed writes; the batch is kept and tried again.
-    pub audit_write_errors: IntCounter,
+    /// Of the audit log.
+    pub audit: AuditMetrics,
     /// Lines of the access log that could not be written.
     pub access_log_dropped: IntCounter,
     /// When a certificate ends, in seconds since 1970, by kind and name.
@@ -67,6 +60,106 @@ pub struct ApplicationMetrics {
     pub upstreams_out: IntGauge,
 }
 
+/// What is counted of the audit log.
+#[derive(Debug)]
+pub struct AuditMetrics {
+    /// Places taken in the audit queue, set when the metrics are read.
+    pub queue: IntGauge,
+    /// Records written and synced, by result.
+    pub records: AuditRecords,
+    /// From the handing in of a record until the disk has it.
+    pub durable_seconds: Histogram,
+    /// Age of the oldest record that no signed checkpoint covers; 0 when all are covered; set when the metrics are read.
+    pub checkpoint_age: Gauge,
+    /// Bytes of the audit folder.
+    pub disk_bytes: IntGauge,
+    /// Share of the disk, or of the bound, that is used: 0 to 1.
+    pub disk_used: Gauge,
+    /// Records that could not be taken (refused handshakes when the queue is full).
+    pub dropped: IntCounter,
+    /// Requests refused since the log could not take their record.
+    pub refused: IntCounter,
+    /// Failed writes; the batch is kept and tried again.
+    pub write_errors: IntCounter,
+}
+
+impl AuditMetrics {
+    fn new(make: &Maker) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            queue: make.gauge(
+                "audit_queue_records",
+                "Places taken: requests in flight and records that wait for the disk.",
+            )?,
+            records: AuditRecords::of(&make.counters(
+                "audit_records_total",
+                "Records written and synced.",
+                &["result"],
+            )?),
+            durable_seconds: make.histogram(
+                "audit_durable_seconds",
+                "From the handing in of a record until the disk has it.",
+                DURABLE_BUCKETS,
+            )?,
+            checkpoint_age: make.float_gauge(
+                "audit_checkpoint_age_seconds",
+                "Age of the oldest record that no signed checkpoint covers.",
+            )?,
+            disk_bytes: make.gauge("audit_disk_bytes", "Bytes of the audit folder.")?,
+            disk_used: make.float_gauge(
+                "audit_disk_used_ratio",
+                "Share of the disk, or of `audit.disk_max`, that is used.",
+            )?,
+            dropped: make.counter(
+                "audit_dropped_total",
+                "Records that the full queue could not take.",
+            )?,
+            refused: make.counter(
+                "audit_refused_total",
+                "Requests refused for want of a place in the log.",
+            )?,
+            write_errors: make.counter(
+                "audit_write_errors_total",
+                "Failed writes of the log, tried again.",
+            )?,
+        })
+    }
+}
+
+/// Records by result, found once.
+#[derive(Clone, Debug)]
+pub struct AuditRecords {
+    allowed: IntCounter,
+    denied: IntCounter,
+    refused: IntCounter,
+    aborted: IntCounter,
+    event: IntCounter,
+}
+
+impl AuditRecords {
+    fn of(counters: &IntCounterVec) -> Self {
+        let counter = |result: &str| counters.with_label_values(&[result]);
+        Self {
+            allowed: counter("allowed"),
+            denied: counter("denied"),
+            refused: counter("refused"),
+            aborted: counter("aborted"),
+            event: counter("event"),
+        }
+    }
+
+    /// The counter of records with this decision; of events, without one.
+    #[must_use]
+    pub fn with(&self, decision: Option<Decision>) -> &IntCounter {
+        match decision {
+            Some(Decision::Allowed) => &self.allowed,
+            Some(Decision::Denied) => &self.denied,
+            Some(Decision::Refused) => &self.refused,
+            Some(Decision::Aborted) => &self.aborted,
+            None => &self.event,
+        }
+    }
+}
+
 /// The `app` label of a request that no application was found for.
 pub const NO_APPLICATION: &str = "none";
 
@@ -89,11 +182,7 @@ impl Metrics {
             connections: make.gauges("connections", "Open client connections.", &["listener"])?,
             upstream_results: make.counters("upstream_results_total", "Upstream attempts by result.", &["app", "result"])?,
             upstreams_out: make.gauges("upstreams_out", "Upstreams that are out after failures.", &["app"])?,
-            audit_queue: make.gauge("audit_queue_records", "Places taken: requests in flight and records that wait for the disk.")?,
-            audit_records: make.counter("audit_records_total", "Records written and synced.")?,
-            audit_dropped: make.counter("audit_dropped_total", "Records that the full queue could not take.")?,
-            audit_refused: make.counter("audit_refused_total", "Requests refused for want of a place in the log.")?,
-            audit_write_errors: make.counter("audit_write_errors_total", "Failed writes of the log, tried again.")?,
+            audit: AuditMetrics::new(&make)?,
             access_log_dropped: make.counter("access_log_dropped_total", "Access log lines that could not be written.")?,
             cert_not_after: make.float_gauges(
                 "cert_not_after_timestamp_seconds",
@@ -280,6 +369,10 @@ impl Maker {
     }
 }
 
+/// From a tenth of a millisecond to five seconds.
+const DURABLE_BUCKETS: &[f64] = &[
+    0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0,
+];
 /// From half a millisecond to a minute.
 const REQUEST_BUCKETS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0,

@@ -5,6 +5,7 @@
 //! when anything was reported, so no such replacement is ever served.
 
 mod application;
+mod audit;
 mod identity;
 mod listener;
 mod policy;
@@ -45,7 +46,7 @@ pub(super) fn check(
     let applications = application::applications(&mut reader, names, &file.applications);
     let identity = identity::identity(&mut reader, &file.identity);
     let policy = policy::policy(&mut reader, file.policy.as_ref());
-    let audit = process::audit(&mut reader, &file.audit);
+    let audit = audit::audit(&mut reader, &file.audit);
     let server = process::server(&mut reader, &file.server);
     let limits = process::limits(&mut reader, &file.limits);
     let access_log = process::access_log(&mut reader, file.access_log.as_ref());

@@ -4,9 +4,7 @@ use std::num::NonZeroUsize;
 
 use super::reader::{Reader, parse_address};
 use crate::config::bounds;
-use crate::config::checked::{
-    AccessLog, Admin, Audit, Control, ControlSocket, Limits, Rate, Server,
-};
+use crate::config::checked::{AccessLog, Admin, Control, ControlSocket, Limits, Rate, Server};
 use crate::config::file::{self, Text};
 use crate::config::problem::Fault;
 
@@ -51,19 +49,6 @@ fn rate(reader: &mut Reader<'_, '_>, written: &file::Rate) -> Rate {
         per: reader.duration(written.per.as_ref(), &bounds::RATE_PER),
         burst: reader.count(written.burst.as_ref(), &bounds::RATE_BURST),
     }
-}
-
-pub(super) fn audit(reader: &mut Reader<'_, '_>, written: &file::Audit) -> Option<Audit> {
-    let queue = reader.count(written.queue.as_ref(), &bounds::AUDIT_QUEUE);
-    let segment = reader.size(written.segment.as_ref(), &bounds::AUDIT_SEGMENT);
-    let flush = reader.duration(written.flush.as_ref(), &bounds::AUDIT_FLUSH);
-    let folder = reader.folder(written.folder.as_ref()?)?;
-    Some(Audit {
-        folder,
-        queue,
-        segment,
-        flush,
-    })
 }
 
 pub(super) fn access_log(

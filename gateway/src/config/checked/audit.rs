@@ -1,0 +1,33 @@
+//! `[audit]` as it is meant.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::values::ByteSize;
+
+/// `[audit]`: the tamper-evident log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// Folder of the segments; it may not exist yet (create it with mode 0750).
+    pub folder: PathBuf,
+    /// Records that may wait for the disk; more are refused, and with them their requests.
+    pub queue: NonZeroU32,
+    /// Bytes after which a segment is closed and the next begun.
+    pub segment: ByteSize,
+    /// Longest time that a record waits for others to be synced with.
+    pub flush: Duration,
+    /// What signs its checkpoints.
+    pub key: SigningKey,
+    /// Most bytes of the folder; `None`: as many as its file system has.
+    pub disk_max: Option<ByteSize>,
+}
+
+/// Where the key of the log is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SigningKey {
+    /// In this file, which is there.
+    File(PathBuf),
+    /// In this file beside the log, where it is made at the first start.
+    Beside(PathBuf),
+}

@@ -15,6 +15,31 @@ pub enum Decision {
     Deny(Refusal),
 }
 
+impl Decision {
+    /// The same, of a policy whose rules are numbered on from `first`.
+    pub(crate) fn numbered_from(self, first: u32) -> Self {
+        match self {
+            Self::Permit(permit) => Self::Permit(Permit {
+                rule: permit.rule.after(first),
+            }),
+            Self::Deny(Refusal::NoRule) => self,
+            Self::Deny(Refusal::ExplicitDeny(rule)) => {
+                Self::Deny(Refusal::ExplicitDeny(rule.after(first)))
+            }
+            Self::Deny(Refusal::EvaluationError(rule, fault)) => {
+                Self::Deny(Refusal::EvaluationError(rule.after(first), fault))
+            }
+        }
+    }
+}
+
+impl RuleId {
+    /// The number of this rule after `first` others; that of no rule stays so.
+    fn after(self, first: u32) -> Self {
+        Self(self.0.saturating_add(first))
+    }
+}
+
 /// Proof that the policy permitted a request; it is made in one place, inside the decision.
 #[must_use = "a permit is the key to what comes next"]
 #[derive(Debug)]

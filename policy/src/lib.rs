@@ -33,6 +33,7 @@ mod engine;
 mod laws;
 mod load;
 mod model;
+mod partition;
 mod policy;
 mod priority;
 mod problem;
@@ -42,6 +43,7 @@ mod value;
 
 pub use decision::{Decision, Permit, Refusal, RuleId};
 pub use engine::eval::EvaluationFault;
+pub use partition::PartitionedPolicy;
 pub use policy::{Policy, RuleView};
 pub use problem::{Problem, Source};
 pub use request::Request;

@@ -32,12 +32,24 @@ pub(crate) fn compile(
     rules: Source<'_>,
     binding: Binding,
 ) -> Result<Policy, Vec<Problem>> {
+    let mut problems = Problems::new(rules.name);
+    let lines = table::lines(rules, &mut problems);
+    compile_lines(model, rules, lines, binding, problems)
+}
+
+/// As [`compile`], of these lines of the rules, each with the number that it is to have.
+pub(crate) fn compile_lines<'a>(
+    model: Source<'_>,
+    rules: Source<'_>,
+    lines: impl Iterator<Item = (usize, &'a str)>,
+    binding: Binding,
+    mut problems: Problems<'_>,
+) -> Result<Policy, Vec<Problem>> {
     let mut symbols = Symbols::default();
     let mut patterns = Patterns::default();
     let (checked, facts) = read_model(model, binding, &mut symbols, &mut patterns)?;
-    let mut problems = Problems::new(rules.name);
     let shapes = shapes(&checked);
-    let mut tables = table::read(rules, &shapes, &mut symbols, &mut problems);
+    let mut tables = table::read(lines, &shapes, &mut symbols, &mut problems);
     let role_rows = tables.split_off(checked.contexts.len().min(tables.len()));
     priority::order(
         &checked.contexts,

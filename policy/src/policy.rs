@@ -156,6 +156,12 @@ impl Policy {
         self.sections.iter().map(|section| section.rows.len()).sum()
     }
 
+    /// How many numbers of rules it has: its rows, and two lines of the model for each section.
+    pub(crate) fn numbers(&self) -> u32 {
+        let last = self.sections.last();
+        last.map_or(0, |section| section.effect_rule.saturating_add(2))
+    }
+
     /// Which facts of a request the model's `r` names, by the first of their names, such as `sub` or `zone`; each as often as it is
     /// named. A caller that cannot know one of them must not use the policy.
     pub fn facts_read(&self) -> impl Iterator<Item = &'static str> {

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::fmt;
 
 /// A text together with the name it is to have in errors.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Source<'a> {
     /// The file's name, as the operator knows it.
     pub name: &'a str,

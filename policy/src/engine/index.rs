@@ -93,6 +93,11 @@ impl Index {
         }
     }
 
+    /// Whether no term can fail for a request whose arguments are texts.
+    pub(crate) fn needs_texts_only(&self) -> bool {
+        self.needs.as_ref().is_some_and(Vec::is_empty)
+    }
+
     /// No index: every request walks the rows.
     #[cfg(test)]
     pub(crate) fn walking() -> Self {

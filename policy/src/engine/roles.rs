@@ -164,6 +164,11 @@ impl Roles {
         domains.patterns.iter().find(matching).copied()
     }
 
+    /// How many names and roles its records hold.
+    pub(crate) fn size(&self) -> usize {
+        self.records.len()
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.table.bytes() + self.records.capacity() * size_of::<Symbol>()
     }

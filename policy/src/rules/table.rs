@@ -69,9 +69,28 @@ impl Rows {
     }
 }
 
-/// Reads a policy: the rows of each shape, in the order of `shapes`.
-pub(crate) fn read(
-    source: Source<'_>,
+/// The lines of a policy, each with its number; none, and a problem, if the policy is too large.
+pub(crate) fn lines<'a>(
+    source: Source<'a>,
+    problems: &mut Problems<'_>,
+) -> impl Iterator<Item = (usize, &'a str)> + use<'a> {
+    let text = if source.text.len() > RULES_BYTES_MAX {
+        problems.add(
+            Place { line: 1, column: 1 },
+            format!("policy is larger than {RULES_BYTES_MAX} bytes"),
+            "split it by organisation",
+        );
+        ""
+    } else {
+        source.text
+    };
+    let lines = text.split('\n').enumerate();
+    lines.map(|(index, line)| (index + 1, line.strip_suffix('\r').unwrap_or(line)))
+}
+
+/// Reads the lines of a policy: the rows of each shape, in the order of `shapes`.
+pub(crate) fn read<'a>(
+    lines: impl Iterator<Item = (usize, &'a str)>,
     shapes: &[Shape],
     symbols: &mut Symbols,
     problems: &mut Problems<'_>,
@@ -83,21 +102,11 @@ pub(crate) fn read(
             ..Rows::default()
         })
         .collect();
-    if source.text.len() > RULES_BYTES_MAX {
-        problems.add(
-            Place { line: 1, column: 1 },
-            format!("policy is larger than {RULES_BYTES_MAX} bytes"),
-            "split it by organisation",
-        );
-        return tables;
-    }
     let mut fields: Vec<Field<'_>> = Vec::new();
-    for (index, line) in source.text.split('\n').enumerate() {
+    for (number, line) in lines {
         if problems.is_full() {
             break;
         }
-        let number = index + 1;
-        let line = line.strip_suffix('\r').unwrap_or(line);
         if !split(line, number, &mut fields, problems) {
             continue;
         }
@@ -112,6 +121,10 @@ pub(crate) fn read(
             Some((shape, rows)) => add(rows, shape, values, number, symbols, problems),
             None => unknown(first, number, shapes, problems),
         }
+    }
+    for rows in &mut tables {
+        rows.fields.shrink_to_fit();
+        rows.lines.shrink_to_fit();
     }
     tables
 }

@@ -1,0 +1,37 @@
+//! Benchmarks that answer stated questions, and the long comparison with casbin. The comparison with other gateways is
+//! in `peers/`.
+
+mod measure;
+mod policy;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Benchmarks that answer stated questions.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    question: Question,
+}
+
+#[derive(Subcommand)]
+enum Question {
+    /// What a policy decision, a rule, a load and a swap cost at the size of the national platform.
+    Decide(policy::decide::Arguments),
+    /// Whether generated policies answer as casbin does: one if any answer is unexplained.
+    FuzzPolicy(policy::fuzz::Arguments),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().question {
+        Question::Decide(arguments) => policy::decide::run(&arguments),
+        Question::FuzzPolicy(arguments) => policy::fuzz::run(&arguments),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            measure::complain(&format!("hangu-benches: {error}"));
+            ExitCode::from(2)
+        }
+    }
+}

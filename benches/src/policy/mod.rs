@@ -1,0 +1,5 @@
+//! Questions about policies.
+
+pub(crate) mod decide;
+pub(crate) mod fuzz;
+mod national;

@@ -2,6 +2,7 @@
 
 use crate::bounds::ARGUMENTS_MAX;
 use crate::decision::{Decision, Permit, Refusal, RuleId};
+use crate::engine::early::Early;
 use crate::engine::eval::{Argument, Conditions, EvaluationFault, Scene};
 use crate::engine::index::{Index, Ruled};
 use crate::engine::pattern::Patterns;
@@ -244,7 +245,7 @@ impl Policy {
         request: &mut [Argument<'_>],
         time_unix_ms: Option<i64>,
     ) -> Decision {
-        self.number(section, request);
+        let early = self.number(section, request);
         let scene = Scene {
             symbols: &self.symbols,
             patterns: &self.patterns,
@@ -257,7 +258,10 @@ impl Policy {
         if section.rows.len() == 0 || !section.reads_rows {
             return section.decide_without_rows(&scene);
         }
-        match section.index.decide(&scene, section.ruled()) {
+        match section
+            .index
+            .decide(&scene, section.ruled(), early.as_ref())
+        {
             Outcome::Allow(row) => Decision::Permit(Permit::granted_by(section.rule(row))),
             Outcome::AllowByDefault => {
                 Decision::Permit(Permit::granted_by(RuleId(section.effect_rule)))
@@ -271,23 +275,26 @@ impl Policy {
     }
 
     /// Looks up the arguments that are asked for by number: all slots, then all texts, then all numbers, so that
-    /// memory is waited for three times and not three times for each.
-    fn number(&self, section: &Section, request: &mut [Argument<'_>]) {
+    /// memory is waited for twice and not twice for each; and with them what the index asks first.
+    fn number(&self, section: &Section, request: &mut [Argument<'_>]) -> Option<Early> {
         let mut touched = 0;
         for (index, argument) in request.iter_mut().enumerate() {
             if let Some(text) = section.text_to_number(index, argument) {
                 argument.likely = self.symbols.touch(text);
             }
         }
+        let early = section.index.ask(request, &self.roles);
         for argument in &*request {
             touched ^= self.symbols.touch_text(argument.likely.start);
         }
         black_box(touched);
+        (section.index).ask_again(early.as_ref(), request, &self.roles, &self.symbols);
         for (index, argument) in request.iter_mut().enumerate() {
             if let Some(text) = section.text_to_number(index, argument) {
                 argument.symbol = self.symbols.find_touched(text, argument.likely);
             }
         }
+        early
     }
 
     /// Whether `subject`, or a role that it holds in `domain`, has `label` in the clearance relation, the last one
@@ -302,7 +309,10 @@ impl Policy {
         else {
             return false;
         };
-        if clearance.held(subject, NO_DOMAIN).contains(&label) {
+        if clearance
+            .held(subject, NO_DOMAIN, &self.symbols)
+            .contains(&label)
+        {
             return true;
         }
         let Some(membership) = membership.and_then(|index| self.roles.get(index)) else {
@@ -313,9 +323,13 @@ impl Policy {
             return false;
         };
         membership
-            .held(subject, domain)
+            .held(subject, domain, &self.symbols)
             .iter()
-            .any(|role| clearance.held(*role, NO_DOMAIN).contains(&label))
+            .any(|role| {
+                clearance
+                    .held(*role, NO_DOMAIN, &self.symbols)
+                    .contains(&label)
+            })
     }
 
     /// Where a rule stands and what it says.

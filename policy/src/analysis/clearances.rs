@@ -44,7 +44,7 @@ fn cleared(sheet: Sheet<'_>) -> BTreeSet<(String, String)> {
             let Some(name) = table.rows.field(row, 0) else {
                 continue;
             };
-            let held = roles.held(name, NO_DOMAIN).iter();
+            let held = roles.held(name, NO_DOMAIN, &policy.symbols).iter();
             pairs.extend(held.map(|label| {
                 (
                     policy.symbols.text(name).to_owned(),

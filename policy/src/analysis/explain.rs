@@ -185,7 +185,7 @@ fn roles(sheet: Sheet<'_>, arguments: &[Value]) -> Vec<String> {
         };
         held.extend(
             roles
-                .held(subject, domain)
+                .held(subject, domain, &sheet.policy.symbols)
                 .iter()
                 .map(|role| sheet.policy.symbols.text(*role).to_owned()),
         );

@@ -372,7 +372,7 @@ impl<'a> Sheet<'a> {
             return &[];
         };
         match self.domain_symbol(domain, whole) {
-            Some(domain) => roles.held(who, domain),
+            Some(domain) => roles.held(who, domain, &self.policy.symbols),
             None => &[],
         }
     }

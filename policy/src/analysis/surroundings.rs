@@ -257,7 +257,7 @@ impl<'a> Clearances<'a> {
                 else {
                     continue;
                 };
-                for role in roles.held(name, domain) {
+                for role in roles.held(name, domain, &policy.symbols) {
                     holders.entry((*role, domain)).or_default().push(name);
                 }
             }

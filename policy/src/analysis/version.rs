@@ -99,7 +99,9 @@ impl<'a> Version<'a> {
                 } else {
                     Some(NO_DOMAIN)
                 };
-                let held = within.map_or(&[][..], |within| roles.held(symbol, within));
+                let held = within.map_or(&[][..], |within| {
+                    roles.held(symbol, within, &policy.symbols)
+                });
                 names.extend(held.iter().map(|role| policy.symbols.text(*role)));
             }
         }

@@ -182,7 +182,13 @@ impl<'a> Asked<'a> {
     fn holds(&self, relation: usize, role: Symbol, domain: Symbol) -> bool {
         let roles = self.sheet.policy.roles.get(relation);
         roles.zip(self.symbol).is_some_and(|(roles, who)| {
-            roles.inherits(who, role, domain, self.time_unix_ms) == Ok(true)
+            roles.inherits(
+                who,
+                role,
+                domain,
+                self.time_unix_ms,
+                &self.sheet.policy.symbols,
+            ) == Ok(true)
         })
     }
 

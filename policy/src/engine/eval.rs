@@ -348,7 +348,7 @@ impl<'a> Scene<'a> {
         match (who.0, role.0, domain) {
             (Some(from), Some(to), _) if from == to => Ok(true),
             (Some(from), Some(to), Some(domain)) => {
-                roles.inherits(from, to, domain, self.time_unix_ms)
+                roles.inherits(from, to, domain, self.time_unix_ms, self.symbols)
             }
             _ => Ok(who.1 == role.1),
         }

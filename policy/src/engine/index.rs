@@ -5,6 +5,7 @@
 //! probe, and every row found is verified. What cannot be indexed is answered by evaluating the rows in order, by
 //! the same evaluator.
 
+use super::early::{Early, First};
 use super::eval::{Argument, Scene};
 use super::expr::Expr;
 use super::need::Need;
@@ -21,7 +22,9 @@ use crate::value::View;
 /// The index of one section.
 #[derive(Debug)]
 pub(crate) struct Index {
-    clauses: Vec<Indexed>,
+    pub(crate) clauses: Vec<Indexed>,
+    /// What the first of them asks first.
+    pub(crate) first: First,
     /// The arguments, one bit each, that must be texts for a request to be answered from the tables.
     texts: u32,
     /// What it must give besides; `None` if that cannot be told.
@@ -80,14 +83,20 @@ impl Index {
             });
             needs
         });
+        let clauses: Vec<_> = plan
+            .clauses
+            .into_iter()
+            .map(|clause| Indexed::build(clause, ruled.rows, symbols))
+            .collect();
+        let first = clauses.first().map(|indexed| {
+            let keys = indexed.clause.keys.iter();
+            First::of(keys.map(|key| &*key.sources))
+        });
         Self {
             texts,
             needs,
-            clauses: plan
-                .clauses
-                .into_iter()
-                .map(|clause| Indexed::build(clause, ruled.rows, symbols))
-                .collect(),
+            first: first.unwrap_or_default(),
+            clauses,
             first_allow: (0..rows).find(|row| !ruled.denies(ruled.rows.row(*row))),
             first_deny: (0..rows).find(|row| ruled.denies(ruled.rows.row(*row))),
         }
@@ -103,6 +112,7 @@ impl Index {
     pub(crate) fn walking() -> Self {
         Self {
             clauses: Vec::new(),
+            first: First::default(),
             texts: 0,
             needs: None,
             first_allow: None,
@@ -110,8 +120,13 @@ impl Index {
         }
     }
 
-    /// What the rows decide.
-    pub(crate) fn decide(&self, scene: &Scene<'_>, ruled: Ruled<'_>) -> Outcome {
+    /// What the rows decide; `early` is what [`Self::ask`] gave for this request.
+    pub(crate) fn decide(
+        &self,
+        scene: &Scene<'_>,
+        ruled: Ruled<'_>,
+        mut early: Option<&Early>,
+    ) -> Outcome {
         let mut query = Query {
             scene,
             ruled,
@@ -129,6 +144,7 @@ impl Index {
         }
         for indexed in &self.clauses {
             let clause = &indexed.clause;
+            let early = early.take();
             if !clause
                 .guards
                 .iter()
@@ -137,7 +153,7 @@ impl Index {
                 continue;
             }
             if !clause.keys.is_empty() {
-                if query.look_up(indexed) {
+                if query.look_up(indexed, early) {
                     continue;
                 }
                 return query.walk();

@@ -1,6 +1,7 @@
 //! Deciding: patterns, roles and the expression that a row must satisfy.
 
 pub(crate) mod dialect;
+pub(crate) mod early;
 pub(crate) mod eval;
 pub(crate) mod expr;
 pub(crate) mod extract;

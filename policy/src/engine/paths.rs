@@ -18,6 +18,13 @@ pub(crate) struct PathIndex {
     table: Table,
 }
 
+/// Hashes under which patterns are looked up, one for each shape that a value may have.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Probes {
+    hashes: [u64; PROBES_AT_ONCE],
+    count: usize,
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Shape {
     /// `keyMatch`: this many bytes before the `*`.
@@ -81,12 +88,54 @@ impl PathIndex {
         (index, places)
     }
 
+    /// Where the patterns that may match `value` are found, all asked of memory at once.
+    pub(crate) fn probes(&self, value: &str) -> Probes {
+        self.probes_of(0, value)
+    }
+
+    /// The probes for a stretch of the shapes, from `first` on.
+    fn probes_of(&self, first: usize, value: &str) -> Probes {
+        let mut probes = Probes::default();
+        let shapes = self.shapes.get(first..).unwrap_or_default();
+        if shapes.is_empty() {
+            return probes;
+        }
+        let value = self.matching.matched_part(value);
+        let by_prefix = self.matching == Matching::KeyMatch;
+        let segments = (!by_prefix).then(|| Segments::of(value));
+        let mut touched = 0;
+        for (index, shape) in shapes.iter().take(PROBES_AT_ONCE).enumerate() {
+            let literal = match (shape, &segments) {
+                (Shape::Prefix { bytes }, _) => value.as_bytes().get(..*bytes).map(hash),
+                (shape, Some(segments)) => segments.hash(*shape),
+                (Shape::Segments { .. }, None) => None,
+            };
+            if let (Some(literal), Some(place)) = (literal, probes.hashes.get_mut(probes.count)) {
+                *place = combine(first + index, literal);
+                touched ^= self.table.touch(*place);
+                probes.count += 1;
+            }
+        }
+        black_box(touched);
+        probes
+    }
+
+    /// Reads the start of each pattern that the probes lead to.
+    pub(crate) fn touch_texts(&self, probes: &Probes, symbols: &Symbols) -> u8 {
+        let mut touched = 0;
+        for hash in probes.hashes.iter().take(probes.count) {
+            self.table
+                .each(*hash, |number| touched ^= symbols.touch_text(number));
+        }
+        touched
+    }
+
     /// The patterns that match `value`, whose own number is `symbol`, into `found`; those of [`Place::Other`], which
-    /// are `others`, are left out.
+    /// are `others`, are left out. `probes` are those of the value.
     pub(crate) fn find(
         &self,
-        value: &str,
-        symbol: Option<Symbol>,
+        (value, symbol): (&str, Option<Symbol>),
+        probes: &Probes,
         others: Option<&Marks>,
         symbols: &Symbols,
         found: &mut SymbolSet,
@@ -97,53 +146,33 @@ impl PathIndex {
         } else {
             symbols.find(matched)
         };
-        let value = matched;
         if let Some(symbol) = exact
             && !others.is_some_and(|others| others.has(symbol))
         {
             found.push(symbol);
         }
-        if self.shapes.is_empty() {
-            return;
+        self.verify(matched, probes, symbols, found);
+        for first in (PROBES_AT_ONCE..self.shapes.len()).step_by(PROBES_AT_ONCE) {
+            let probes = self.probes_of(first, value);
+            black_box(self.touch_texts(&probes, symbols));
+            self.verify(matched, &probes, symbols, found);
         }
-        let by_prefix = self.matching == Matching::KeyMatch;
-        let segments = (!by_prefix).then(|| Segments::of(value));
-        let mut hashes = [0; PROBES_AT_ONCE];
-        for (chunk, shapes) in self.shapes.chunks(PROBES_AT_ONCE).enumerate() {
-            let mut count = 0;
-            let mut touched = 0;
-            for (index, shape) in shapes.iter().enumerate() {
-                let literal = match (shape, &segments) {
-                    (Shape::Prefix { bytes }, _) => value.as_bytes().get(..*bytes).map(hash),
-                    (shape, Some(segments)) => segments.hash(*shape),
-                    (Shape::Segments { .. }, None) => None,
-                };
-                if let (Some(literal), Some(place)) = (literal, hashes.get_mut(count)) {
-                    *place = combine(chunk * PROBES_AT_ONCE + index, literal);
-                    touched ^= self.table.touch(*place);
-                    count += 1;
-                }
-            }
-            black_box(touched);
-            let start = found.as_slice().len();
-            for hash in hashes.iter().take(count) {
-                self.table.each(*hash, |number| found.push(Symbol(number)));
-            }
-            let texts = found.as_slice().get(start..).unwrap_or_default();
-            black_box(
-                texts
-                    .iter()
-                    .fold(0, |touched, symbol| touched ^ symbols.touch_text(symbol.0)),
-            );
-            found.retain_from(start, |symbol| {
-                let text = symbols.text(symbol);
-                if by_prefix {
-                    key_match(value, text)
-                } else {
-                    fits_whole(self.matching, value, text)
-                }
-            });
+    }
+
+    /// The patterns that the probes lead to and that match, into `found`.
+    fn verify(&self, value: &str, probes: &Probes, symbols: &Symbols, found: &mut SymbolSet) {
+        let start = found.as_slice().len();
+        for hash in probes.hashes.iter().take(probes.count) {
+            self.table.each(*hash, |number| found.push(Symbol(number)));
         }
+        found.retain_from(start, |symbol| {
+            let text = symbols.text(symbol);
+            if self.matching == Matching::KeyMatch {
+                key_match(value, text)
+            } else {
+                fits_whole(self.matching, value, text)
+            }
+        });
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -286,6 +315,11 @@ mod tests {
     use super::*;
     use crate::engine::pattern::Patterns;
 
+    fn find(index: &PathIndex, value: &str, symbols: &Symbols, found: &mut SymbolSet) {
+        let probes = index.probes(value);
+        index.find((value, symbols.find(value)), &probes, None, symbols, found);
+    }
+
     #[test]
     fn the_index_finds_what_trying_each_pattern_finds() {
         let texts = [
@@ -308,7 +342,7 @@ mod tests {
             "/a/*",
         ] {
             let mut found = SymbolSet::default();
-            index.find(value, symbols.find(value), None, &symbols, &mut found);
+            find(&index, value, &symbols, &mut found);
             for (number, place) in numbers.iter().zip(&places) {
                 let expected = patterns.matches(Matching::KeyMatch2, value, *number, &symbols);
                 if *place != Place::Other {
@@ -340,10 +374,10 @@ mod tests {
             [Place::Other, Place::Shaped, Place::Shaped, Place::Other]
         );
         let mut found = SymbolSet::default();
-        index.find(&"/a".repeat(16), None, None, &symbols, &mut found);
+        find(&index, &"/a".repeat(16), &symbols, &mut found);
         assert_eq!(found.as_slice(), &numbers[1..3]);
         let mut found = SymbolSet::default();
-        index.find(&"/a".repeat(1_000), None, None, &symbols, &mut found);
+        find(&index, &"/a".repeat(1_000), &symbols, &mut found);
         assert_eq!(found.as_slice(), &numbers[1..2]);
     }
 }

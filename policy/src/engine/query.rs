@@ -3,10 +3,11 @@
 //! Memory is what costs: each probe and each row found is likely not in the cache. All probes of a clause are
 //! therefore touched first, one after the other without waiting, and only then read.
 
+use super::early::Early;
 use super::eval::Scene;
 use super::index::{Indexed, IndexedKey, OTHER, Ruled, extend};
 use super::plan::{Domain, KEYS_MAX, Key, Source};
-use super::roles::NO_DOMAIN;
+use super::roles::{NO_DOMAIN, domain_tag};
 use super::set::SymbolSet;
 use super::verdict::{Outcome, Verdict};
 use crate::rules::symbols::Symbol;
@@ -78,14 +79,16 @@ impl Choice<'_> {
 
 impl<'a> Query<'_, 'a> {
     /// Answers from the table of a clause; `false` if the rows must be walked instead.
-    pub(crate) fn look_up(&mut self, indexed: &'a Indexed) -> bool {
+    ///
+    /// `early` is what was asked for the first pattern of the clause.
+    pub(crate) fn look_up(&mut self, indexed: &'a Indexed, mut early: Option<&Early>) -> bool {
         let mut choices = Choices {
             own: SymbolSet::default(),
             columns: [Choice::default(); KEYS_MAX],
             length: indexed.keys.len(),
         };
         for (index, (key, built)) in indexed.clause.keys.iter().zip(&indexed.keys).enumerate() {
-            let choice = self.choose(key, built, &mut choices.own);
+            let choice = self.choose(key, built, &mut early, &mut choices.own);
             if let Some(place) = choices.columns.get_mut(index) {
                 *place = choice;
             }
@@ -117,7 +120,13 @@ impl<'a> Query<'_, 'a> {
         true
     }
 
-    fn choose(&self, key: &Key, built: &'a IndexedKey, own: &mut SymbolSet) -> Choice<'a> {
+    fn choose(
+        &self,
+        key: &Key,
+        built: &'a IndexedKey,
+        early: &mut Option<&Early>,
+        own: &mut SymbolSet,
+    ) -> Choice<'a> {
         let mut choice = Choice {
             start: own.as_slice().len(),
             others: built.others.is_some(),
@@ -137,7 +146,10 @@ impl<'a> Query<'_, 'a> {
                     who,
                     domain,
                 } => {
-                    if let Some(who) = self.symbol(*who) {
+                    if let Some(argument) = self.scene.request.get(*who)
+                        && let Some(who) = argument.symbol
+                    {
+                        let who = (who, argument.likely.tag);
                         choice.held = self.roles(*relation, who, *domain, own);
                     }
                 }
@@ -146,9 +158,10 @@ impl<'a> Query<'_, 'a> {
                     if let (Some(index), Some(argument)) = (paths.next(), argument)
                         && let View::Text(text) = argument.view
                     {
+                        let asked = early.take().map(|early| early.probes);
                         index.find(
-                            text,
-                            argument.symbol,
+                            (text, argument.symbol),
+                            &asked.unwrap_or_else(|| index.probes(text)),
                             built.others.as_ref(),
                             self.scene.symbols,
                             own,
@@ -165,26 +178,34 @@ impl<'a> Query<'_, 'a> {
     fn roles(
         &self,
         relation: usize,
-        who: Symbol,
+        (who, tag): (Symbol, u32),
         domain: Domain,
         own: &mut SymbolSet,
     ) -> &'a [Symbol] {
         let roles = self.scene.roles.get(relation);
+        let symbols = self.scene.symbols;
+        let tagged = |symbol| (symbol, domain_tag(symbols, symbol));
         let domain = match domain {
-            Domain::None => Some(NO_DOMAIN),
+            Domain::None => Some((NO_DOMAIN, 0)),
             Domain::Fixed(symbol) => {
-                let text = self.scene.symbols.text(symbol);
-                roles.and_then(|roles| roles.domain(text, Some(symbol), self.scene.symbols))
+                let text = symbols.text(symbol);
+                let domain = roles.and_then(|roles| roles.domain(text, Some(symbol), symbols));
+                domain.map(tagged)
             }
             Domain::Argument(argument) => self.scene.request.get(argument).and_then(|argument| {
                 let View::Text(text) = argument.view else {
                     return None;
                 };
-                roles.and_then(|roles| roles.domain(text, argument.symbol, self.scene.symbols))
+                let domain = roles?.domain(text, argument.symbol, symbols)?;
+                if Some(domain) == argument.symbol {
+                    return Some((domain, argument.likely.tag));
+                }
+                Some(tagged(domain))
             }),
         };
-        let member = roles.zip(domain);
-        let member = member.and_then(|(roles, domain)| roles.member(who, domain));
+        let member = roles
+            .zip(domain)
+            .and_then(|(roles, (domain, within))| roles.member(who, domain, (tag, within)));
         if member.is_none_or(|member| member.named_by_rules) {
             own.push(who);
         }

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 /// The roles of one relation (`g`, `g2`, …), each name's whole inheritance resolved.
 #[derive(Debug, Default)]
 pub(crate) struct Roles {
-    /// From the hash of name and domain to its record.
+    /// From the hash of the texts of name and domain to its record: it can be asked before their numbers are known.
     table: Table,
     /// Records: name, domain, how many roles and whether rules name it itself, and the roles, nearest first.
     records: Vec<Symbol>,
@@ -93,7 +93,7 @@ impl Roles {
                 u32::try_from(roles.records.len()),
                 u32::try_from(closing.held.len()),
             ) {
-                pairs.push((hash(name, domain), at));
+                pairs.push((hash(symbols, name, domain), at));
                 let named = u32::from(named_by_rules.has(name));
                 roles
                     .records
@@ -108,11 +108,32 @@ impl Roles {
         roles
     }
 
-    /// What is known of `name` in `domain`, if it inherits any role there.
+    /// Reads where the record of a name in a domain is found, both given by the tags of their texts.
     #[inline]
-    pub(crate) fn member(&self, name: Symbol, domain: Symbol) -> Option<Member<'_>> {
+    pub(crate) fn touch(&self, name: u32, domain: u32) -> u32 {
+        self.table.touch(hash_of(name, domain))
+    }
+
+    /// Reads the start of the record.
+    #[inline]
+    pub(crate) fn touch_record(&self, name: u32, domain: u32) -> u32 {
+        let mut touched = 0;
+        self.table.each(hash_of(name, domain), |at| {
+            touched ^= self.records.get(at as usize).map_or(0, |record| record.0);
+        });
+        touched
+    }
+
+    /// What is known of `name` in `domain`, if it inherits any role there; `tags` are those of their texts.
+    #[inline]
+    pub(crate) fn member(
+        &self,
+        name: Symbol,
+        domain: Symbol,
+        tags: (u32, u32),
+    ) -> Option<Member<'_>> {
         let mut member = None;
-        self.table.each(hash(name, domain), |at| {
+        self.table.each(hash_of(tags.0, tags.1), |at| {
             if let Some([of, within, count, rest @ ..]) = self.records.get(at as usize..)
                 && (*of, *within) == (name, domain)
             {
@@ -126,8 +147,10 @@ impl Roles {
     }
 
     /// The roles that `name` inherits in `domain`, itself not counted.
-    pub(crate) fn held(&self, name: Symbol, domain: Symbol) -> &[Symbol] {
-        self.member(name, domain).map_or(&[], |member| member.held)
+    pub(crate) fn held(&self, name: Symbol, domain: Symbol, symbols: &Symbols) -> &[Symbol] {
+        let tags = (symbols.tag(name), domain_tag(symbols, domain));
+        let member = self.member(name, domain, tags);
+        member.map_or(&[], |member| member.held)
     }
 
     /// Whether `name` inherits `role` in `domain`; a name's own role is not looked at.
@@ -137,10 +160,11 @@ impl Roles {
         role: Symbol,
         domain: Symbol,
         time_unix_ms: Option<i64>,
+        symbols: &Symbols,
     ) -> Result<bool, EvaluationFault> {
         match &self.windows {
             Some(windows) => windows.inherits(name, role, domain, time_unix_ms),
-            None => Ok(self.held(name, domain).contains(&role)),
+            None => Ok(self.held(name, domain, symbols).contains(&role)),
         }
     }
 
@@ -254,8 +278,22 @@ pub(crate) struct Member<'a> {
     pub(crate) named_by_rules: bool,
 }
 
-fn hash(name: Symbol, domain: Symbol) -> u64 {
-    mix(u64::from(name.0) << 32 | u64::from(domain.0))
+fn hash(symbols: &Symbols, name: Symbol, domain: Symbol) -> u64 {
+    hash_of(symbols.tag(name), domain_tag(symbols, domain))
+}
+
+/// The tag of a domain's text; that of no domain is 0.
+pub(crate) fn domain_tag(symbols: &Symbols, domain: Symbol) -> u32 {
+    if domain == NO_DOMAIN {
+        0
+    } else {
+        symbols.tag(domain)
+    }
+}
+
+#[inline]
+fn hash_of(name: u32, domain: u32) -> u64 {
+    mix(u64::from(name) << 32 | u64::from(domain))
 }
 
 /// The direct roles of a name in a domain, each with its row.

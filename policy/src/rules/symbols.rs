@@ -95,6 +95,11 @@ impl Symbols {
         }
     }
 
+    /// Half of the hash of the text with this number.
+    pub(crate) fn tag(&self, symbol: Symbol) -> u32 {
+        tag(self.text(symbol))
+    }
+
     /// The text with this number.
     #[inline]
     pub(crate) fn text(&self, symbol: Symbol) -> &str {
@@ -184,7 +189,8 @@ impl Symbols {
 /// What is known of a text before its slot was read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Likely {
-    tag: u32,
+    /// Half of the hash of the text.
+    pub(crate) tag: u32,
     /// Where the text is likely to stand.
     pub(crate) start: u32,
 }

@@ -153,6 +153,13 @@ impl Context {
         }
     }
 
+    /// What the data are for goes into the record.
+    pub fn note_purpose(&mut self, purpose: &str) {
+        if let Some(exchange) = self.exchange() {
+            purpose.clone_into(&mut exchange.purpose);
+        }
+    }
+
     /// Where it goes goes into the record.
     pub fn note_route(&mut self, routed: &Routed<'_, '_>) {
         let (application, route) = routed.indexes();

@@ -96,6 +96,10 @@ pub enum Denial {
     UpstreamBroken,
     /// The policy gives the subject no clearance for the label.
     Label,
+    /// The request states a purpose that the application does not take.
+    PurposeUnknown,
+    /// The request states its purpose more than once.
+    PurposeMalformed,
     /// No rule of the policy permits the request.
     NoRule,
     /// A deny rule of the policy matches the request.
@@ -157,6 +161,8 @@ impl Denial {
         Denial::UpstreamTimeout,
         Denial::UpstreamBroken,
         Denial::Label,
+        Denial::PurposeUnknown,
+        Denial::PurposeMalformed,
         Denial::NoRule,
         Denial::ExplicitDeny,
         Denial::EvaluationError,
@@ -230,6 +236,8 @@ impl Denial {
             Denial::UpstreamTimeout => ("cloud.upstream_timeout", 504),
             Denial::UpstreamBroken => ("cloud.upstream_broken", 502),
             Denial::Label => ("data.label", 403),
+            Denial::PurposeUnknown => ("data.purpose_unknown", 403),
+            Denial::PurposeMalformed => ("data.purpose_malformed", 400),
             Denial::NoRule => ("application.no_rule", 403),
             Denial::ExplicitDeny => ("application.explicit_deny", 403),
             Denial::EvaluationError => ("application.evaluation_error", 403),

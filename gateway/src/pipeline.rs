@@ -79,6 +79,7 @@ impl Gateway {
         context.pass(Layer::Network);
 
         let cleared = admitted.cleared()?;
+        context.note_purpose(cleared.purpose());
         context.pass(Layer::Data);
 
         let permitted = cleared.permitted()?.with_target(rewritten);

@@ -13,6 +13,7 @@ use crate::denial::Denial;
 use crate::layers::cloud::routes::route_of;
 use crate::layers::edge::authority::{host_matches_sni, host_of};
 use crate::layers::edge::canonical::{CanonicalPath, canonical_path, check_query};
+use crate::layers::edge::headers::values_of;
 use crate::layers::endpoint::validity::check_still_valid;
 use crate::layers::network::rates::RateKeys;
 use crate::layers::{application, data};
@@ -35,6 +36,7 @@ pub struct Canonical<'r> {
     path: CanonicalPath<'r>,
     query: Option<&'r [u8]>,
     body_bytes: Option<u64>,
+    header: &'r RequestHeader,
     connection: &'r Connection,
 }
 
@@ -73,6 +75,7 @@ pub struct Admitted<'r, 's> {
 #[must_use = "a cleared request has not been judged yet"]
 pub struct Cleared<'r, 's> {
     admitted: Admitted<'r, 's>,
+    purpose: &'s str,
 }
 
 /// All that was judged agreed. Choosing an upstream takes one of these; there is no other way to make one.
@@ -121,6 +124,7 @@ impl<'r> Received<'r> {
             path: canonical_path(path)?,
             query,
             body_bytes,
+            header: self.header,
             connection: self.connection,
         })
     }
@@ -294,7 +298,7 @@ impl<'r, 's> Valid<'r, 's> {
 }
 
 impl<'r, 's> Admitted<'r, 's> {
-    /// Stop 9: the policy gives the subject clearance for the label.
+    /// Stop 9: the policy gives the subject clearance for the label, and the purpose is one that may be stated.
     ///
     /// # Errors
     /// A denial of the data layer.
@@ -312,11 +316,27 @@ impl<'r, 's> Admitted<'r, 's> {
             tenant,
             label.as_str(),
         )?;
-        Ok(Cleared { admitted: self })
+        let purpose = match &routed.snapshot.config.purpose {
+            None => "",
+            Some(rules) => {
+                let values = values_of(routed.canonical.header, rules.header.as_str());
+                data::purpose::stated(values, &routed.config.purposes)?
+            }
+        };
+        Ok(Cleared {
+            admitted: self,
+            purpose,
+        })
     }
 }
 
 impl Cleared<'_, '_> {
+    /// What the data are for, in the words of the configuration; empty where the request does not say.
+    #[must_use]
+    pub fn purpose(&self) -> &str {
+        self.purpose
+    }
+
     /// Stop 10: the policy decides.
     ///
     /// # Errors
@@ -338,8 +358,8 @@ impl Cleared<'_, '_> {
             application: routed.config.name.as_str(),
             device: canonical.connection.caller.device_class(),
             subject_attributes: canonical.connection.caller.attributes(valid.now),
-            // Not known yet: a model that reads one of the rest is refused at load.
-            ..Request::default()
+            purpose: self.purpose,
+            time_unix_ms: valid.now.checked_mul(1_000),
         };
         let decided = {
             let _timer = routed.snapshot.decision_timer();

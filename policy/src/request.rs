@@ -29,7 +29,8 @@ pub struct Request<'a> {
     pub address: &'a str,
     /// The application that the route leads to.
     pub application: &'a str,
-    /// When it is asked, in milliseconds since 1970; without it, no role held for a time counts.
+    /// When it is asked, in milliseconds since 1970; without it, no role held for a time counts. A model reads it as `r.time`:
+    /// seconds since 1970, a number.
     pub time_unix_ms: Option<i64>,
 }
 
@@ -46,11 +47,12 @@ pub(crate) enum Fact {
     Purpose,
     Address,
     Application,
+    Time,
 }
 
 impl Fact {
     /// Every name that a model's `r` may use for a fact; the first of each is the one to recommend.
-    const NAMES: [(Self, &'static [&'static str]); 10] = [
+    const NAMES: [(Self, &'static [&'static str]); 11] = [
         (Self::Subject, &["sub", "subject", "user"]),
         (
             Self::Domain,
@@ -64,6 +66,7 @@ impl Fact {
         (Self::Purpose, &["purpose"]),
         (Self::Address, &["address", "ip", "client"]),
         (Self::Application, &["application", "app"]),
+        (Self::Time, &["time"]),
     ];
 
     /// How many there are.
@@ -108,8 +111,21 @@ impl Fact {
             Self::Purpose => request.purpose,
             Self::Address => request.address,
             Self::Application => request.application,
+            Self::Time => return seconds(request.time_unix_ms),
         })
     }
+}
+
+/// Seconds since 1970; an unknown time equals nothing and is less or more than nothing.
+fn seconds<'a>(time_unix_ms: Option<i64>) -> View<'a> {
+    let Some(milliseconds) = time_unix_ms else {
+        return View::Null;
+    };
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "seconds since 1970 fit a double until the year 285,000,000"
+    )]
+    View::Number(milliseconds.div_euclid(1_000) as f64)
 }
 
 #[cfg(test)]

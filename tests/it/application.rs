@@ -1,6 +1,7 @@
 //! 用 application, over real sockets: may this subject do this action on this object now.
 
 mod bundles;
+mod facts;
 
 use hangu_tests::{Application, RunningGateway, TestUpstream};
 

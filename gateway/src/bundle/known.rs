@@ -41,6 +41,10 @@ impl Known {
     fn arguments_of(&self, names: &[ArgumentName]) -> Vec<Value> {
         let value = |argument: &ArgumentName| {
             let found = self.facts.iter().rev().find(|(name, _)| is(argument, name));
+            if argument.fact == Some("time") {
+                let seconds = found.and_then(|(_, seconds)| seconds.parse().ok());
+                return seconds.map_or(Value::Null, Value::Number);
+            }
             Value::Text(found.map_or(String::new(), |(_, value)| value.clone()))
         };
         names.iter().map(value).collect()

@@ -139,6 +139,7 @@ pub(super) const ROUTES: Entries = entries(1, 4_096);
 pub(super) const METHODS: Entries = entries(1, 7);
 pub(super) const UIDS: Entries = entries(0, 64);
 pub(super) const UPSTREAMS: Entries = entries(1, 256);
+pub(super) const PURPOSES: Entries = entries(1, 64);
 pub(super) const POLICY_KEYS: Entries = entries(1, 32);
 
 /// Bytes of a configuration file: the largest that the other bounds make sensible, and a stop for a wrong path.

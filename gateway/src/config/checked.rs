@@ -39,6 +39,8 @@ pub struct Config {
     pub matrix: Matrix,
     /// How a certificate becomes a policy subject.
     pub identity: Identity,
+    /// How a request states its purpose; `None`: it cannot.
+    pub purpose: Option<Purpose>,
     /// At least one; names unique, no host claimed twice.
     pub applications: Vec<Application>,
     /// Where the policy comes from.
@@ -233,6 +235,8 @@ pub struct Application {
     pub read_timeout: Duration,
     /// Longest wait for the upstream to take the next bytes.
     pub write_timeout: Duration,
+    /// Purposes that may be stated to it, all of them of [`Purpose::names`].
+    pub purposes: Vec<Name>,
     /// Set on every request towards the application, in the order of the names.
     pub headers: Vec<HeaderRule>,
     /// At least one, longest prefix first, those of one prefix together; of two such, no method is in both. The
@@ -373,6 +377,17 @@ pub struct PolicyBundle {
     pub signatures: usize,
     /// Remembers the newest bundle that was taken; may not exist yet.
     pub state: PathBuf,
+}
+
+/// `[purpose]`: how a request states what the data are for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Purpose {
+    /// The field that states it.
+    pub header: HeaderName,
+    /// All that may be stated; at least one, unique.
+    pub names: Vec<Name>,
+    /// Whether the application sees the field.
+    pub forward: bool,
 }
 
 /// `[limits]`: request rates; `None` is no limit of that kind.

@@ -25,6 +25,7 @@ pub(super) struct File {
     pub(super) labels: Labels,
     pub(super) matrix: Named<Texts>,
     pub(super) identity: Identity,
+    pub(super) purpose: Option<Purpose>,
     pub(super) applications: Vec<Application>,
     pub(super) policy: Option<Spanned<Policy>>,
     pub(super) limits: Limits,
@@ -99,6 +100,7 @@ pub(super) struct Application {
     pub(super) connect_timeout: Option<Text>,
     pub(super) read_timeout: Option<Text>,
     pub(super) write_timeout: Option<Text>,
+    pub(super) purposes: Option<Texts>,
     pub(super) headers: Named<Text>,
     pub(super) routes: Vec<Route>,
     pub(super) upstreams: Vec<Upstream>,
@@ -134,6 +136,14 @@ pub(super) struct UpstreamTls {
 pub(super) struct Health {
     pub(super) failures: Option<Spanned<i64>>,
     pub(super) retry_after: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Purpose {
+    pub(super) header: Option<Text>,
+    pub(super) names: Option<Texts>,
+    pub(super) forward: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

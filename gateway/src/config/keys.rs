@@ -180,6 +180,11 @@ pub(super) const KEYS: &[Key] = &[
     key("identity.attributes", Kind::Named(bounds::ATTRIBUTES), Need::Otherwise("none"), "What the policy may read of a subject besides, as `r.sub.NAME`."),
     key("identity.attributes.*", Kind::Text(TEMPLATE), Need::Otherwise("no such attribute"), "Value of the attribute of that name; absent, so that a rule that reads it refuses, where the certificate lacks a field of it."),
 
+    key("purpose", Kind::Table, Need::Otherwise("no request states a purpose"), "How a request states what the data are for."),
+    text("purpose.header", "a header name", "The field in which a request states its purpose."),
+    required("purpose.names", Kind::Texts(NAME, bounds::PURPOSES), "All purposes that may be stated; another one is refused."),
+    key("purpose.forward", Kind::Flag, Need::Default("true"), "Whether the application sees the field."),
+
     required("applications[]", Kind::Tables(bounds::APPLICATIONS), "What is protected."),
     text("applications[].name", NAME, "Names the application in metrics and audit records; unique."),
     text("applications[].tenant", "a tenant", "The Casbin domain."),
@@ -190,6 +195,7 @@ pub(super) const KEYS: &[Key] = &[
     time("applications[].connect_timeout", bounds::CONNECT_TIMEOUT, "To connect to an upstream, TLS included."),
     time("applications[].read_timeout", bounds::READ_TIMEOUT, "Longest wait for the next bytes of the upstream."),
     time("applications[].write_timeout", bounds::WRITE_TIMEOUT, "Longest wait for the upstream to take the next bytes."),
+    key("applications[].purposes", Kind::Texts("a purpose", bounds::PURPOSES), Need::Otherwise("all of `[purpose]`"), "Purposes that may be stated to the application."),
     key("applications[].headers", Kind::Named(bounds::HEADERS), Need::Otherwise("none is added"), "Header fields that are set on requests to the application."),
     key("applications[].headers.*", Kind::Text(TEMPLATE), Need::Otherwise("not added"), "Value of the field of that name; never a hop-by-hop or framing field, nor Host, nor one that the gateway sets itself."),
     required("applications[].routes[]", Kind::Tables(bounds::ROUTES), "Which paths exist; the longest prefix decides alone, a path under none is no such route."),

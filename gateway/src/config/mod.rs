@@ -31,8 +31,8 @@ pub use hangu_certs::Template;
 pub use checked::{
     ANONYMOUS_SUBJECT, AccessLog, Admin, Application, Attribute, Audit, Balance,
     ClientAuthentication, ClientCertificate, Config, Control, ControlSocket, HeaderRule, Health,
-    Identity, Limits, Listener, Matrix, Policy, PolicyBundle, PolicySource, Rate, Route, Server,
-    ServerCertificate, SigningKey, TlsVersion, Upstream, UpstreamTls, Zone,
+    Identity, Limits, Listener, Matrix, Policy, PolicyBundle, PolicySource, Purpose, Rate, Route,
+    Server, ServerCertificate, SigningKey, TlsVersion, Upstream, UpstreamTls, Zone,
 };
 pub use problem::{ConfigErrors, Fault, Problem};
 pub use reference::reference;

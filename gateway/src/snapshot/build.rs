@@ -147,6 +147,12 @@ pub enum LoadError {
         /// The name.
         fact: Box<str>,
     },
+    /// The model asks for a purpose, and no request can state one.
+    #[error("{}: `r` names `purpose`, and no request can state one; add `[purpose]` to the configuration", path.display())]
+    NoPurposes {
+        /// The model file.
+        path: PathBuf,
+    },
     /// The policy clears nobody for a label in use.
     #[error("{}: gives nobody clearance for the label `{label}`, so the routes that carry it serve nobody; add a row such as `g2, ROLE, {label}`", path.display())]
     LabelWithoutClearance {
@@ -274,6 +280,13 @@ impl Loader {
                 .headers
                 .iter()
                 .map(|rule| rule.name.clone())
+                .chain(
+                    config
+                        .purpose
+                        .iter()
+                        .filter(|own| !own.forward)
+                        .map(|own| own.header.clone()),
+                )
                 .collect(),
         })
     }

@@ -92,6 +92,7 @@ fn one(
         connect_timeout,
         read_timeout,
         write_timeout,
+        purposes: Vec::new(),
         headers,
         routes,
         upstreams,
@@ -125,7 +126,7 @@ fn headers(reader: &mut Reader<'_, '_>, written: &Named<Text>) -> Vec<HeaderRule
     rules
 }
 
-fn parse_header_name(text: &str) -> Result<HeaderName, Fault> {
+pub(super) fn parse_header_name(text: &str) -> Result<HeaderName, Fault> {
     let name = HeaderName::from_bytes(text.as_bytes()).map_err(|_| {
         Fault::new(
             format!("`{text}` is not a header name"),

@@ -10,6 +10,7 @@ mod identity;
 mod listener;
 mod policy;
 mod process;
+mod purpose;
 mod reader;
 mod zones;
 
@@ -43,7 +44,15 @@ pub(super) fn check(
     };
     let matrix = zones::matrix(&mut reader, names, &file.matrix);
     let listeners = listener::listeners(&mut reader, names, &file.listeners);
-    let applications = application::applications(&mut reader, names, &file.applications);
+    let purpose = file.purpose.as_ref();
+    let purpose = purpose.and_then(|written| purpose::purpose(&mut reader, written));
+    let mut applications = application::applications(&mut reader, names, &file.applications);
+    purpose::purposes(
+        &mut reader,
+        purpose.as_ref(),
+        &file.applications,
+        &mut applications,
+    );
     let identity = identity::identity(&mut reader, &file.identity);
     let policy = policy::policy(&mut reader, file.policy.as_ref());
     let audit = audit::audit(&mut reader, &file.audit);
@@ -63,6 +72,7 @@ pub(super) fn check(
         labels,
         matrix,
         identity: identity?,
+        purpose,
         applications,
         policy: policy?,
         limits,

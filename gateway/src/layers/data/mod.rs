@@ -3,6 +3,8 @@
 //! The route's label says what the answer holds; the policy's clearance relation says which labels a subject, or a role it
 //! holds with the tenant, may receive. No clearance, no data, whatever the rules permit.
 
+pub mod purpose;
+
 use hangu_policy::Policy;
 
 use crate::denial::Denial;

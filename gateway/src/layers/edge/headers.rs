@@ -57,6 +57,16 @@ pub fn is_claim(name: &str, reserved: &[HeaderName]) -> bool {
             .any(|own| folded.equals(&own.as_str().replace('_', "-")))
 }
 
+/// Every value of the field `name` (in lower case), under whatever spelling of the name: an application that folds `_` and `-`
+/// would read them all.
+pub fn values_of<'r>(request: &'r RequestHeader, name: &str) -> impl Iterator<Item = &'r [u8]> {
+    request
+        .headers
+        .iter()
+        .filter(move |(key, _)| Folded(key.as_str()).equals(&name.replace('_', "-")))
+        .map(|(_, value)| value.as_bytes())
+}
+
 /// Removes every claim from a request on its way to the application; gives how many.
 pub fn remove_claims(request: &mut RequestHeader, reserved: &[HeaderName]) -> usize {
     let claims: Vec<HeaderName> = request

@@ -167,6 +167,11 @@ impl Loader {
 
     /// A fact that the gateway does not know would be empty, and `!= "…"` of nothing is true: such a model is refused.
     fn check_facts(&mut self, config: &Config, policy: &Policy) {
+        if config.purpose.is_none() && policy.facts_read().any(|fact| fact == "purpose") {
+            self.problems.push(LoadError::NoPurposes {
+                path: config.policy.source.model().to_owned(),
+            });
+        }
         let mut unknown: Vec<&str> = policy
             .facts_read()
             .filter(|fact| !FACTS_KNOWN.contains(fact))
@@ -259,7 +264,7 @@ impl LoadError {
             (matches!(self, Self::Policy(_)), PolicyRefusal::Policy),
             (matches!(self, Self::NoRules { .. }), PolicyRefusal::Empty),
             (
-                matches!(self, Self::UnknownFact { .. }),
+                matches!(self, Self::UnknownFact { .. } | Self::NoPurposes { .. }),
                 PolicyRefusal::Fact,
             ),
             (
@@ -336,4 +341,6 @@ pub(super) const FACTS_KNOWN: &[&str] = &[
     "address",
     "application",
     "device",
+    "purpose",
+    "time",
 ];

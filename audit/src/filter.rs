@@ -6,6 +6,7 @@
 
 use crate::encode::escape;
 use crate::entry::Entry;
+use crate::export::address_and_port;
 use crate::time::Timestamp;
 
 /// A field that can be searched for its exact value.
@@ -81,6 +82,8 @@ pub struct Filter {
     since: Option<Timestamp>,
     until: Option<Timestamp>,
     values: Vec<(Field, String, String)>,
+    /// An address, whatever its port.
+    client: Option<String>,
 }
 
 impl Filter {
@@ -91,6 +94,7 @@ impl Filter {
             since: None,
             until: None,
             values: Vec::new(),
+            client: None,
         }
     }
 
@@ -122,6 +126,17 @@ impl Filter {
         self
     }
 
+    /// From this client: an address with any port, or with the one that is given.
+    #[must_use]
+    pub fn with_client(mut self, client: &str) -> Self {
+        let (address, port) = address_and_port(client);
+        if port.is_some() {
+            return self.with(Field::Client, client);
+        }
+        self.client = Some(address.to_owned());
+        self
+    }
+
     /// The request and trace ids that are looked for, as they are written in a line.
     pub(crate) fn ids(&self) -> impl Iterator<Item = &[u8]> {
         self.values.iter().filter_map(|(field, _, needle)| {
@@ -139,6 +154,10 @@ impl Filter {
     /// [`verify`](crate::verify) to say.
     #[must_use]
     pub fn find(&self, line: &str) -> Option<Entry> {
+        let is_elsewhere = |client: &String| !line.contains(client.as_str());
+        if self.client.as_ref().is_some_and(is_elsewhere) {
+            return None;
+        }
         if self
             .values
             .iter()
@@ -162,6 +181,10 @@ impl Filter {
         self.values
             .iter()
             .all(|(field, value, _)| field.of(entry) == value)
+            && self
+                .client
+                .as_ref()
+                .is_none_or(|client| address_and_port(&entry.client).0 == client)
             && (self.since.is_none() && self.until.is_none() || is_in_time())
     }
 }

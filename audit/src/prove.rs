@@ -16,6 +16,7 @@ use crate::key::Verifier;
 use crate::note::Note;
 use crate::proof::{ProofError, prove_inclusion, verify_inclusion};
 use crate::tiles::{TileError, Tiles, leaf};
+use crate::tree::TreeHead;
 use crate::witness::PROOF_HASHES_MAX;
 
 /// That a record is in a log. Shown as the file that can be given away.
@@ -63,6 +64,18 @@ impl RecordProof {
     /// What does not hold.
     pub fn verify(&self, line: &[u8], keys: &[Verifier]) -> Result<Checkpoint, RecordProofError> {
         let checkpoint = Checkpoint::open(&self.note, keys)?;
+        self.leads_to(line, Some(checkpoint.head()))?;
+        Ok(checkpoint)
+    }
+
+    /// Checks that `line` is the proven record and leads to `head`, whoever signed that: for the log's own owner.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn leads_to(&self, line: &[u8], head: Option<TreeHead>) -> Result<(), RecordProofError> {
+        let head = head.ok_or(RecordProofError::Form {
+            what: "no checkpoint",
+        })?;
         let (link, _) = chain::open(line)?;
         if link.sequence.checked_sub(1) != Some(self.index) {
             return Err(RecordProofError::OtherRecord {
@@ -70,7 +83,6 @@ impl RecordProof {
                 index: self.index,
             });
         }
-        let head = checkpoint.head();
         verify_inclusion(
             &leaf(&link.hash),
             self.index,
@@ -78,7 +90,7 @@ impl RecordProof {
             &self.hashes,
             &head.root,
         )?;
-        Ok(checkpoint)
+        Ok(())
     }
 
     /// Reads the file.

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Write};
 use std::num::NonZeroU64;
 
+use serde_json::{Map, Value, json};
+
 use crate::encode::is_hidden;
 use crate::entry::Entry;
 use crate::time::Timestamp;
@@ -83,6 +85,38 @@ impl Stats {
         if self.timeline.len() > BUCKETS_MAX {
             self.coarsen();
         }
+    }
+
+    /// All counts as one JSON object; the timeline as a list of steps with their counts.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let outcomes = |counts: &[u64]| -> Value {
+            let named = OUTCOMES.iter().zip(counts);
+            named
+                .map(|((word, _), count)| ((*word).to_owned(), Value::from(*count)))
+                .collect::<Map<_, _>>()
+                .into()
+        };
+        let top = |tally: &Tally| -> Value {
+            let rows = tally.top().into_iter();
+            rows.map(|(name, count)| json!({ "value": name, "count": count }))
+                .collect()
+        };
+        let timeline = self.timeline.iter().map(|(start, counts)| {
+            json!({ "start": Timestamp::from_unix_ms(*start).to_string(), "counts": outcomes(counts) })
+        });
+        json!({
+            "records": self.records,
+            "first": self.first.map(|time| time.to_string()),
+            "last": self.last.map(|time| time.to_string()),
+            "decisions": outcomes(&self.outcomes),
+            "kinds": top(&self.kinds),
+            "reasons": top(&self.reasons),
+            "applications": top(&self.applications),
+            "subjects_denied_most": top(&self.subjects_denied),
+            "step_seconds": self.bucket_ms / 1_000,
+            "timeline": timeline.collect::<Value>(),
+        })
     }
 
     /// How many records were counted.

@@ -6,6 +6,7 @@ mod admin;
 mod application;
 #[cfg(test)]
 mod audit;
+mod audit_cli;
 #[cfg(test)]
 mod certs_cli;
 #[cfg(test)]

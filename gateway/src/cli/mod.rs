@@ -55,7 +55,7 @@ enum Command {
     },
     /// Ask a running gateway what it serves
     Status(status::Options),
-    /// Verify or follow an audit log
+    /// Verify, search, follow, count, export and prove from an audit log
     #[command(subcommand)]
     Audit(audit::Command),
     /// Check, test, question, compare and sign a policy, from files alone

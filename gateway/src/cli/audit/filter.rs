@@ -1,0 +1,146 @@
+//! Which records: the options that `search`, `tail`, `stats` and `export` share.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use hangu_audit::{Field, Filter, Timestamp};
+
+use super::{Failure, unable};
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Which records (all that are given must hold)")]
+pub(super) struct Which {
+    /// Not before: a time such as 2026-11-24T07:00:00Z, or an age such as 90s, 15m, 2h, 7d
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Before: a time or an age
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Request id, as the client was told
+    #[arg(long, value_name = "ID")]
+    request_id: Option<String>,
+    /// W3C trace id
+    #[arg(long, value_name = "ID")]
+    trace_id: Option<String>,
+    /// Policy subject
+    #[arg(long, value_name = "NAME")]
+    subject: Option<String>,
+    /// Application
+    #[arg(long, value_name = "NAME")]
+    application: Option<String>,
+    /// Tenant
+    #[arg(long, value_name = "NAME")]
+    tenant: Option<String>,
+    /// `allowed`, `denied`, `refused` or `aborted`
+    #[arg(long, value_name = "WORD")]
+    decision: Option<String>,
+    /// Reason code, such as `endpoint.revoked`
+    #[arg(long, value_name = "CODE")]
+    reason: Option<String>,
+    /// Label of the data
+    #[arg(long, value_name = "LABEL")]
+    label: Option<String>,
+    /// SHA-256 of the client certificate
+    #[arg(long, value_name = "HEX")]
+    certificate: Option<String>,
+    /// Serial number of the client certificate
+    #[arg(long, value_name = "HEX")]
+    serial: Option<String>,
+    /// Client address, with or without its port
+    #[arg(long, value_name = "ADDRESS")]
+    client: Option<String>,
+    /// Rule, as file and line
+    #[arg(long, value_name = "FILE:LINE")]
+    rule: Option<String>,
+    /// Kind of record, such as `request`, `reload`, `admin`, `dropped`
+    #[arg(long, value_name = "KIND")]
+    kind: Option<String>,
+}
+
+impl Which {
+    pub(super) fn filter(&self) -> Result<Filter, Failure> {
+        let mut filter = Filter::new();
+        if let Some(since) = &self.since {
+            filter = filter.since(moment(since)?);
+        }
+        if let Some(until) = &self.until {
+            filter = filter.until(moment(until)?);
+        }
+        for (field, value) in [
+            (Field::RequestId, &self.request_id),
+            (Field::TraceId, &self.trace_id),
+            (Field::Subject, &self.subject),
+            (Field::Application, &self.application),
+            (Field::Tenant, &self.tenant),
+            (Field::Decision, &self.decision),
+            (Field::Reason, &self.reason),
+            (Field::Label, &self.label),
+            (Field::Certificate, &self.certificate),
+            (Field::Serial, &self.serial),
+            (Field::Rule, &self.rule),
+            (Field::Kind, &self.kind),
+        ] {
+            if let Some(value) = value {
+                filter = filter.with(field, value);
+            }
+        }
+        if let Some(client) = &self.client {
+            filter = filter.with_client(client);
+        }
+        Ok(filter)
+    }
+}
+
+/// A time as in the log, or an age.
+fn moment(text: &str) -> Result<Timestamp, Failure> {
+    let spelled = [
+        text.to_owned(),
+        text.replace('Z', ".000Z"),
+        format!("{text}T00:00:00.000Z"),
+    ];
+    if let Some(time) = spelled.iter().find_map(|text| Timestamp::parse(text)) {
+        return Ok(time);
+    }
+    let age_ms = [
+        ("d", 86_400_000),
+        ("h", 3_600_000),
+        ("m", 60_000),
+        ("s", 1_000),
+    ]
+    .into_iter()
+    .find_map(|(unit, ms)| {
+        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+        number.checked_mul(ms)
+    });
+    let Some(age_ms) = age_ms else {
+        return Err(unable(format_args!(
+            "`{text}` is no time; write one like 2026-11-24, 2026-11-24T07:00:00Z, or an age like 15m, 2h, 7d"
+        )));
+    };
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+    Ok(Timestamp::from_unix_ms(now_ms.saturating_sub(age_ms)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_taken_as_people_write_them() {
+        for (text, written) in [
+            ("2026-11-24", "2026-11-24T00:00:00.000Z"),
+            ("2026-11-24T07:10:22Z", "2026-11-24T07:10:22.000Z"),
+            ("2026-11-24T07:10:22.123Z", "2026-11-24T07:10:22.123Z"),
+        ] {
+            assert_eq!(moment(text).unwrap().to_string(), written);
+        }
+        let two_hours_ago = moment("2h").unwrap().unix_ms();
+        assert!(two_hours_ago + 7_200_000 <= Timestamp::from(SystemTime::now()).unix_ms());
+        for text in ["", "yesterday", "2h30m", "h", "-1h", "2026-13-01"] {
+            assert!(moment(text).is_err(), "{text}");
+        }
+    }
+}

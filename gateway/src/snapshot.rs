@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use hangu_certs::{ClientVerifier, RevocationIndex};
 use hangu_limits::Rate;
-use hangu_policy::{Policy, RuleId};
+use hangu_policy::{PartitionedPolicy, RuleId};
 use http::HeaderName;
 use prometheus::{Histogram, HistogramTimer};
 use rustls::ServerConfig;
@@ -41,7 +41,7 @@ pub struct Snapshot {
     /// Source → zone.
     pub zones: ZoneTable,
     /// The compiled policy.
-    pub policy: Arc<Policy>,
+    pub policy: Arc<PartitionedPolicy>,
     /// The bundle that the policy came in; `None` when it came in plain files.
     pub bundle: Option<BundleInForce>,
     /// Digest of all that the policy was compiled from, rows from the directory included.

@@ -3,7 +3,7 @@
 use hangu_audit::key::{KeyKind, Verifier};
 use hangu_audit::note::{Note, NoteError};
 use hangu_policy::analysis::Coverage;
-use hangu_policy::{Policy, Problem, Source};
+use hangu_policy::{PartitionedPolicy, Policy, Problem, Source};
 use thiserror::Error;
 
 use super::archive::{self, ArchiveError, Files};
@@ -71,7 +71,7 @@ pub(crate) struct Opened {
     pub(crate) manifest: Manifest,
     /// The digest of the manifest's text: it stands for the whole bundle.
     pub(crate) digest: String,
-    pub(crate) policy: Policy,
+    pub(crate) policy: PartitionedPolicy,
     /// The names of the keys that signed.
     pub(crate) signers: Vec<String>,
     /// How many requests its tests asked.
@@ -154,7 +154,7 @@ impl BundleError {
 pub(crate) fn open(bytes: &[u8], demands: &Demands) -> Result<Opened, Vec<BundleError>> {
     Signed::read(bytes, demands)
         .map_err(|error| vec![error])?
-        .compile("")
+        .compile("", None)
 }
 
 impl Signed {
@@ -197,25 +197,27 @@ impl Signed {
     }
 
     /// Compiles its policy and runs its tests. `rights` are rows of a gateway's own that are added to the rules; the tests
-    /// are about the bundle alone.
+    /// are about the bundle alone. What `before` has compiled already is taken from it.
     ///
     /// # Errors
     /// All problems of a policy that does not load; the first test that fails.
-    pub(crate) fn compile(self, rights: &str) -> Result<Opened, Vec<BundleError>> {
+    pub(crate) fn compile(
+        self,
+        rights: &str,
+        before: Option<&PartitionedPolicy>,
+    ) -> Result<Opened, Vec<BundleError>> {
         let one = |error: BundleError| vec![error];
         let model = text(&self.files, MODEL).map_err(one)?;
         let mut rules = text(&self.files, RULES).map_err(one)?;
-        let mut policy = compile(&model, &rules)?;
+        let tests = run_tests(&model, &rules, &self.files, self.now)?;
+        rules.push_str(rights);
+        let (model, rules) = sources(&model, &rules);
+        let policy = PartitionedPolicy::compile_after(before, model, rules).map_err(refused)?;
         if policy.rule_count() != self.manifest.rules {
             return Err(one(BundleError::RuleCount {
                 found: policy.rule_count(),
                 said: self.manifest.rules,
             }));
-        }
-        let tests = run_tests(&policy, &self.files, self.now)?;
-        if !rights.is_empty() {
-            rules.push_str(rights);
-            policy = compile(&model, &rules)?;
         }
         Ok(Opened {
             manifest: self.manifest,
@@ -227,10 +229,13 @@ impl Signed {
     }
 }
 
-fn compile(model: &str, rules: &str) -> Result<Policy, Vec<BundleError>> {
+fn sources<'a>(model: &'a str, rules: &'a str) -> (Source<'a>, Source<'a>) {
     let source = |name, text| Source { name, text };
-    let compiled = Policy::compile(source(MODEL, model), source(RULES, rules));
-    compiled.map_err(|problems| problems.into_iter().map(BundleError::Policy).collect())
+    (source(MODEL, model), source(RULES, rules))
+}
+
+fn refused(problems: Vec<Problem>) -> Vec<BundleError> {
+    problems.into_iter().map(BundleError::Policy).collect()
 }
 
 /// A file of the bundle as text.
@@ -339,14 +344,19 @@ fn check_time(manifest: &Manifest, digest: &str, demands: &Demands) -> Result<()
     Ok(())
 }
 
-fn run_tests(policy: &Policy, files: &Files, now: i64) -> Result<usize, Vec<BundleError>> {
-    let mut coverage = Coverage::new(policy);
+fn run_tests(model: &str, rules: &str, files: &Files, now: i64) -> Result<usize, Vec<BundleError>> {
+    if !files.iter().any(|(name, _)| name.starts_with(TESTS)) {
+        return Ok(0);
+    }
+    let (model, rules) = sources(model, rules);
+    let policy = Policy::compile(model, rules).map_err(refused)?;
+    let mut coverage = Coverage::new(&policy);
     let mut count = 0;
     for (name, bytes) in files.iter().filter(|(name, _)| name.starts_with(TESTS)) {
         let text =
             std::str::from_utf8(bytes).map_err(|_| vec![BundleError::NotText(name.clone())])?;
         let now = now.checked_mul(1_000);
-        let ran = suite::run(policy, (name, text), now, &mut coverage).map_err(|errors| {
+        let ran = suite::run(&policy, (name, text), now, &mut coverage).map_err(|errors| {
             errors
                 .into_iter()
                 .map(BundleError::Test)

@@ -1,6 +1,6 @@
 //! Layer: 用 application. May this subject do this action on this object now.
 
-use hangu_policy::{Decision, Permit, Policy, Refusal, Request};
+use hangu_policy::{Decision, PartitionedPolicy, Permit, Refusal, Request};
 
 use crate::denial::Denial;
 
@@ -9,7 +9,7 @@ use crate::denial::Denial;
 /// # Errors
 /// The denial and, where a rule denied, that rule.
 pub fn decide(
-    policy: &Policy,
+    policy: &PartitionedPolicy,
     request: &Request<'_>,
 ) -> Result<Permit, (Denial, Option<hangu_policy::RuleId>)> {
     match policy.decide(request) {

@@ -5,7 +5,7 @@
 
 pub mod purpose;
 
-use hangu_policy::Policy;
+use hangu_policy::PartitionedPolicy;
 
 use crate::denial::Denial;
 
@@ -14,7 +14,7 @@ use crate::denial::Denial;
 /// # Errors
 /// [`Denial::Label`].
 pub fn check_clearance(
-    policy: &Policy,
+    policy: &PartitionedPolicy,
     subject: &str,
     tenant: &str,
     label: &str,

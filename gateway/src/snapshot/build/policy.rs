@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use hangu_policy::{Policy, Problem, Source};
+use hangu_policy::{PartitionedPolicy, Problem, Source};
 use ring::digest::{Context, SHA256};
 
 use super::{LoadError, Loader, file_name, hex};
@@ -19,7 +19,7 @@ use crate::snapshot::{BundleInForce, Snapshot};
 /// A policy that may serve.
 #[derive(Debug)]
 pub(super) struct Loaded {
-    pub(super) policy: Arc<Policy>,
+    pub(super) policy: Arc<PartitionedPolicy>,
     /// Of its files or its manifest.
     pub(super) digest: String,
     /// The bundle that it came in.
@@ -80,7 +80,7 @@ impl Loader {
         rules_text.push_str(&rights);
         let policy = match same {
             Some(before) => Arc::clone(&before.policy),
-            None => match compile((model, &model_text), (rules, &rules_text)) {
+            None => match compile(before, (model, &model_text), (rules, &rules_text)) {
                 Ok(policy) => Arc::new(policy),
                 Err(problems) => {
                     let problems = problems.into_iter().map(LoadError::Policy);
@@ -135,7 +135,10 @@ impl Loader {
                 let same = serving.filter(|(before, _)| before.policy_inputs == inputs);
                 let opened = match same {
                     Some((before, own)) => Ok((Arc::clone(&before.policy), own.clone())),
-                    None => signed.compile(&rights).and_then(in_force),
+                    None => {
+                        let before = before.map(|before| &*before.policy);
+                        signed.compile(&rights, before).and_then(in_force)
+                    }
                 };
                 opened.map(|(policy, own)| Loaded {
                     policy,
@@ -166,7 +169,7 @@ impl Loader {
     }
 
     /// A fact that the gateway does not know would be empty, and `!= "…"` of nothing is true: such a model is refused.
-    fn check_facts(&mut self, config: &Config, policy: &Policy) {
+    fn check_facts(&mut self, config: &Config, policy: &PartitionedPolicy) {
         if config.purpose.is_none() && policy.facts_read().any(|fact| fact == "purpose") {
             self.problems.push(LoadError::NoPurposes {
                 path: config.policy.source.model().to_owned(),
@@ -186,7 +189,7 @@ impl Loader {
     }
 
     /// A label that routes carry and nobody is cleared for is a mistake, unless the policy is empty and denies all anyway.
-    fn check_clearances(&mut self, config: &Config, policy: &Policy) {
+    fn check_clearances(&mut self, config: &Config, policy: &PartitionedPolicy) {
         if policy.rule_count() == 0 {
             return;
         }
@@ -212,7 +215,7 @@ impl Loader {
     }
 }
 
-fn in_force(opened: Opened) -> Result<(Arc<Policy>, BundleInForce), Vec<BundleError>> {
+fn in_force(opened: Opened) -> Result<(Arc<PartitionedPolicy>, BundleInForce), Vec<BundleError>> {
     let manifest = &opened.manifest;
     let not_after = seconds(&manifest.not_after).ok_or_else(|| {
         let what = format!("`{}` is no time of RFC 3339", manifest.not_after);
@@ -298,7 +301,7 @@ pub fn policy_problems(file: &Path) -> Vec<LoadError> {
         let (Ok(model_text), Ok(rules_text)) = texts else {
             return None;
         };
-        compile((&model, &model_text), (&rules, &rules_text)).err()
+        compile(None, (&model, &model_text), (&rules, &rules_text)).err()
     };
     policy()
         .unwrap_or_default()
@@ -307,8 +310,12 @@ pub fn policy_problems(file: &Path) -> Vec<LoadError> {
         .collect()
 }
 
-/// Compiles a model and its rules, each with its path and its text.
-fn compile(model: (&Path, &str), rules: (&Path, &str)) -> Result<Policy, Vec<Problem>> {
+/// Compiles a model and its rules, each with its path and its text; what `before` has compiled already is taken from it.
+fn compile(
+    before: Option<&Snapshot>,
+    model: (&Path, &str),
+    rules: (&Path, &str),
+) -> Result<PartitionedPolicy, Vec<Problem>> {
     let (model_name, rules_name) = (file_name(model.0), file_name(rules.0));
     let model = Source {
         name: &model_name,
@@ -318,7 +325,7 @@ fn compile(model: (&Path, &str), rules: (&Path, &str)) -> Result<Policy, Vec<Pro
         name: &rules_name,
         text: rules.1,
     };
-    Policy::compile(model, rules)
+    PartitionedPolicy::compile_after(before.map(|before| &*before.policy), model, rules)
 }
 
 /// The digest of some texts, one behind the other.

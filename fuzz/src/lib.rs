@@ -4,11 +4,15 @@
 //! for every file of `corpus/`, by `cargo test`.
 
 mod certificate;
+mod frames;
 mod path;
 mod policy;
+mod proxy;
 mod request;
 
 pub use certificate::certificate_identity;
+pub use frames::http2_frames;
 pub use path::canonicalise;
 pub use policy::{model, policy_csv};
+pub use proxy::proxy_header;
 pub use request::request_head;

@@ -15,6 +15,16 @@ fn the_request_head_keeps_its_laws_for_the_whole_corpus() -> Outcome {
 }
 
 #[test]
+fn the_proxy_header_keeps_its_laws_for_the_whole_corpus() -> Outcome {
+    replay("proxy_header", hangu_fuzz::proxy_header)
+}
+
+#[test]
+fn http2_frames_keep_their_laws_for_the_whole_corpus() -> Outcome {
+    replay("http2_frames", hangu_fuzz::http2_frames)
+}
+
+#[test]
 fn the_policy_loader_keeps_its_laws_for_the_whole_corpus() -> Outcome {
     replay("policy_csv", hangu_fuzz::policy_csv)
 }
@@ -46,8 +56,10 @@ fn every_target_has_its_program_and_its_corpus() -> Outcome {
     let expected = [
         "canonicalise",
         "certificate_identity",
+        "http2_frames",
         "model",
         "policy_csv",
+        "proxy_header",
         "request_head",
     ];
     assert_eq!(names("fuzz_targets")?, expected);

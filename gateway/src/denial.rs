@@ -28,6 +28,12 @@ pub enum Denial {
     NoName,
     /// The SPIFFE id is of a trust domain that is not ours.
     TrustDomain,
+    /// The listener takes connections from its balancers only, and this is none.
+    ProxyUntrusted,
+    /// The connection does not begin with a PROXY header that names a client.
+    ProxyMalformed,
+    /// The PROXY header did not arrive within its deadline.
+    ProxyTimeout,
     /// The TLS handshake did not end within its deadline.
     HandshakeTimeout,
     /// Too many handshakes are under way on the listener.
@@ -127,6 +133,9 @@ impl Denial {
         Denial::RevocationUnknown,
         Denial::NoName,
         Denial::TrustDomain,
+        Denial::ProxyUntrusted,
+        Denial::ProxyMalformed,
+        Denial::ProxyTimeout,
         Denial::HandshakeTimeout,
         Denial::HandshakeSlots,
         Denial::TlsFailed,
@@ -202,6 +211,9 @@ impl Denial {
             Denial::RevocationUnknown => ("endpoint.revocation_unknown", 403),
             Denial::NoName => ("endpoint.no_name", 403),
             Denial::TrustDomain => ("endpoint.trust_domain", 403),
+            Denial::ProxyUntrusted => ("edge.proxy_untrusted", 403),
+            Denial::ProxyMalformed => ("edge.proxy_malformed", 400),
+            Denial::ProxyTimeout => ("edge.proxy_timeout", 408),
             Denial::HandshakeTimeout => ("edge.handshake_timeout", 408),
             Denial::HandshakeSlots => ("edge.handshake_slots", 503),
             Denial::TlsFailed => ("edge.tls_failed", 400),

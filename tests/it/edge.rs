@@ -6,5 +6,6 @@ mod http2;
 mod http2_frames;
 mod limits;
 mod preface;
+mod proxy;
 mod requests;
 mod tls;

@@ -1,6 +1,6 @@
 //! A blocking HTTPS/1.1 client that sends whatever bytes it is given.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write as _};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 
@@ -23,6 +23,7 @@ pub struct Client {
     credentials: Option<Credentials>,
     name: String,
     source: Option<IpAddr>,
+    preamble: Vec<u8>,
     alpn: Vec<Vec<u8>>,
     versions: Vec<&'static SupportedProtocolVersion>,
     resumption: Resumption,
@@ -119,6 +120,7 @@ impl Client {
             credentials: credentials.cloned(),
             name: name.to_owned(),
             source: None,
+            preamble: Vec::new(),
             alpn: vec![b"http/1.1".to_vec()],
             versions: rustls::ALL_VERSIONS.to_vec(),
             resumption: Resumption::disabled(),
@@ -136,6 +138,13 @@ impl Client {
     #[must_use]
     pub fn from(mut self, source: &str) -> Self {
         self.source = Some(must(source.parse(), "read a source address"));
+        self
+    }
+
+    /// Sends these bytes in front of everything, as a balancer does.
+    #[must_use]
+    pub fn preamble(mut self, bytes: &[u8]) -> Self {
+        bytes.clone_into(&mut self.preamble);
         self
     }
 
@@ -180,9 +189,10 @@ impl Client {
         }
         socket.connect_timeout(&self.gateway.into(), DEADLINE)?;
         socket.set_tcp_nodelay(true)?;
-        let stream = TcpStream::from(socket);
+        let mut stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(DEADLINE))?;
         stream.set_write_timeout(Some(DEADLINE))?;
+        stream.write_all(&self.preamble)?;
         Ok(stream)
     }
 

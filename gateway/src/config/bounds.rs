@@ -71,6 +71,8 @@ pub(super) const THREADS: Bounds<NonZeroU32> = count(64, None);
 pub(super) const DRAIN: Bounds<Duration> = time(0, HOUR_MS, 30 * SECOND_MS);
 
 pub(super) const CRL_GRACE: Bounds<Duration> = time(0, 7 * 24 * HOUR_MS, 0);
+pub(super) const BALANCERS: Entries = entries(0, 256);
+pub(super) const PROXY_TIMEOUT: Bounds<Duration> = time(100, MINUTE_MS, 2 * SECOND_MS);
 pub(super) const HANDSHAKE_TIMEOUT: Bounds<Duration> = time(100, MINUTE_MS, 5 * SECOND_MS);
 pub(super) const HANDSHAKES_MAX: Bounds<NonZeroU32> = count(65_536, Some(256));
 pub(super) const HEADER_TIMEOUT: Bounds<Duration> = time(100, 5 * MINUTE_MS, 10 * SECOND_MS);

@@ -106,7 +106,11 @@ pub struct Listener {
     pub crl_grace: Duration,
     /// Oldest TLS version that is spoken.
     pub tls_min: TlsVersion,
-    /// From accept to the end of the handshake.
+    /// Addresses of the balancers that must begin each connection with a PROXY header, never empty; `None`: no such header is taken.
+    pub proxy_protocol: Option<Vec<IpPrefix>>,
+    /// From accept to the end of the PROXY header.
+    pub proxy_timeout: Duration,
+    /// From accept, or the end of the PROXY header, to the end of the handshake.
     pub handshake_timeout: Duration,
     /// Handshakes under way at once.
     pub handshakes_max: NonZeroU32,

@@ -8,7 +8,7 @@ use crate::config::bounds;
 use crate::config::checked::{ClientAuthentication, Listener, ServerCertificate, TlsVersion};
 use crate::config::file::{self, File, Text};
 use crate::config::problem::Fault;
-use crate::config::values::{HostPattern, Name};
+use crate::config::values::{HostPattern, IpPrefix, Name};
 
 /// In the order of the file; those that lack something are left out, after a report.
 pub(super) fn listeners(
@@ -54,6 +54,8 @@ fn one(
         ClientAuthentication::Required,
     );
     let tls_min = reader.choice(written.tls_min.as_ref(), &TLS_VERSIONS, TlsVersion::Tls13);
+    let proxy_protocol = proxy_protocol(reader, written);
+    let proxy_timeout = reader.duration(written.proxy_timeout.as_ref(), &bounds::PROXY_TIMEOUT);
     let handshake_timeout = reader.duration(
         written.handshake_timeout.as_ref(),
         &bounds::HANDSHAKE_TIMEOUT,
@@ -73,6 +75,8 @@ fn one(
         crls,
         crl_grace,
         tls_min,
+        proxy_protocol,
+        proxy_timeout,
         handshake_timeout,
         handshakes_max,
         header_timeout,
@@ -81,6 +85,36 @@ fn one(
         header_bytes_max,
         certificates,
     })
+}
+
+/// The balancers of a listener that requires them; both keys say the same or neither is written.
+fn proxy_protocol(reader: &mut Reader<'_, '_>, written: &file::Listener) -> Option<Vec<IpPrefix>> {
+    let required = reader.choice(
+        written.proxy_protocol.as_ref(),
+        &[("none", false), ("required", true)],
+        false,
+    );
+    let prefixes = reader.read_each(written.balancers.as_ref(), IpPrefix::parse);
+    let prefixes: Vec<_> = prefixes.into_iter().map(|(_, prefix)| prefix).collect();
+    if let (Some(text), true, true) = (&written.proxy_protocol, required, prefixes.is_empty()) {
+        reader.fault(
+            text,
+            Fault::new(
+                "`required` without balancers would believe nobody",
+                "list their addresses: `balancers = [\"10.0.0.7/32\"]`",
+            ),
+        );
+    }
+    if let (Some(texts), false, false) = (&written.balancers, required, prefixes.is_empty()) {
+        reader.fault(
+            texts,
+            Fault::new(
+                "balancers are listed, but no PROXY header is taken",
+                "write `proxy_protocol = \"required\"`, or delete the line",
+            ),
+        );
+    }
+    required.then_some(prefixes)
 }
 
 fn certificates(

@@ -54,6 +54,14 @@ impl IpPrefix {
         Ok(Self { address, length })
     }
 
+    /// Whether an address lies in it. An IPv4 address in IPv6 clothes (`::ffff:10.0.0.1`) is the IPv4 address.
+    #[must_use]
+    pub fn covers(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        address.is_ipv4() == self.address.is_ipv4()
+            && network_of(address, self.length) == self.address
+    }
+
     /// The network address; no bit behind [`length`](Self::length) is set.
     #[must_use]
     pub fn address(&self) -> IpAddr {

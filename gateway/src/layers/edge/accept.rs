@@ -27,6 +27,7 @@ use crate::denial::Denial;
 use crate::events::{Refused, ended_http2, refused_handshake, refused_head};
 use crate::layers::edge::head::HeadLimits;
 use crate::layers::edge::http2::{Guard, ListLimits};
+use crate::layers::edge::proxy_protocol::{Said, read_header};
 use crate::layers::edge::stream::{ClientStream, HeadDeadlines, HeadRead};
 use crate::layers::edge::tls_error::{denial_of, refused_chain};
 use crate::pipeline::Gateway;
@@ -59,7 +60,7 @@ impl Accept {
         let Some(config) = snapshot.config.listeners.get(self.listener) else {
             return;
         };
-        let client = client_address(&tcp);
+        let hop = client_address(&tcp);
         let open = self
             .shared
             .metrics
@@ -67,6 +68,14 @@ impl Accept {
             .with_label_values(&[config.name.as_str()]);
         let _open = Open::new(open);
         let newcomer = Newcomer::new(Arc::clone(&self.shared));
+        let mut tcp = tcp;
+        let client = match client_behind(&mut tcp, hop, config).await {
+            Ok(client) => client,
+            Err(denial) => {
+                refused_handshake(&self.shared, &snapshot, config, hop, &denial.into());
+                return;
+            }
+        };
         match self.handshake(tcp, &snapshot, config, client).await {
             Ok(stream) => {
                 self.shared.metrics.handshake(config.name.as_str(), None);
@@ -342,6 +351,24 @@ fn client_address(tcp: &TcpStream) -> SocketAddr {
     tcp.get_socket_digest()
         .and_then(|digest| digest.peer_addr().and_then(|peer| peer.as_inet().copied()))
         .unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0))
+}
+
+/// Where the client is: at the other end of the connection, or where a balancer there says.
+async fn client_behind(
+    tcp: &mut TcpStream,
+    hop: SocketAddr,
+    config: &Listener,
+) -> Result<SocketAddr, Denial> {
+    let Some(balancers) = &config.proxy_protocol else {
+        return Ok(hop);
+    };
+    if !balancers.iter().any(|prefix| prefix.covers(hop.ip())) {
+        return Err(Denial::ProxyUntrusted);
+    }
+    match read_header(tcp, config.proxy_timeout).await? {
+        Said::Client(client) => Ok(client),
+        Said::Local => Ok(hop),
+    }
 }
 
 fn channel(version: Option<rustls::ProtocolVersion>, alpn: Option<&[u8]>) -> &'static str {

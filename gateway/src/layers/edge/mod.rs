@@ -6,5 +6,6 @@ pub mod canonical;
 pub mod head;
 pub mod headers;
 pub mod http2;
+pub mod proxy_protocol;
 pub mod stream;
 pub mod tls_error;

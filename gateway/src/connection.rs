@@ -30,6 +30,8 @@ pub struct Connection {
     pub client: SocketAddr,
     /// The name that TLS was opened for, in lower case; `None` when the client sent none.
     pub sni: Option<Box<str>>,
+    /// Index of the group of hosts that let it in; `None` when no certificate covers the name any more.
+    pub group: Option<usize>,
     /// TLS version and application protocol.
     pub channel: &'static str,
     /// Who is speaking; `None` for a client without a certificate.
@@ -85,10 +87,13 @@ impl Connection {
         let subject = shared.subject(&caller, client.ip());
         let channel_of = (listener, client, channel);
         let audited = Arc::new(audited(snapshot, channel_of, identity, &caller));
+        let state = snapshot.listeners.get(listener);
+        let group = state.and_then(|state| state.group_of(sni.as_deref()));
         Self {
             listener,
             client,
             sni,
+            group,
             channel,
             chain,
             subject,
@@ -121,7 +126,7 @@ impl Connection {
             // The counters go on counting, also when the table has forgotten them.
             after.clone_from(before);
         }
-        if let Err(refused) = admits(snapshot, self.listener, self.chain.as_deref(), now) {
+        if let Err(refused) = admits(snapshot, &renewed, now) {
             renewed.refused = Some(refused.denial);
         }
         renewed
@@ -163,21 +168,13 @@ impl Live {
     }
 }
 
-/// Whether a generation would let this chain, or a client without one, in by the listener.
-fn admits(
-    snapshot: &Snapshot,
-    listener: usize,
-    chain: Option<&VerifiedChain>,
-    now: i64,
-) -> Result<(), Refused> {
-    let (Some(config), Some(state)) = (
-        snapshot.config.listeners.get(listener),
-        snapshot.listeners.get(listener),
-    ) else {
-        return Err(Denial::Internal.into());
+/// Whether a generation would let in this connection of its own, which has this chain or none.
+fn admits(snapshot: &Snapshot, connection: &Connection, now: i64) -> Result<(), Refused> {
+    let Some(group) = snapshot.trust_of(connection) else {
+        return Err(Denial::HostMismatch.into());
     };
-    match (chain, config.client_authentication) {
-        (Some(chain), _) => state
+    match (&connection.chain, group.trust.client_authentication) {
+        (Some(chain), _) => group
             .verifier
             .chain(&chain.certificates, now)
             .map(drop)

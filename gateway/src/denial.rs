@@ -38,6 +38,10 @@ pub enum Denial {
     HandshakeTimeout,
     /// Too many handshakes are under way on the listener.
     HandshakeSlots,
+    /// Too many handshakes of the source are under way.
+    HandshakesPerSource,
+    /// The source begins handshakes faster than its rate.
+    HandshakeRate,
     /// The TLS handshake failed for a reason of protocol: version, cipher, SNI, alert.
     TlsFailed,
     /// The request head breaks RFC 9112 or RFC 9113.
@@ -138,6 +142,8 @@ impl Denial {
         Denial::ProxyTimeout,
         Denial::HandshakeTimeout,
         Denial::HandshakeSlots,
+        Denial::HandshakesPerSource,
+        Denial::HandshakeRate,
         Denial::TlsFailed,
         Denial::HeadMalformed,
         Denial::HeadTooLarge,
@@ -216,6 +222,8 @@ impl Denial {
             Denial::ProxyTimeout => ("edge.proxy_timeout", 408),
             Denial::HandshakeTimeout => ("edge.handshake_timeout", 408),
             Denial::HandshakeSlots => ("edge.handshake_slots", 503),
+            Denial::HandshakesPerSource => ("edge.handshakes_per_source", 429),
+            Denial::HandshakeRate => ("edge.handshake_rate", 429),
             Denial::TlsFailed => ("edge.tls_failed", 400),
             Denial::HeadMalformed => ("edge.head_malformed", 400),
             Denial::HeadTooLarge => ("edge.head_too_large", 431),

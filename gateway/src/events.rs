@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use hangu_audit::{Decision, Exchange, Judgement, Kind, Record, Step, Timestamp};
 
@@ -47,13 +47,24 @@ pub fn refused_handshake(
         .metrics
         .handshake(config.name.as_str(), Some(refused.denial));
     shared.metrics.refused(refused.denial, NO_APPLICATION);
+    let mut detail = refused.detail.clone();
+    if matches!(
+        refused.denial,
+        Denial::HandshakesPerSource | Denial::HandshakeRate
+    ) {
+        match shared.handshakes.record(unix_seconds()) {
+            Some(0) => {}
+            Some(others) => detail = format!("{others} more since the last such record"),
+            None => return,
+        }
+    }
     let mut record = event(shared, snapshot, Kind::Handshake, refused.denial);
     record.connection = Some(Arc::new(hangu_audit::Connection {
         listener: config.name.as_str().to_owned(),
         client: client.to_string(),
         ..Default::default()
     }));
-    record.detail.clone_from(&refused.detail);
+    record.detail = detail;
     shared.trail.note(record);
 }
 
@@ -89,6 +100,13 @@ pub fn ended_http2(shared: &Shared, connection: &Connection, ending: Ending) {
     record.connection = Some(Arc::clone(&connection.audited));
     record.detail = format!("the connection was ended: {}", ending.name());
     shared.trail.note(record);
+}
+
+fn unix_seconds() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 fn event(shared: &Shared, snapshot: &Snapshot, kind: Kind, denial: Denial) -> Record {

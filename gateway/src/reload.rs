@@ -271,14 +271,10 @@ fn files_of(config: &Config, file: &Path) -> BTreeSet<PathBuf> {
     files.extend(config.policy.source.files().map(Path::to_owned));
     files.extend(config.identity.directory.clone());
     for listener in &config.listeners {
-        files.insert(listener.client_ca.clone());
-        files.extend(listener.crls.iter().cloned());
-        files.extend(
-            listener
-                .certificates
-                .iter()
-                .flat_map(|own| [own.chain.clone(), own.key.clone()]),
-        );
+        for own in &listener.certificates {
+            files.extend([&own.chain, &own.key, &own.trust.client_ca].map(Clone::clone));
+            files.extend(own.trust.crls.iter().cloned());
+        }
     }
     for tls in config
         .applications

@@ -10,18 +10,16 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::Once;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use hangu_audit::{Kind, Origin};
 use pingora::apps::http_app::HttpServer;
 use pingora::proxy::HttpProxy;
 use pingora::server::configuration::{Opt, ServerConf};
 use pingora::server::{ExecutionPhase, RunArgs, Server};
 use pingora::services::background::background_service;
-use tokio::sync::watch;
 use tracing::info;
 
 use crate::access_log::AccessLog;
@@ -31,7 +29,6 @@ use crate::bound::{Bound, bind};
 use crate::config::Config;
 use crate::control::{self, Control};
 use crate::layers::edge::accept::Accept;
-use crate::layers::network::rates::RateKeys;
 use crate::observe::metrics::Metrics;
 use crate::pipeline::Gateway;
 use crate::reload::{Reloader, announce, load};
@@ -141,14 +138,7 @@ pub fn run_beside(
     )?;
     announce(&snapshot, None, &metrics);
     metrics.config_last_reload_successful.set(1);
-    let shared = Arc::new(Shared {
-        snapshot: ArcSwap::from_pointee(snapshot),
-        trail,
-        metrics,
-        rate_keys: RateKeys::new(),
-        in_flight: AtomicUsize::new(0),
-        cut: watch::Sender::new(false),
-    });
+    let shared = Arc::new(Shared::new(snapshot, trail, metrics));
     shared.trail.note_event(
         Kind::Start,
         format!("hangu {} starts", env!("CARGO_PKG_VERSION")),

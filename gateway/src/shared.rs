@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::audit_trail::AuditTrail;
 use crate::connection::Subject;
+use crate::layers::edge::handshakes::Handshakes;
 use crate::layers::endpoint::caller::Caller;
 use crate::layers::network::rates::RateKeys;
 use crate::observe::metrics::Metrics;
@@ -25,6 +26,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// Who is counted.
     pub rate_keys: RateKeys,
+    /// Handshakes under way.
+    pub handshakes: Handshakes,
     /// What a drain waits for: requests between their head and the end of their answer, and connections before the end of their first.
     pub in_flight: AtomicUsize,
     /// Turns true when the process ends: every connection is dropped then, and its requests hand their records in as aborted.
@@ -32,6 +35,20 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// A process that begins to serve `snapshot`.
+    #[must_use]
+    pub fn new(snapshot: Snapshot, trail: AuditTrail, metrics: Arc<Metrics>) -> Self {
+        Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            trail,
+            metrics,
+            rate_keys: RateKeys::new(),
+            handshakes: Handshakes::new(),
+            in_flight: AtomicUsize::new(0),
+            cut: watch::Sender::new(false),
+        }
+    }
+
     /// The policy subject of a caller, with its counters; `None` when it has no usable name.
     #[must_use]
     pub fn subject(&self, caller: &Caller, address: IpAddr) -> Option<Subject> {

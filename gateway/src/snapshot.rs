@@ -14,7 +14,7 @@ use prometheus::{Histogram, HistogramTimer};
 use rustls::ServerConfig;
 use tokio::sync::Semaphore;
 
-use crate::config::{Config, ZoneId};
+use crate::config::{ClientTrust, Config, ZoneId};
 use crate::connection::Connection;
 use crate::layers::cloud::peer::PeerSettings;
 use crate::layers::cloud::routes::HostTable;
@@ -24,8 +24,10 @@ use crate::layers::network::zones::ZoneTable;
 use crate::observe::metrics::ApplicationMetrics;
 
 mod build;
+mod names;
 
 pub use build::{LoadError, build, policy_problems, remember};
+pub use names::Names;
 
 /// One generation.
 #[derive(Debug)]
@@ -62,14 +64,37 @@ pub struct Snapshot {
 pub struct ListenerState {
     /// Host → application, for the hosts that it serves.
     pub hosts: HostTable,
+    /// Server name → certificate and group.
+    pub names: Arc<Names>,
+    /// Never empty. Hosts of one group let in the same clients.
+    pub groups: Vec<TrustGroup>,
+    /// Handshakes that may be under way.
+    pub handshakes: Semaphore,
+}
+
+/// Hosts of a listener that trust the same authorities in the same way.
+#[derive(Debug)]
+pub struct TrustGroup {
+    /// What the configuration says of it.
+    pub trust: ClientTrust,
     /// For the handshake.
     pub tls: Arc<ServerConfig>,
     /// Gives the verified chain of a client once its handshake is done.
     pub verifier: Arc<ClientVerifier>,
     /// For each request.
     pub revocation: Arc<RevocationIndex>,
-    /// Handshakes that may be under way.
-    pub handshakes: Semaphore,
+}
+
+impl ListenerState {
+    /// The index of the group of a server name, in lower case; of a client that named nothing, that of the first certificate. `None`
+    /// when no certificate covers the name.
+    #[must_use]
+    pub fn group_of(&self, name: Option<&str>) -> Option<usize> {
+        if self.groups.len() == 1 && name.is_none() {
+            return Some(0);
+        }
+        self.names.group_of(name)
+    }
 }
 
 /// What serves an application's requests.
@@ -106,6 +131,8 @@ pub struct Rates {
     pub identity: Option<Rate>,
     /// Of each source.
     pub source: Option<Rate>,
+    /// Handshakes of each source.
+    pub handshake: Option<Rate>,
 }
 
 /// Something that ends some day.
@@ -130,6 +157,13 @@ impl Expiry {
 }
 
 impl Snapshot {
+    /// What the certificates of a connection's client are judged by; `None` when no certificate covers its server name any more.
+    #[must_use]
+    pub fn trust_of(&self, connection: &Connection) -> Option<&TrustGroup> {
+        let listener = self.listeners.get(connection.listener)?;
+        listener.groups.get(connection.group?)
+    }
+
     /// The zone of a connection's client: by its address, or the listener's own.
     #[must_use]
     pub fn zone_of(&self, connection: &Connection) -> Option<ZoneId> {

@@ -18,7 +18,7 @@ use crate::layers::endpoint::validity::check_still_valid;
 use crate::layers::network::rates::RateKeys;
 use crate::layers::{application, data};
 use crate::refusal::Refusal;
-use crate::snapshot::{ApplicationState, Snapshot};
+use crate::snapshot::{ApplicationState, ListenerState, Snapshot};
 
 /// A request as it came, over a connection that the edge admitted.
 #[derive(Debug)]
@@ -196,6 +196,9 @@ impl<'r> Canonical<'r> {
     /// of the application comes along where one was found.
     pub fn routed(self, snapshot: &Snapshot) -> Result<Routed<'r, '_>, (Denial, Option<usize>)> {
         let listener = snapshot.listeners.get(self.connection.listener);
+        if listener.is_some_and(|listener| self.is_of_another_group(listener)) {
+            return Err((Denial::HostMismatch, None));
+        }
         let index = listener
             .and_then(|listener| listener.hosts.application_of(&self.host))
             .ok_or((Denial::NoApplication, None))?;
@@ -230,6 +233,17 @@ impl<'r> Canonical<'r> {
     }
 }
 
+impl Canonical<'_> {
+    /// Whoever sent no server name was judged by what the first certificate asks for, and may ask for no host that asks for more.
+    fn is_of_another_group(&self, listener: &ListenerState) -> bool {
+        self.connection.sni.is_none()
+            && listener.groups.len() > 1
+            && listener
+                .group_of(Some(&self.host))
+                .is_some_and(|group| Some(group) != self.connection.group)
+    }
+}
+
 impl<'r, 's> Routed<'r, 's> {
     /// Where it goes: indexes of application and route.
     #[must_use]
@@ -253,12 +267,11 @@ impl<'r, 's> Routed<'r, 's> {
             return Err(denial);
         }
         if let Some(identity) = connection.identity() {
-            let listener = self
+            let group = self
                 .snapshot
-                .listeners
-                .get(connection.listener)
-                .ok_or(Denial::Internal)?;
-            check_still_valid(identity, &listener.revocation, now)?;
+                .trust_of(connection)
+                .ok_or(Denial::HostMismatch)?;
+            check_still_valid(identity, &group.revocation, now)?;
         }
         let subject = connection.subject.as_ref().ok_or(Denial::NoName)?;
         Ok(Valid {

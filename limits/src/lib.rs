@@ -22,6 +22,7 @@ mod quota;
 mod rate;
 mod sketch;
 mod slots;
+mod source;
 
 pub use combine::{Combined, Limit, Mode, Outcome, check_all};
 pub use keyed::{Blank, Cells, Full, Keyed};
@@ -29,3 +30,4 @@ pub use quota::{AMOUNT_MAX, Allowance, AllowanceError, Quota, Use};
 pub use rate::{Cell, Nanos, Rate, RateError, Verdict};
 pub use sketch::Sketch;
 pub use slots::{Slot, Slots};
+pub use source::source_of;

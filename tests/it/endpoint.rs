@@ -10,6 +10,7 @@ use crate::support::{
     assert_allowed, assert_refused, field, gateway, records, records_with, walked,
 };
 
+mod groups;
 mod identity;
 mod listeners;
 mod trust;

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, Write as _};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
@@ -26,7 +26,8 @@ pub struct Client {
     preamble: Vec<u8>,
     alpn: Vec<Vec<u8>>,
     versions: Vec<&'static SupportedProtocolVersion>,
-    resumption: Resumption,
+    /// Of a client that resumes: its one TLS configuration, since sessions are kept with it.
+    kept: Option<Arc<OnceLock<Arc<ClientConfig>>>>,
 }
 
 /// One open connection.
@@ -123,7 +124,7 @@ impl Client {
             preamble: Vec::new(),
             alpn: vec![b"http/1.1".to_vec()],
             versions: rustls::ALL_VERSIONS.to_vec(),
-            resumption: Resumption::disabled(),
+            kept: None,
         }
     }
 
@@ -165,10 +166,10 @@ impl Client {
         self
     }
 
-    /// Keeps sessions and tries to resume them.
+    /// Keeps sessions and tries to resume them. Whatever else is to be said of its TLS is said before.
     #[must_use]
     pub fn resuming(mut self) -> Self {
-        self.resumption = Resumption::in_memory_sessions(8);
+        self.kept = Some(Arc::default());
         self
     }
 
@@ -214,7 +215,10 @@ impl Client {
             ServerName::try_from(self.name.clone()),
             "read a server name",
         );
-        let config = Arc::new(self.tls_config());
+        let config = match &self.kept {
+            Some(kept) => Arc::clone(kept.get_or_init(|| Arc::new(self.tls_config()))),
+            None => Arc::new(self.tls_config()),
+        };
         let mut tls = must(
             rustls::ClientConnection::new(config, name),
             "configure a client",
@@ -260,7 +264,10 @@ impl Client {
             }
         };
         config.alpn_protocols.clone_from(&self.alpn);
-        config.resumption = self.resumption.clone();
+        config.resumption = match &self.kept {
+            Some(_) => Resumption::in_memory_sessions(8),
+            None => Resumption::disabled(),
+        };
         config
     }
 }

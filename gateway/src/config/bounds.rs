@@ -75,6 +75,9 @@ pub(super) const BALANCERS: Entries = entries(0, 256);
 pub(super) const PROXY_TIMEOUT: Bounds<Duration> = time(100, MINUTE_MS, 2 * SECOND_MS);
 pub(super) const HANDSHAKE_TIMEOUT: Bounds<Duration> = time(100, MINUTE_MS, 5 * SECOND_MS);
 pub(super) const HANDSHAKES_MAX: Bounds<NonZeroU32> = count(65_536, Some(256));
+pub(super) const HANDSHAKES_PER_SOURCE: Bounds<NonZeroU32> = count(65_536, Some(128));
+/// A session keeps the client's chain: a few KiB each.
+pub(super) const SESSION_RESUMPTION: Bounds<NonZeroU32> = count(65_536, None);
 pub(super) const HEADER_TIMEOUT: Bounds<Duration> = time(100, 5 * MINUTE_MS, 10 * SECOND_MS);
 pub(super) const IDLE_TIMEOUT: Bounds<Duration> = time(SECOND_MS, HOUR_MS, MINUTE_MS);
 /// The HTTP/1 parser underneath has room for 256 fields.

@@ -96,14 +96,10 @@ pub struct Listener {
     pub address: SocketAddr,
     /// Zone of a client that no prefix of a zone covers; `None`: such a client is refused.
     pub zone: Option<ZoneId>,
-    /// Whether a client may come without a certificate.
-    pub client_authentication: ClientAuthentication,
-    /// PEM bundle of the authorities that sign clients.
-    pub client_ca: PathBuf,
-    /// PEM or DER revocation lists of these authorities; may be empty.
-    pub crls: Vec<PathBuf>,
-    /// How long a revocation list counts beyond its end.
-    pub crl_grace: Duration,
+    /// Whom it lets in, where a certificate does not say otherwise.
+    pub trust: ClientTrust,
+    /// Sessions that may be resumed; `None`: none ever is.
+    pub session_resumption: Option<NonZeroU32>,
     /// Oldest TLS version that is spoken.
     pub tls_min: TlsVersion,
     /// Addresses of the balancers that must begin each connection with a PROXY header, never empty; `None`: no such header is taken.
@@ -114,6 +110,8 @@ pub struct Listener {
     pub handshake_timeout: Duration,
     /// Handshakes under way at once.
     pub handshakes_max: NonZeroU32,
+    /// Handshakes of one source under way at once.
+    pub handshakes_per_source: NonZeroU32,
     /// From the first byte of a request to the end of its head.
     pub header_timeout: Duration,
     /// How long a kept-alive connection may be silent between two requests.
@@ -124,6 +122,19 @@ pub struct Listener {
     pub header_bytes_max: ByteSize,
     /// At least one; no host pattern stands twice in one listener.
     pub certificates: Vec<ServerCertificate>,
+}
+
+/// Which clients are let in, and how their certificates are judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientTrust {
+    /// Whether a client may come without a certificate.
+    pub client_authentication: ClientAuthentication,
+    /// PEM bundle of the authorities that sign clients.
+    pub client_ca: PathBuf,
+    /// PEM or DER revocation lists of these authorities; may be empty.
+    pub crls: Vec<PathBuf>,
+    /// How long a revocation list counts beyond its end.
+    pub crl_grace: Duration,
 }
 
 /// Whether a client must show a certificate. One that it does show is always verified.
@@ -157,6 +168,8 @@ pub struct ServerCertificate {
     pub chain: PathBuf,
     /// PEM private key of the leaf.
     pub key: PathBuf,
+    /// Whom its hosts let in: its own, or the listener's.
+    pub trust: ClientTrust,
 }
 
 /// One line of `[zones]`.
@@ -401,6 +414,8 @@ pub struct Limits {
     pub identity: Option<Rate>,
     /// For each client address.
     pub source: Option<Rate>,
+    /// Handshakes of each client address.
+    pub handshake: Option<Rate>,
 }
 
 /// So many requests in so long a time, with so large a burst.

@@ -59,6 +59,8 @@ pub(super) struct Listener {
     pub(super) proxy_timeout: Option<Text>,
     pub(super) handshake_timeout: Option<Text>,
     pub(super) handshakes_max: Option<Spanned<i64>>,
+    pub(super) handshakes_per_source: Option<Spanned<i64>>,
+    pub(super) session_resumption: Option<Spanned<i64>>,
     pub(super) header_timeout: Option<Text>,
     pub(super) idle_timeout: Option<Text>,
     pub(super) headers_max: Option<Spanned<i64>>,
@@ -72,6 +74,10 @@ pub(super) struct ServerCertificate {
     pub(super) hosts: Option<Texts>,
     pub(super) chain: Option<Text>,
     pub(super) key: Option<Text>,
+    pub(super) client_authentication: Option<Text>,
+    pub(super) client_ca: Option<Text>,
+    pub(super) crls: Option<Texts>,
+    pub(super) crl_grace: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -165,6 +171,7 @@ pub(super) struct Policy {
 pub(super) struct Limits {
     pub(super) identity: Option<Rate>,
     pub(super) source: Option<Rate>,
+    pub(super) handshake: Option<Rate>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -28,6 +28,7 @@ use problem::Report;
 
 pub use hangu_certs::Template;
 
+pub use checked::ClientTrust;
 pub use checked::{
     ANONYMOUS_SUBJECT, AccessLog, Admin, Application, Attribute, Audit, Balance,
     ClientAuthentication, ClientCertificate, Config, Control, ControlSocket, HeaderRule, Health,

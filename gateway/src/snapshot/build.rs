@@ -108,7 +108,7 @@ pub enum LoadError {
     /// A rate that cannot be counted.
     #[error("`limits.{which}`: {source}; choose a shorter `per` or a smaller `burst`")]
     Rate {
-        /// `identity` or `source`.
+        /// `identity`, `source` or `handshake`.
         which: &'static str,
         /// Why.
         #[source]
@@ -187,7 +187,6 @@ pub fn build(
         .enumerate()
         .map(|(index, listener)| {
             let last = before.and_then(|before| before.listeners.get(index));
-            let last = last.map(|state| &*state.revocation);
             loader.listener(listener, &config.applications, last)
         })
         .collect();
@@ -295,6 +294,7 @@ impl Loader {
         Rates {
             identity: self.rate("identity", config.limits.identity),
             source: self.rate("source", config.limits.source),
+            handshake: self.rate("handshake", config.limits.handshake),
         }
     }
 

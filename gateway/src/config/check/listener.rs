@@ -4,8 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::Names;
 use super::reader::{Reader, parse_address};
+use super::trust::{CLIENT_AUTHENTICATION, crls, own_trust};
 use crate::config::bounds;
-use crate::config::checked::{ClientAuthentication, Listener, ServerCertificate, TlsVersion};
+use crate::config::checked::{
+    ClientAuthentication, ClientTrust, Listener, ServerCertificate, TlsVersion,
+};
 use crate::config::file::{self, File, Text};
 use crate::config::problem::Fault;
 use crate::config::values::{HostPattern, IpPrefix, Name};
@@ -40,18 +43,28 @@ fn one(
         .zone
         .as_ref()
         .and_then(|zone| names.zone(reader, zone));
-    let client_ca = reader.file(written.client_ca.as_ref());
-    let crls = written.crls.as_ref().map_or(&[][..], |crls| crls.get_ref());
-    let crls = crls
-        .iter()
-        .filter_map(|crl| reader.file(Some(crl)))
-        .collect();
-    let crl_grace = reader.duration(written.crl_grace.as_ref(), &bounds::CRL_GRACE);
-    let certificates = certificates(reader, &written.certificates);
     let client_authentication = reader.choice(
         written.client_authentication.as_ref(),
         &CLIENT_AUTHENTICATION,
         ClientAuthentication::Required,
+    );
+    let client_ca = reader.file(written.client_ca.as_ref());
+    let trust = ClientTrust {
+        client_authentication,
+        crls: crls(reader, written.crls.as_ref()),
+        crl_grace: reader.duration(written.crl_grace.as_ref(), &bounds::CRL_GRACE),
+        client_ca: client_ca.clone().unwrap_or_default(),
+    };
+    let certificates = certificates(reader, &trust, &written.certificates);
+    let session_resumption = written.session_resumption.as_ref().map(|_| {
+        reader.count(
+            written.session_resumption.as_ref(),
+            &bounds::SESSION_RESUMPTION,
+        )
+    });
+    let handshakes_per_source = reader.count(
+        written.handshakes_per_source.as_ref(),
+        &bounds::HANDSHAKES_PER_SOURCE,
     );
     let tls_min = reader.choice(written.tls_min.as_ref(), &TLS_VERSIONS, TlsVersion::Tls13);
     let proxy_protocol = proxy_protocol(reader, written);
@@ -66,19 +79,19 @@ fn one(
     let headers_max = reader.count(written.headers_max.as_ref(), &bounds::HEADERS_MAX);
     let header_bytes_max =
         reader.size(written.header_bytes_max.as_ref(), &bounds::HEADER_BYTES_MAX);
+    client_ca?;
     Some(Listener {
         name: name?,
         address: address?,
         zone,
-        client_authentication,
-        client_ca: client_ca?,
-        crls,
-        crl_grace,
+        trust,
+        session_resumption,
         tls_min,
         proxy_protocol,
         proxy_timeout,
         handshake_timeout,
         handshakes_max,
+        handshakes_per_source,
         header_timeout,
         idle_timeout,
         headers_max,
@@ -119,6 +132,7 @@ fn proxy_protocol(reader: &mut Reader<'_, '_>, written: &file::Listener) -> Opti
 
 fn certificates(
     reader: &mut Reader<'_, '_>,
+    trust: &ClientTrust,
     written: &[file::ServerCertificate],
 ) -> Vec<ServerCertificate> {
     let mut everywhere = Vec::new();
@@ -128,9 +142,15 @@ fn certificates(
         everywhere.extend(hosts.iter().cloned());
         let chain = reader.file(certificate.chain.as_ref());
         let key = reader.file(certificate.key.as_ref());
+        let trust = own_trust(reader, trust, certificate);
         if let (Some(chain), Some(key)) = (chain, key) {
             let hosts = hosts.into_iter().map(|(_, host)| host).collect();
-            certificates.push(ServerCertificate { hosts, chain, key });
+            certificates.push(ServerCertificate {
+                hosts,
+                chain,
+                key,
+                trust,
+            });
         }
     }
     reader.no_two(everywhere, |host| {
@@ -181,9 +201,5 @@ fn clash(one: SocketAddr, other: SocketAddr) -> bool {
         && (one.ip() == other.ip() || all(one.ip()) || all(other.ip()))
 }
 
-const CLIENT_AUTHENTICATION: [(&str, ClientAuthentication); 2] = [
-    ("required", ClientAuthentication::Required),
-    ("optional", ClientAuthentication::Optional),
-];
 const TLS_VERSIONS: [(&str, TlsVersion); 2] =
     [("1.3", TlsVersion::Tls13), ("1.2", TlsVersion::Tls12)];

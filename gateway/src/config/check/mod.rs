@@ -12,6 +12,7 @@ mod policy;
 mod process;
 mod purpose;
 mod reader;
+mod trust;
 mod zones;
 
 use std::path::Path;

@@ -40,6 +40,10 @@ pub(super) fn limits(reader: &mut Reader<'_, '_>, written: &file::Limits) -> Lim
             .as_ref()
             .map(|written| rate(reader, written)),
         source: written.source.as_ref().map(|written| rate(reader, written)),
+        handshake: written
+            .handshake
+            .as_ref()
+            .map(|written| rate(reader, written)),
     }
 }
 

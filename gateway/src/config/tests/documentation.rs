@@ -50,6 +50,7 @@ balancers = []
 proxy_timeout = "2s"
 handshake_timeout = "5s"
 handshakes_max = 256
+handshakes_per_source = 128
 header_timeout = "10s"
 idle_timeout = "1m"
 headers_max = 100

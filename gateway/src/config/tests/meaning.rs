@@ -21,11 +21,11 @@ fn the_least_file_gets_every_default() {
         panic!("one listener")
     };
     assert_eq!(
-        listener.client_authentication,
+        listener.trust.client_authentication,
         ClientAuthentication::Required
     );
     assert_eq!(
-        listener.client_ca,
+        listener.trust.client_ca,
         Path::new("/etc/hangu/certs/clients-ca.pem")
     );
     assert_eq!(listener.tls_min, TlsVersion::Tls13);

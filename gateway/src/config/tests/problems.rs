@@ -88,7 +88,7 @@ identity = { requests = 1 }
         "12:12: `[limits.identity]` has no `burst`; add `burst = …`: a whole number from 1 to 1000000, without quotes",
     ]),
     ("[labels]", r#""server.threads" = 4
-[labels]"#, &["11:1: `server.threads` is not a known key of `[[listeners.certificates]]`; remove it, or use one of `hosts`, `chain`, `key`"]),
+[labels]"#, &["11:1: `server.threads` is not a known key of `[[listeners.certificates]]`; remove it, or use one of `hosts`, `chain`, `key`, `client_authentication`, `client_ca`, `crls`, `crl_grace`"]),
     ("[labels]", r#"[server]
 threads = 99999999999999999999
 [labels]"#, &["12:11: a whole number does not fit `threads`; write a whole number from 1 to 64, without quotes"]),
@@ -295,6 +295,20 @@ hosts = ["records.civil.example"]
 chain = "a.pem"
 key = "b.pem"
 [labels]"#, &["12:10: `records.civil.example` stands here for the second time in this listener; keep it in one certificate only"]),
+    ("[labels]", r#"[[listeners.certificates]]
+hosts = ["guests.civil.example"]
+chain = "a.pem"
+key = "b.pem"
+crls = ["c.pem"]
+[labels]"#, &["15:8: revocation lists stand here without the authorities that they are of; add `client_ca`, or move them to the listener"]),
+    ("[labels]", r#"[identity]
+spiffe_trust_domains = ["gov.example/x"]
+attributes = { Grade = "{subject.title}", posture = "{subject.cn}" }
+[labels]"#, &[
+        "12:25: `gov.example/x` is not a trust domain; write it without scheme and path, as in `gov.example`",
+        "13:16: `Grade` is not the name of an attribute; use 1 to 64 of a-z, 0-9 and _, a letter first",
+        "13:43: `posture` is an attribute that the gateway gives itself; choose another name",
+    ]),
     ("[labels]", r#"[admin]
 address = "127.0.0.1:8443"
 [labels]"#, &["12:11: `127.0.0.1:8443` is listened on above; give it another port"]),

@@ -5,6 +5,7 @@
 //! ours; see docs/adr/0002-own-tls-accept.md.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -16,9 +17,10 @@ use pingora::protocols::l4::stream::Stream as TcpStream;
 use pingora::protocols::{GetSocketDigest, Stream};
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
+use rustls::server::Acceptor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::config::Listener;
@@ -34,7 +36,7 @@ use crate::pipeline::Gateway;
 use crate::refusal::raw_answer;
 use crate::request_id::RequestId;
 use crate::shared::Shared;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{ListenerState, Snapshot};
 
 /// One listener's connections.
 pub struct Accept {
@@ -101,20 +103,22 @@ impl Accept {
             .listeners
             .get(self.listener)
             .ok_or(Refused::from(Denial::Internal))?;
+        let _turn = self
+            .shared
+            .handshakes
+            .begin(
+                client.ip(),
+                config.handshakes_per_source,
+                snapshot.rates.handshake.as_ref(),
+            )
+            .map_err(Refused::from)?;
         let accepted = timeout(config.handshake_timeout, async {
             let _slot = timeout(config.handshake_timeout / 2, state.handshakes.acquire())
                 .await
                 .ok()
                 .and_then(Result::ok)
                 .ok_or(Refused::from(Denial::HandshakeSlots))?;
-            TlsAcceptor::from(Arc::clone(&state.tls))
-                .accept(tcp)
-                .into_fallible()
-                .await
-                .map_err(|(error, tcp)| Ended {
-                    refused: denial_of(&error),
-                    tcp: Some(Box::new(tcp)),
-                })
+            accept_tls(tcp, state).await
         });
         let tls = accepted
             .await
@@ -133,13 +137,15 @@ impl Accept {
         client: SocketAddr,
     ) -> Result<Connection, Refused> {
         let session = tls.get_ref().1;
-        let verifier = snapshot
-            .listeners
-            .get(self.listener)
-            .map(|state| &state.verifier);
-        let chain = match (session.peer_certificates(), verifier) {
-            (Some(presented), Some(verifier)) => {
-                let chain = verifier.chain(presented, unix_seconds());
+        let sni = session.server_name().map(str::to_ascii_lowercase);
+        let group = snapshot.listeners.get(self.listener).and_then(|state| {
+            let group = state.group_of(sni.as_deref())?;
+            state.groups.get(group)
+        });
+        // Also for a session that was resumed, and so brings back a chain that nobody has verified since.
+        let chain = match (session.peer_certificates(), group) {
+            (Some(presented), Some(group)) => {
+                let chain = group.verifier.chain(presented, unix_seconds());
                 Some(chain.map_err(|error| refused_chain(&error))?)
             }
             (None, _) => None,
@@ -148,9 +154,7 @@ impl Accept {
         let handshake = Handshake {
             listener: self.listener,
             client,
-            sni: session
-                .server_name()
-                .map(|name| name.to_ascii_lowercase().into()),
+            sni: sni.map(Into::into),
             channel: channel(session.protocol_version(), session.alpn_protocol()),
             chain,
         };
@@ -307,6 +311,38 @@ impl From<Refused> for Ended {
     fn from(refused: Refused) -> Self {
         Self { refused, tcp: None }
     }
+}
+
+/// The handshake, with the certificate and the trust of the host that the client names.
+async fn accept_tls(tcp: TcpStream, state: &ListenerState) -> Result<TlsStream<TcpStream>, Ended> {
+    let mut hello = pin!(LazyConfigAcceptor::new(Acceptor::default(), tcp));
+    let started = match hello.as_mut().await {
+        Ok(started) => started,
+        Err(error) => {
+            return Err(Ended {
+                refused: denial_of(&error),
+                tcp: hello.take_io().map(Box::new),
+            });
+        }
+    };
+    let name = started
+        .client_hello()
+        .server_name()
+        .map(str::to_ascii_lowercase);
+    // A name that no certificate covers gets none, whatever the group: the handshake ends with an alert.
+    let group = state.group_of(name.as_deref()).unwrap_or_default();
+    let group = state
+        .groups
+        .get(group)
+        .ok_or(Refused::from(Denial::Internal))?;
+    started
+        .into_stream(Arc::clone(&group.tls))
+        .into_fallible()
+        .await
+        .map_err(|(error, tcp)| Ended {
+            refused: denial_of(&error),
+            tcp: Some(Box::new(tcp)),
+        })
 }
 
 /// Closes so that the client can read the alert. A TLS 1.3 client sends its request right behind the handshake; closing with

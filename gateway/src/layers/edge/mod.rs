@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod authority;
 pub mod canonical;
+pub mod handshakes;
 pub mod head;
 pub mod headers;
 pub mod http2;

@@ -3,12 +3,12 @@
 //! A cell is looked up once a connection and then held: a request costs one compare-and-swap and no lock. The rates belong to
 //! the configuration and may change at any reload; what was used stays used.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hangu_limits::{Cell, Cells, Full, Nanos, Rate, Verdict};
+use hangu_limits::{Cell, Cells, Full, Nanos, Rate, Verdict, source_of};
 
 /// Who is counted: every identity and every source that spoke lately.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl RateKeys {
         let now = self.now(Instant::now());
         Ok(Counters {
             identity: self.identities.find(Arc::clone(subject), now)?,
-            source: self.sources.find(source_key(address), now)?,
+            source: self.sources.find(source_of(address), now)?,
         })
     }
 
@@ -71,16 +71,6 @@ impl RateKeys {
 impl Default for RateKeys {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// One customer of an IPv6 network owns at least a /64: counting single addresses would let him have 2^64 budgets.
-fn source_key(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
-        }
     }
 }
 

@@ -1,0 +1,65 @@
+//! Handshakes of one source are bounded before anybody has shown a certificate, and a flood of them is counted rather than recorded.
+
+use std::io::{ErrorKind, Read};
+use std::time::Duration;
+
+use hangu_tests::wait_until;
+
+use crate::support::{field, records_with, walked};
+
+#[test]
+fn one_source_cannot_take_the_handshakes_of_others() {
+    let (gateway, _upstream) = records_with(|gateway| {
+        gateway.listener("handshakes_per_source = 2\nhandshake_timeout = \"1m\"")
+    });
+    let client = gateway.client("clerk").from("127.0.0.7");
+    let held: Vec<_> = (0..2).map(|_| client.connect_tcp().unwrap()).collect();
+    let is_refused = || {
+        let mut socket = client.connect_tcp().unwrap();
+        let patience = Duration::from_millis(500);
+        socket.set_read_timeout(Some(patience)).unwrap();
+        match socket.read(&mut [0; 1]) {
+            Ok(read) => read == 0,
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        }
+    };
+    wait_until("the third of a source to be closed at once", is_refused);
+    let refused = (0..50).filter(|_| is_refused()).count();
+    assert_eq!(refused, 50);
+    let other = gateway.client("clerk").from("127.0.0.8");
+    assert_eq!(other.get("/").unwrap().status, 200);
+    let reason = "edge.handshakes_per_source";
+    gateway.wait_for_metric("hangu_handshakes_total", &[("result", reason)], 51.0);
+    let record = gateway.audit().wait_for("a record of the flood", |record| {
+        field(record, "reason") == reason
+    });
+    assert_eq!(walked(&record), "-r----");
+    drop(held);
+    wait_until("the source to be let in again", || {
+        client.get("/").is_ok_and(|response| response.status == 200)
+    });
+    let records = gateway.audit().records();
+    let of_flood = records
+        .iter()
+        .filter(|record| field(record, "reason") == reason);
+    assert!(
+        of_flood.count() < 20,
+        "a record for each second, not for each connection"
+    );
+}
+
+#[test]
+fn a_source_begins_handshakes_at_its_rate() {
+    let (gateway, _upstream) = records_with(|gateway| {
+        gateway.table("[limits.handshake]\nrequests = 1\nper = \"1h\"\nburst = 3")
+    });
+    let client = gateway.client("clerk").from("127.0.0.7");
+    for _ in 0..3 {
+        assert_eq!(client.get("/").unwrap().status, 200);
+    }
+    assert!(client.get("/").is_err());
+    let reason = "edge.handshake_rate";
+    gateway.wait_for_metric("hangu_handshakes_total", &[("result", reason)], 1.0);
+    let other = gateway.client("clerk").from("127.0.0.8");
+    assert_eq!(other.get("/").unwrap().status, 200);
+}

@@ -157,6 +157,17 @@ impl Policy {
         self.sections.iter().map(|section| section.rows.len()).sum()
     }
 
+    /// The rows of one type, sections before relations.
+    pub(crate) fn rows(&self, kind: usize) -> Option<&Rows> {
+        match self.sections.get(kind) {
+            Some(section) => Some(&section.rows),
+            None => {
+                let relation = self.relations.get(kind.checked_sub(self.sections.len())?);
+                relation.map(|table| &table.rows)
+            }
+        }
+    }
+
     /// How many numbers of rules it has: its rows, and two lines of the model for each section.
     pub(crate) fn numbers(&self) -> u32 {
         let last = self.sections.last();

@@ -120,6 +120,26 @@ fn a_new_policy_counts_from_the_next_request_on_the_same_connection() {
 }
 
 #[test]
+fn rows_that_a_reload_keeps_are_named_by_their_new_lines() {
+    let (mut gateway, _upstream) = bureaus(POLICY);
+    let mut connection = gateway.client("li").connect().unwrap();
+    for added in [
+        "",
+        "p, other, elsewhere, /x, GET, allow\n# of another organisation\n",
+    ] {
+        let policy = format!("{added}{POLICY}");
+        gateway.change(|world| world.policy(&policy));
+        let response = connection.get("/civil/7").unwrap();
+        assert_allowed(&gateway, &response);
+        let record = gateway.audit().of_request(&response.request_id());
+        let rule = "p, civil-clerk,  gov, /civil/*,";
+        let line = policy.lines().position(|line| line.starts_with(rule));
+        let expected = format!("policy.csv:{}", line.unwrap() + 1);
+        assert_eq!(field(&record, "rule"), expected);
+    }
+}
+
+#[test]
 fn a_name_that_imitates_a_role_gets_nothing_of_it() {
     let (gateway, upstream) = bureaus(&format!("{POLICY}g2, *, internal\n"));
     for name in ["civil-clerk", "li/x", "LI", "l", "li2", "auditor"] {

@@ -36,6 +36,7 @@ pub struct PartitionedPolicy {
     by_domain: Table,
     /// What answers for every other organisation; all there is where the policy is not parted.
     rest: Part,
+    parted: bool,
 }
 
 /// The model as it was read.
@@ -85,8 +86,8 @@ impl PartitionedPolicy {
         let split = model
             .parting
             .as_ref()
-            .and_then(|parting| Split::of(rules, parting));
-        let parted = split.and_then(|split| Self::parted(before, &model, rules.name, &split));
+            .and_then(|parting| Split::of(rules, parting, before));
+        let parted = split.and_then(|split| Self::parted(&model, rules.name, &split));
         match parted {
             Some(parted) => Ok(parted),
             // What is wrong is told of the file as a whole.
@@ -97,31 +98,23 @@ impl PartitionedPolicy {
     /// One partition that holds everything.
     fn whole(model: Arc<Model>, rules: Source<'_>) -> Result<Self, Vec<Problem>> {
         let policy = Policy::compile(model.source(), rules)?;
-        Ok(Self {
+        Ok(Self::of_whole(model, policy))
+    }
+
+    fn of_whole(model: Arc<Model>, policy: Policy) -> Self {
+        Self {
             model,
             common: Arc::default(),
             parts: Vec::new(),
             by_domain: Table::default(),
             rest: Part::whole(policy),
-        })
+            parted: false,
+        }
     }
 
     /// The partitions of rows that have been split; `None` if any of them has a problem.
-    fn parted(
-        before: Option<&Self>,
-        model: &Arc<Model>,
-        rules_name: &str,
-        split: &Split<'_>,
-    ) -> Option<Self> {
-        let known = |domain: Option<&str>, digest: &[u8]| {
-            let before = before.filter(|before| before.rest.policy.rules_name == rules_name)?;
-            let part = match domain {
-                None => &before.rest,
-                Some(domain) => before.part(domain)?,
-            };
-            (part.digest == digest).then(|| Arc::clone(&part.policy))
-        };
-        let (rest, parts) = part::compile(model.source(), rules_name, split, &known)?;
+    fn parted(model: &Arc<Model>, rules_name: &str, split: &Split<'_>) -> Option<Self> {
+        let (rest, parts) = part::compile(model.source(), rules_name, split)?;
         let common = Arc::new(split.common());
         Self::joined(Arc::clone(model), common, parts, rest)
     }
@@ -149,6 +142,7 @@ impl PartitionedPolicy {
             common,
             parts,
             rest,
+            parted: true,
         })
     }
 
@@ -163,7 +157,7 @@ impl PartitionedPolicy {
             problems.add(Place { line: 1, column: 1 }, what, fix);
             problems.into_vec()
         };
-        let Some(parting) = self.model.parting.as_ref().filter(|_| self.is_parted()) else {
+        let Some(parting) = self.model.parting.as_ref().filter(|_| self.parted) else {
             return Err(refused(
                 "the model lets rows of one organisation decide for another, or the policy is not parted",
                 "load the policy as a whole",
@@ -269,10 +263,6 @@ impl PartitionedPolicy {
         self.parts.iter().filter(shared).count()
     }
 
-    fn is_parted(&self) -> bool {
-        self.model.parting.is_some() && !self.rest.is_whole()
-    }
-
     #[inline]
     fn part(&self, domain: &str) -> Option<&Part> {
         let mut found = None;
@@ -284,6 +274,18 @@ impl PartitionedPolicy {
             }
         });
         found
+    }
+}
+
+impl From<Policy> for PartitionedPolicy {
+    /// One partition that holds everything; nothing is taken from it by a later one.
+    fn from(policy: Policy) -> Self {
+        let model = Model {
+            name: String::new(),
+            text: String::new(),
+            parting: None,
+        };
+        Self::of_whole(Arc::new(model), policy)
     }
 }
 

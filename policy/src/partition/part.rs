@@ -24,8 +24,6 @@ pub(super) struct Part {
     pub(super) policy: Arc<Policy>,
     /// The number of its first rule among all.
     pub(super) first: u32,
-    /// SHA-256 of its lines.
-    pub(super) digest: Vec<u8>,
     /// The line in the file of each of its lines, in order; empty where they are the same.
     lines: Arc<[u32]>,
 }
@@ -37,13 +35,8 @@ impl Part {
             domain: Box::default(),
             policy: Arc::new(policy),
             first: 0,
-            digest: Vec::new(),
             lines: Arc::default(),
         }
-    }
-
-    pub(super) fn is_whole(&self) -> bool {
-        self.digest.is_empty()
     }
 
     /// Compiles the rows of one organisation that have a file of their own; nothing if there are none.
@@ -65,8 +58,6 @@ impl Part {
             domain: domain.into(),
             policy: Arc::new(policy),
             first: 0,
-            // It came from elsewhere: whatever the next file says of this organisation is new.
-            digest: vec![0],
             lines: Arc::default(),
         }))
     }
@@ -87,28 +78,18 @@ impl Part {
     }
 }
 
-/// Finds what answers for an organisation, or for all that are not named, by the digest of its lines.
-pub(super) type Known<'k> = dyn Fn(Option<&str>, &[u8]) -> Option<Arc<Policy>> + Sync + 'k;
-
-/// Compiles every part, or takes it from where it is `known` by its digest; `None` if one has a problem.
+/// Compiles every part that has not been compiled; `None` if one has a problem.
 pub(super) fn compile(
     model: Source<'_>,
     rules_name: &str,
     split: &Split<'_>,
-    known: &Known<'_>,
 ) -> Option<(Part, Vec<Part>)> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(vec![None; split.parts.len()]);
     let work = || {
         // A problem stops this thread, and leaves its place empty.
         while let Some((index, lines)) = take(&next, &split.parts) {
-            let part = one(
-                model,
-                rules_name,
-                &split.common,
-                (Some(&lines.domain), lines),
-                known,
-            );
+            let part = one(model, rules_name, &split.common, lines);
             let Ok(mut done) = done.lock() else {
                 return;
             };
@@ -125,13 +106,7 @@ pub(super) fn compile(
         }
         work();
     });
-    let rest = one(
-        model,
-        rules_name,
-        &Lines::default(),
-        (None, &split.common),
-        known,
-    )?;
+    let rest = one(model, rules_name, &Lines::default(), &split.common)?;
     let parts: Option<Vec<_>> = done.into_inner().ok()?.into_iter().collect();
     Some((rest, parts?))
 }
@@ -141,16 +116,10 @@ fn take<'s, 'a>(next: &AtomicUsize, parts: &'s [Lines<'a>]) -> Option<(usize, &'
     Some((index, parts.get(index)?))
 }
 
-fn one(
-    model: Source<'_>,
-    rules_name: &str,
-    common: &Lines<'_>,
-    (domain, own): (Option<&str>, &Lines<'_>),
-    known: &Known<'_>,
-) -> Option<Part> {
+fn one(model: Source<'_>, rules_name: &str, common: &Lines<'_>, own: &Lines<'_>) -> Option<Part> {
     let all = || own.lines.iter().chain(&common.lines);
-    let policy = match known(domain, &own.digest) {
-        Some(policy) => policy,
+    let policy = match own.compiled() {
+        Some(policy) => Arc::clone(policy),
         None => {
             let rules = Source {
                 name: rules_name,
@@ -165,7 +134,6 @@ fn one(
         domain: own.domain.clone(),
         policy,
         first: 0,
-        digest: own.digest.clone(),
         lines: all().map(|(number, _)| *number).collect(),
     })
 }
@@ -184,7 +152,7 @@ pub(super) fn within_bounds<'a>(parts: impl Iterator<Item = &'a Part>) -> bool {
 /// How the rows of a model are parted by organisation.
 #[derive(Debug)]
 pub(super) struct Parting {
-    /// For each type of row its name, and which field after it names the organisation.
+    /// For each type of row, sections before relations, its name, and which field after it names the organisation.
     columns: Vec<(String, Option<usize>)>,
 }
 
@@ -210,14 +178,27 @@ impl Parting {
         (parted || !policy.sections.is_empty()).then_some(Self { columns })
     }
 
-    /// The organisation of a row, `Some(None)` if it is of none; `None` if there is no such row.
-    pub(super) fn domain<'f>(&self, fields: &'f [Field<'_>]) -> Option<Option<&'f str>> {
+    /// The type of a row by its number, and its organisation if it is of one; `None` if there is no such row.
+    pub(super) fn domain<'f>(&self, fields: &'f [Field<'_>]) -> Option<(usize, Option<&'f str>)> {
         let (first, values) = fields.split_first()?;
-        let (_, column) = self.columns.iter().find(|(name, _)| *name == first.text)?;
-        match column {
-            Some(column) => values.get(*column).map(|field| Some(&*field.text)),
-            None => Some(None),
+        let known = |(name, _): &(String, Option<usize>)| *name == first.text;
+        let kind = self.columns.iter().position(known)?;
+        match self.columns.get(kind)?.1 {
+            Some(column) => Some((kind, Some(&*values.get(column)?.text))),
+            None => Some((kind, None)),
         }
+    }
+
+    /// The types of rows that are of no organisation.
+    pub(super) fn kinds_in_common(&self) -> impl Iterator<Item = usize> {
+        let columns = self.columns.iter().enumerate();
+        columns.filter_map(|(kind, (_, column))| column.is_none().then_some(kind))
+    }
+
+    /// The types of rows that are of one.
+    pub(super) fn kinds_of_organisations(&self) -> impl Iterator<Item = usize> {
+        let columns = self.columns.iter().enumerate();
+        columns.filter_map(|(kind, (_, column))| column.map(|_| kind))
     }
 }
 

@@ -1,27 +1,36 @@
-//! The lines of a policy by organisation, each organisation's with a digest.
+//! The lines of a policy by organisation, and whether they are the rows that an earlier generation compiled.
 
+use super::PartitionedPolicy;
 use super::part::Parting;
+use crate::policy::Policy;
 use crate::problem::{Place, Problems, Source};
 use crate::rules::csv::{self, Field};
 use crate::rules::symbols::hash;
 use crate::rules::table;
-use ring::digest::{Context, SHA256};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A line without its end, and its number.
 pub(super) type Line<'a> = (u32, &'a str);
 
 /// The lines of one organisation, in the order of the file.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Lines<'a> {
     pub(super) domain: Box<str>,
     pub(super) lines: Vec<Line<'a>>,
-    /// SHA-256 of the common lines and these.
-    pub(super) digest: Vec<u8>,
+    /// What an earlier generation has compiled of the same rows, as far as they have been compared.
+    same: Option<Same<'a>>,
+}
+
+impl Lines<'_> {
+    /// What was compiled of exactly these rows.
+    pub(super) fn compiled(&self) -> Option<&Arc<Policy>> {
+        self.same.as_ref().map(|same| same.policy)
+    }
 }
 
 /// All lines that hold a row.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Split<'a> {
     /// Those of no organisation.
     pub(super) common: Lines<'a>,
@@ -41,14 +50,55 @@ impl Common {
     }
 }
 
+/// A comparison of lines with the rows of a compiled policy, one after the other: a digest could be made to agree, and
+/// a denial that was added would not count.
+struct Same<'a> {
+    policy: &'a Arc<Policy>,
+    /// How many rows of each type have been compared.
+    compared: Vec<usize>,
+}
+
+impl<'a> Same<'a> {
+    fn new(policy: &'a Arc<Policy>) -> Self {
+        Self {
+            policy,
+            compared: vec![0; policy.sections.len() + policy.relations.len()],
+        }
+    }
+
+    /// Whether the next row of a type has these fields.
+    fn goes_on(&mut self, kind: usize, values: &[Field<'_>]) -> bool {
+        let (Some(rows), Some(next)) = (self.policy.rows(kind), self.compared.get_mut(kind)) else {
+            return false;
+        };
+        let row = rows.row(*next);
+        *next += 1;
+        let texts = row.iter().map(|symbol| self.policy.symbols.text(*symbol));
+        row.len() == values.len() && texts.zip(values).all(|(text, field)| *text == *field.text)
+    }
+
+    /// Whether no row of these types is left.
+    fn is_through(&self, kinds: impl Iterator<Item = usize>) -> bool {
+        let mut kinds = kinds;
+        kinds.all(|kind| {
+            self.policy.rows(kind).map(|rows| rows.len()) == self.compared.get(kind).copied()
+        })
+    }
+}
+
 impl<'a> Split<'a> {
-    /// Splits a policy; `None` if it has a problem, or if parting it is not worth while.
-    pub(super) fn of(rules: Source<'a>, parting: &Parting) -> Option<Self> {
+    /// Splits a policy; `None` if it has a problem, or if parting it is not worth while. Rows are compared with those
+    /// of `before`.
+    pub(super) fn of(
+        rules: Source<'a>,
+        parting: &Parting,
+        before: Option<&'a PartitionedPolicy>,
+    ) -> Option<Self> {
+        let before = before.filter(|before| before.rest.policy.rules_name == rules.name);
         let mut problems = Problems::new(rules.name);
         let mut split = Self::default();
-        let mut known: HashMap<Box<str>, usize> = HashMap::new();
-        // Rows of one organisation mostly stand together.
-        let mut last = (0, 0);
+        split.common.same = before.map(|before| Same::new(&before.rest.policy));
+        let mut known = Known::default();
         let mut fields = Vec::new();
         let mut count = 0_usize;
         for (number, line) in table::lines(rules, &mut problems) {
@@ -56,27 +106,20 @@ impl<'a> Split<'a> {
                 continue;
             }
             count += 1;
-            let line = (u32::try_from(number).ok()?, line);
-            let Some(domain) = parting.domain(&fields)? else {
-                split.common.lines.push(line);
-                continue;
+            let (kind, domain) = parting.domain(&fields)?;
+            let lines = match domain {
+                Some(domain) => known.find(&mut split.parts, domain, before)?,
+                None => &mut split.common,
             };
-            let hash = hash(domain.as_bytes());
-            if last.0 != hash || split.parts.get(last.1).is_none_or(|p| *p.domain != *domain) {
-                let index = match known.get(domain) {
-                    Some(index) => *index,
-                    None => {
-                        known.insert(domain.into(), split.parts.len());
-                        split.parts.push(Lines {
-                            domain: domain.into(),
-                            ..Lines::default()
-                        });
-                        split.parts.len() - 1
-                    }
-                };
-                last = (hash, index);
+            lines.lines.push((u32::try_from(number).ok()?, line));
+            let values = fields.get(1..).unwrap_or_default();
+            if lines
+                .same
+                .as_mut()
+                .is_some_and(|same| !same.goes_on(kind, values))
+            {
+                lines.same = None;
             }
-            split.parts.get_mut(last.1)?.lines.push(line);
         }
         let copies = split.common.lines.len().saturating_mul(split.parts.len());
         if !problems.is_empty()
@@ -85,19 +128,19 @@ impl<'a> Split<'a> {
         {
             return None;
         }
-        split.take_digests();
+        split.end_comparing(parting);
         Some(split)
     }
 
-    fn take_digests(&mut self) {
-        let mut common = Context::new(&SHA256);
-        update(&mut common, &self.common.lines);
+    /// Forgets what has rows besides, and everything if the common rows are others.
+    fn end_comparing(&mut self, parting: &Parting) {
+        let common = self.common.same.take();
+        self.common.same = common.filter(|same| same.is_through(parting.kinds_in_common()));
         for part in &mut self.parts {
-            let mut context = common.clone();
-            update(&mut context, &part.lines);
-            part.digest = context.finish().as_ref().to_vec();
+            let same = part.same.take();
+            let same = same.filter(|same| same.is_through(parting.kinds_of_organisations()));
+            part.same = same.filter(|_| self.common.same.is_some());
         }
-        self.common.digest = common.finish().as_ref().to_vec();
     }
 
     /// The common lines to keep.
@@ -109,10 +152,41 @@ impl<'a> Split<'a> {
     }
 }
 
-fn update(context: &mut Context, lines: &[Line<'_>]) {
-    for (_, line) in lines {
-        context.update(line.as_bytes());
-        context.update(b"\n");
+/// Where the lines of each organisation are.
+#[derive(Default)]
+struct Known {
+    places: HashMap<Box<str>, usize>,
+    /// The last one asked for: rows of one organisation mostly stand together.
+    last: (u64, usize),
+}
+
+impl Known {
+    fn find<'s, 'a>(
+        &mut self,
+        parts: &'s mut Vec<Lines<'a>>,
+        domain: &str,
+        before: Option<&'a PartitionedPolicy>,
+    ) -> Option<&'s mut Lines<'a>> {
+        let hash = hash(domain.as_bytes());
+        let is_last = |part: &Lines<'_>| self.last.0 == hash && *part.domain == *domain;
+        if !parts.get(self.last.1).is_some_and(is_last) {
+            let index = match self.places.get(domain) {
+                Some(index) => *index,
+                None => {
+                    self.places.insert(domain.into(), parts.len());
+                    parts.push(Lines {
+                        domain: domain.into(),
+                        same: before
+                            .and_then(|before| before.part(domain))
+                            .map(|part| Same::new(&part.policy)),
+                        ..Lines::default()
+                    });
+                    parts.len() - 1
+                }
+            };
+            self.last = (hash, index);
+        }
+        parts.get_mut(self.last.1)
     }
 }
 
@@ -129,7 +203,7 @@ pub(super) fn check(
             continue;
         }
         // A row that is of no shape is told of when it is compiled.
-        let Some(found) = parting.domain(&fields) else {
+        let Some((_, found)) = parting.domain(&fields) else {
             continue;
         };
         if found != Some(domain) {

@@ -142,7 +142,7 @@ proptest! {
             return Ok(());
         };
         let parted = PartitionedPolicy::compile(model, source("p", &rules)).unwrap();
-        prop_assert!(parted.is_parted());
+        prop_assert!(parted.parted);
         same(&parted, &flat, &requests)?;
 
         // The rows of one organisation change, somewhere in the file.
@@ -209,7 +209,7 @@ fn what_cannot_be_parted_is_one_partition_and_answers_the_same() {
         let parted =
             PartitionedPolicy::compile(source("m", &text), source("p", rules)).expect(what);
         let flat = Policy::compile(source("m", &text), source("p", rules)).expect(what);
-        assert!(!parted.is_parted(), "{what}");
+        assert!(!parted.parted, "{what}");
         assert!(parted.with_partition("tax", source("p", "")).is_err());
         let asked = [
             ("alice", "tax", "/a", "GET"),

@@ -24,6 +24,10 @@ impl Admin {
 
     fn metrics(&self) -> Response<Vec<u8>> {
         self.shared.trail.observe();
+        for (kind, keys) in self.shared.limits.keys() {
+            let gauge = self.shared.metrics.limits.keys.with_label_values(&[kind]);
+            gauge.set(i64::try_from(keys).unwrap_or(i64::MAX));
+        }
         match self.shared.metrics.encode() {
             Ok(text) => answer(
                 StatusCode::OK,

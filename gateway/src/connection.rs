@@ -17,8 +17,7 @@ use crate::denial::Denial;
 use crate::events::Refused;
 use crate::layers::edge::tls_error::refused_chain;
 use crate::layers::endpoint::caller::Caller;
-use crate::layers::network::rates::Counters;
-use crate::shared::Shared;
+use crate::layers::network::limits::{CallerCounts, Proven};
 use crate::snapshot::Snapshot;
 
 /// One client connection, as one generation sees it.
@@ -52,8 +51,8 @@ pub struct Connection {
 pub struct Subject {
     /// Its name in the policy.
     pub name: Arc<str>,
-    /// Its rate counters; `None` when the table of callers was full.
-    pub counters: Option<Counters>,
+    /// What it is counted by.
+    pub counts: Arc<CallerCounts>,
 }
 
 /// What a handshake established.
@@ -74,7 +73,7 @@ pub struct Handshake {
 impl Connection {
     /// A connection as `snapshot` sees it.
     #[must_use]
-    pub fn new(handshake: Handshake, snapshot: &Snapshot, shared: &Shared) -> Self {
+    pub fn new(handshake: Handshake, snapshot: &Snapshot) -> Self {
         let Handshake {
             listener,
             client,
@@ -84,7 +83,7 @@ impl Connection {
         } = handshake;
         let identity = chain.as_ref().map(|chain| &chain.identity);
         let caller = snapshot.callers.caller(identity);
-        let subject = shared.subject(&caller, client.ip());
+        let subject = Subject::new(&caller, client, identity);
         let channel_of = (listener, client, channel);
         let audited = Arc::new(audited(snapshot, channel_of, identity, &caller));
         let state = snapshot.listeners.get(listener);
@@ -111,7 +110,7 @@ impl Connection {
     }
 
     /// The same connection under another generation.
-    fn renewed(&self, snapshot: &Snapshot, shared: &Shared, now: i64) -> Self {
+    fn renewed(&self, snapshot: &Snapshot, now: i64) -> Self {
         let handshake = Handshake {
             listener: self.listener,
             client: self.client,
@@ -119,17 +118,28 @@ impl Connection {
             channel: self.channel,
             chain: self.chain.clone(),
         };
-        let mut renewed = Self::new(handshake, snapshot, shared);
-        if let (Some(before), Some(after)) = (&self.subject, &mut renewed.subject)
-            && before.name == after.name
-        {
-            // The counters go on counting, also when the table has forgotten them.
-            after.clone_from(before);
-        }
+        let mut renewed = Self::new(handshake, snapshot);
         if let Err(refused) = admits(snapshot, &renewed, now) {
             renewed.refused = Some(refused.denial);
         }
         renewed
+    }
+}
+
+impl Subject {
+    /// `None` when the caller has no usable name.
+    fn new(caller: &Caller, client: SocketAddr, identity: Option<&Identity>) -> Option<Self> {
+        let name: Arc<str> = caller.subject.as_deref()?.into();
+        let proven = match identity {
+            Some(_) => Proven::ByCertificate,
+            None => Proven::Not,
+        };
+        let organisation = caller.organisation.as_deref();
+        let counts = CallerCounts::new(Arc::clone(&name), organisation, client.ip(), proven);
+        Some(Self {
+            name,
+            counts: Arc::new(counts),
+        })
     }
 }
 
@@ -153,7 +163,6 @@ impl Live {
     pub fn connection_of(
         session: &Session,
         snapshot: &Snapshot,
-        shared: &Shared,
         now: i64,
     ) -> Option<Arc<Connection>> {
         let digest = session.digest()?.proxy_digest.as_ref()?;
@@ -162,7 +171,7 @@ impl Live {
         if connection.generation == snapshot.generation {
             return Some(Arc::clone(&connection));
         }
-        let renewed = Arc::new(connection.renewed(snapshot, shared, now));
+        let renewed = Arc::new(connection.renewed(snapshot, now));
         live.0.store(Arc::clone(&renewed));
         Some(renewed)
     }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use hangu_audit::{Decision, Exchange, Judgement, Kind, Origin, Record, Step, Timestamp};
 use pingora::http::RequestHeader;
-use pingora::prelude::HttpPeer;
+use pingora::prelude::{Error, ErrorType, HttpPeer};
 use pingora::proxy::Session;
 
 use crate::audit_trail::Place;
@@ -17,7 +18,8 @@ use crate::connection::Connection;
 use crate::denial::Denial;
 use crate::layers::Layer;
 use crate::layers::cloud::peer::Silence;
-use crate::layers::cloud::upstreams::Chosen;
+use crate::layers::cloud::upstreams::{Chosen, NoUpstream};
+use crate::layers::network::limits::{Clock, Limited};
 use crate::observe::metrics::{Metrics, NO_APPLICATION};
 use crate::refusal::Refusal;
 use crate::request_id::{RequestId, is_traceparent};
@@ -44,6 +46,8 @@ pub struct Context {
     pub application: Option<usize>,
     /// What went wrong on the way through, where a phase knows better than Pingora's error.
     pub failure: Option<Denial>,
+    /// What the limits made of it; holds its places among those under way.
+    pub limited: Limited,
     /// The whole body has come: whatever the upstream is late with then is its own.
     pub body_is_whole: bool,
     /// Body bytes taken from the client.
@@ -73,6 +77,7 @@ impl Context {
             permitted: None,
             application: None,
             failure: None,
+            limited: Limited::default(),
             body_is_whole: false,
             bytes_in: 0,
             steps: [Step::NotReached; 6],
@@ -87,6 +92,15 @@ impl Context {
     pub fn unix_seconds(&self) -> i64 {
         let since = self.clock.duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    }
+
+    /// When it came, by both clocks.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        Clock {
+            instant: self.started,
+            wall: self.clock,
+        }
     }
 
     /// Its application, once known.
@@ -170,6 +184,18 @@ impl Context {
         }
     }
 
+    /// Body bytes go through, either way.
+    ///
+    /// # Errors
+    /// A quota is used up: the request is to be cut off.
+    pub fn flow(&mut self, body: Option<&Bytes>) -> pingora::Result<()> {
+        let Some(bytes) = body else { return Ok(()) };
+        self.limited.flow(bytes.len()).map_err(|denial| {
+            self.failure = Some(denial);
+            Error::new(ErrorType::HTTPStatus(denial.status()))
+        })
+    }
+
     /// Chooses an upstream for a permitted request.
     ///
     /// # Errors
@@ -181,10 +207,16 @@ impl Context {
             .applications
             .get(permitted.application())
             .ok_or(Denial::Internal)?;
-        let chosen = state
-            .upstreams
-            .choose(self.started, &self.tried)
-            .ok_or(Denial::NoHealthyUpstream)?;
+        // What an upstream is tried with again does not stand in its own way.
+        drop(self.chosen.take());
+        let chosen = match state.upstreams.choose(self.started, &self.tried) {
+            Ok(chosen) => chosen,
+            Err(NoUpstream::Out) => return Err(Denial::NoHealthyUpstream),
+            Err(NoUpstream::Busy(limit)) => {
+                self.limited.refused_by(limit);
+                return Err(Denial::UpstreamsBusy);
+            }
+        };
         let peer = state
             .peer_settings
             .peer(chosen.address(), silence, permitted);
@@ -276,6 +308,7 @@ impl Context {
         if let Some(record) = place.draft() {
             record.time = Timestamp::from(SystemTime::now());
             record.judgement = Some(judgement);
+            record.detail = self.limited.detail();
             if let Some(exchange) = &mut record.exchange {
                 exchange.status = session
                     .response_written()

@@ -84,6 +84,18 @@ pub enum Denial {
     ZoneLabel,
     /// The identity is over its rate.
     RateIdentity,
+    /// The organisation is over its rate.
+    RateOrganisation,
+    /// The application is over its rate.
+    RateApplication,
+    /// The route is over its rate.
+    RateRoute,
+    /// So many requests as may be under way are.
+    Concurrency,
+    /// The source has as many connections open as it may.
+    ConnectionsSource,
+    /// What may be used in the present window is used up.
+    Quota,
     /// The source address is over its rate.
     RateSource,
     /// The table of rate-limited callers is full of live ones.
@@ -94,6 +106,8 @@ pub enum Denial {
     NoRoute,
     /// The route does not take this method.
     MethodNotAllowed,
+    /// Every upstream of the application has as many requests in flight as it may.
+    UpstreamsBusy,
     /// Every upstream of the application is out after failures.
     NoHealthyUpstream,
     /// No connection to an upstream could be made.
@@ -165,11 +179,18 @@ impl Denial {
         Denial::NoZone,
         Denial::ZoneLabel,
         Denial::RateIdentity,
+        Denial::RateOrganisation,
+        Denial::RateApplication,
+        Denial::RateRoute,
+        Denial::Concurrency,
+        Denial::ConnectionsSource,
+        Denial::Quota,
         Denial::RateSource,
         Denial::RateKeysFull,
         Denial::NoApplication,
         Denial::NoRoute,
         Denial::MethodNotAllowed,
+        Denial::UpstreamsBusy,
         Denial::NoHealthyUpstream,
         Denial::UpstreamConnect,
         Denial::UpstreamIdentity,
@@ -245,11 +266,18 @@ impl Denial {
             Denial::NoZone => ("network.no_zone", 403),
             Denial::ZoneLabel => ("network.zone_label", 403),
             Denial::RateIdentity => ("network.rate_identity", 429),
+            Denial::RateOrganisation => ("network.rate_organisation", 429),
+            Denial::RateApplication => ("network.rate_application", 429),
+            Denial::RateRoute => ("network.rate_route", 429),
+            Denial::Concurrency => ("network.concurrency", 429),
+            Denial::ConnectionsSource => ("network.connections_source", 429),
+            Denial::Quota => ("network.quota", 429),
             Denial::RateSource => ("network.rate_source", 429),
             Denial::RateKeysFull => ("network.rate_keys_full", 503),
             Denial::NoApplication => ("cloud.no_application", 404),
             Denial::NoRoute => ("cloud.no_route", 404),
             Denial::MethodNotAllowed => ("cloud.method_not_allowed", 405),
+            Denial::UpstreamsBusy => ("cloud.upstreams_busy", 503),
             Denial::NoHealthyUpstream => ("cloud.no_healthy_upstream", 503),
             Denial::UpstreamConnect => ("cloud.upstream_connect", 502),
             Denial::UpstreamIdentity => ("cloud.upstream_identity", 502),

@@ -68,6 +68,30 @@ pub fn refused_handshake(
     shared.trail.note(record);
 }
 
+/// A connection was refused before its handshake, by a limit. A flood of these would crowd requests out of the log: at most one a
+/// second is recorded, with the number of those that were not.
+pub fn refused_connection(
+    shared: &Shared,
+    snapshot: &Snapshot,
+    config: &Listener,
+    client: SocketAddr,
+    denial: Denial,
+    limit: &str,
+) {
+    let Some(unrecorded) = shared.limits.unrecorded() else {
+        shared.metrics.handshake(config.name.as_str(), Some(denial));
+        shared.metrics.refused(denial, NO_APPLICATION);
+        return;
+    };
+    let others = match unrecorded {
+        0 => String::new(),
+        number => format!("; {number} more connections were refused since the last such record"),
+    };
+    let detail = format!("refused by limit `{limit}`{others}");
+    let refused = Refused { denial, detail };
+    refused_handshake(shared, snapshot, config, client, &refused);
+}
+
 /// A request head was refused before it was parsed.
 pub fn refused_head(shared: &Shared, connection: &Connection, denial: Denial, id: RequestId) {
     shared.metrics.refused(denial, NO_APPLICATION);

@@ -4,6 +4,7 @@
 //! audit log. Every request reads one snapshot, once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -75,7 +76,8 @@ impl Gateway {
         let valid = routed.valid(context.unix_seconds())?;
         context.pass(Layer::Endpoint);
 
-        let admitted = valid.admitted(&self.shared.rate_keys, context.started)?;
+        let clock = context.clock();
+        let admitted = valid.admitted(&self.shared.limits, clock, &mut context.limited)?;
         context.pass(Layer::Network);
 
         let cleared = admitted.cleared()?;
@@ -103,7 +105,7 @@ impl Gateway {
         refusal: Refusal,
     ) -> pingora::Result<()> {
         context.refuse(refusal);
-        answer(session, refusal, context.id).await
+        answer(session, refusal, context.id, &context.limited).await
     }
 }
 
@@ -124,12 +126,7 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         context: &mut Context,
     ) -> pingora::Result<bool> {
-        let live = Live::connection_of(
-            session,
-            &context.snapshot,
-            &self.shared,
-            context.unix_seconds(),
-        );
+        let live = Live::connection_of(session, &context.snapshot, context.unix_seconds());
         let Some(connection) = live else {
             error!("a request came over a connection that the gateway did not admit");
             self.refuse(session, context, Denial::Internal.into())
@@ -181,6 +178,7 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
     ) -> pingora::Result<()> {
         context.body_is_whole |= end_of_body;
+        context.flow(body.as_ref())?;
         if session.was_upgraded() {
             return Ok(());
         }
@@ -293,7 +291,19 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> pingora::Result<()> {
+        context.limited.tell(response)?;
         response.insert_header(REQUEST_ID_HEADER, context.id.to_string())
+    }
+
+    fn response_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        _: bool,
+        context: &mut Context,
+    ) -> pingora::Result<Option<Duration>> {
+        context.flow(body.as_ref())?;
+        Ok(None)
     }
 
     async fn fail_to_proxy(
@@ -310,9 +320,17 @@ impl ProxyHttp for Gateway {
             };
         }
         let denial = context.failure.unwrap_or_else(|| final_denial(error));
-        context.refuse(denial.into());
+        let refusal = Refusal {
+            retry_after: context.limited.wait(),
+            ..denial.into()
+        };
+        context.refuse(refusal);
         let answered = session.response_written().is_some() || denial == Denial::ClientGone;
-        if !answered && answer(session, denial.into(), context.id).await.is_err() {
+        if !answered
+            && answer(session, refusal, context.id, &context.limited)
+                .await
+                .is_err()
+        {
             context.refuse(Denial::ClientGone.into());
         }
         FailToProxy {

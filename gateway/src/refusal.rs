@@ -8,6 +8,7 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
 use crate::denial::{Denial, public_title};
+use crate::layers::network::limits::Limited;
 use crate::request_id::RequestId;
 
 /// A refused request.
@@ -57,7 +58,12 @@ pub fn raw_answer(denial: Denial, id: RequestId) -> String {
 ///
 /// # Errors
 /// When the client cannot be written to.
-pub async fn answer(session: &mut Session, refusal: Refusal, id: RequestId) -> pingora::Result<()> {
+pub async fn answer(
+    session: &mut Session,
+    refusal: Refusal,
+    id: RequestId,
+    limited: &Limited,
+) -> pingora::Result<()> {
     let status = refusal.denial.status();
     let body = problem_body(status, id);
     let mut header = ResponseHeader::build(status, Some(5))?;
@@ -68,6 +74,7 @@ pub async fn answer(session: &mut Session, refusal: Refusal, id: RequestId) -> p
     if let Some(wait) = refusal.retry_after {
         header.insert_header("retry-after", whole_seconds(wait).to_string())?;
     }
+    limited.tell(&mut header)?;
     if !session.is_body_empty() {
         session.set_keepalive(None);
     }

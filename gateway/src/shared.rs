@@ -1,6 +1,5 @@
 //! What lives as long as the process: the current snapshot, the audit trail, the metrics, the counters of the rate limits.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -8,10 +7,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use crate::audit_trail::AuditTrail;
-use crate::connection::Subject;
 use crate::layers::edge::handshakes::Handshakes;
-use crate::layers::endpoint::caller::Caller;
-use crate::layers::network::rates::RateKeys;
+use crate::layers::network::limits::LimitState;
 use crate::observe::metrics::Metrics;
 use crate::snapshot::Snapshot;
 
@@ -24,10 +21,10 @@ pub struct Shared {
     pub trail: AuditTrail,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// Who is counted.
-    pub rate_keys: RateKeys,
     /// Handshakes under way.
     pub handshakes: Handshakes,
+    /// Who is counted by limits.
+    pub limits: LimitState,
     /// What a drain waits for: requests between their head and the end of their answer, and connections before the end of their first.
     pub in_flight: AtomicUsize,
     /// Turns true when the process ends: every connection is dropped then, and its requests hand their records in as aborted.
@@ -42,18 +39,10 @@ impl Shared {
             snapshot: ArcSwap::from_pointee(snapshot),
             trail,
             metrics,
-            rate_keys: RateKeys::new(),
+            limits: LimitState::new(),
             handshakes: Handshakes::new(),
             in_flight: AtomicUsize::new(0),
             cut: watch::Sender::new(false),
         }
-    }
-
-    /// The policy subject of a caller, with its counters; `None` when it has no usable name.
-    #[must_use]
-    pub fn subject(&self, caller: &Caller, address: IpAddr) -> Option<Subject> {
-        let name: Arc<str> = caller.subject.as_deref()?.into();
-        let counters = self.rate_keys.counters(&name, address).ok();
-        Some(Subject { name, counters })
     }
 }

@@ -7,7 +7,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use hangu_certs::{ClientVerifier, RevocationIndex};
-use hangu_limits::Rate;
 use hangu_policy::{PartitionedPolicy, RuleId};
 use http::HeaderName;
 use prometheus::{Histogram, HistogramTimer};
@@ -20,6 +19,7 @@ use crate::layers::cloud::peer::PeerSettings;
 use crate::layers::cloud::routes::HostTable;
 use crate::layers::cloud::upstreams::Upstreams;
 use crate::layers::endpoint::caller::Callers;
+use crate::layers::network::limits::LimitPlan;
 use crate::layers::network::zones::ZoneTable;
 use crate::observe::metrics::ApplicationMetrics;
 
@@ -48,8 +48,8 @@ pub struct Snapshot {
     pub bundle: Option<BundleInForce>,
     /// Digest of all that the policy was compiled from, rows from the directory included.
     pub policy_inputs: String,
-    /// Rates of identities and sources.
-    pub rates: Rates,
+    /// Which limits a request meets.
+    pub limits: LimitPlan,
     /// How a certificate becomes a subject, and what else is known of its holder.
     pub callers: Callers,
     /// Generation and digest, as records carry them.
@@ -122,17 +122,6 @@ pub struct BundleInForce {
     /// Until when it may serve, in seconds since 1970. A bundle that is past it serves on, with an alarm: the last good policy
     /// is kept.
     pub not_after: i64,
-}
-
-/// The rates of a generation.
-#[derive(Debug, Default)]
-pub struct Rates {
-    /// Of each identity.
-    pub identity: Option<Rate>,
-    /// Of each source.
-    pub source: Option<Rate>,
-    /// Handshakes of each source.
-    pub handshake: Option<Rate>,
 }
 
 /// Something that ends some day.

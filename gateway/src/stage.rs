@@ -2,7 +2,6 @@
 //! Admitted → Permitted. A check that is forgotten does not compile.
 
 use std::borrow::Cow;
-use std::time::Instant;
 
 use hangu_policy::{Permit, Request};
 use pingora::http::RequestHeader;
@@ -15,7 +14,7 @@ use crate::layers::edge::authority::{host_matches_sni, host_of};
 use crate::layers::edge::canonical::{CanonicalPath, canonical_path, check_query};
 use crate::layers::edge::headers::values_of;
 use crate::layers::endpoint::validity::check_still_valid;
-use crate::layers::network::rates::RateKeys;
+use crate::layers::network::limits::{Clock, LimitState, Limited};
 use crate::layers::{application, data};
 use crate::refusal::Refusal;
 use crate::snapshot::{ApplicationState, ListenerState, Snapshot};
@@ -283,29 +282,24 @@ impl<'r, 's> Routed<'r, 's> {
 }
 
 impl<'r, 's> Valid<'r, 's> {
-    /// Stop 8: the zone may reach the label; identity and source are within their rates.
+    /// Stop 8: the zone may reach the label; every limit that the request meets lets it through.
     ///
     /// # Errors
-    /// A denial of the network layer, with the time to wait for a rate.
-    pub fn admitted(self, keys: &RateKeys, now: Instant) -> Result<Admitted<'r, 's>, Refusal> {
+    /// A denial of the network layer, with the time to wait for a limit.
+    pub fn admitted(
+        self,
+        limits: &LimitState,
+        clock: Clock,
+        limited: &mut Limited,
+    ) -> Result<Admitted<'r, 's>, Refusal> {
         let (routed, snapshot) = (&self.routed, self.routed.snapshot);
         let connection = routed.canonical.connection;
         let zone = snapshot.zone_of(connection).ok_or(Denial::NoZone)?;
         if !snapshot.config.matrix.allows(zone, routed.label) {
             return Err(Denial::ZoneLabel.into());
         }
-        let counters = self.subject.counters.as_ref().ok_or(Denial::RateKeysFull)?;
-        let over = |denial| {
-            move |wait| Refusal {
-                denial,
-                retry_after: Some(wait),
-                rule: None,
-            }
-        };
-        keys.check(&counters.source, snapshot.rates.source.as_ref(), now)
-            .map_err(over(Denial::RateSource))?;
-        keys.check(&counters.identity, snapshot.rates.identity.as_ref(), now)
-            .map_err(over(Denial::RateIdentity))?;
+        let (target, counts) = (routed.indexes(), &self.subject.counts);
+        limits.admit(&snapshot.limits, target, counts, clock, limited)?;
         Ok(Admitted { valid: self })
     }
 }

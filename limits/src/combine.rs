@@ -29,6 +29,18 @@ pub struct Limit<'a> {
     pub mode: Mode,
 }
 
+/// Something that carries a limit: what a caller keeps beside cell and rate (a name, a counter) need not be copied for a check.
+pub trait Limited {
+    /// The limit.
+    fn limit(&self) -> Limit<'_>;
+}
+
+impl Limited for Limit<'_> {
+    fn limit(&self) -> Limit<'_> {
+        *self
+    }
+}
+
 /// What several limits say together. Limits are named by their place in the slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a limit that nobody reads limits nothing"]
@@ -64,7 +76,7 @@ pub enum Outcome {
 ///
 /// No limit ever admits more than its rate. When two threads race for the last place of one limit, the loser's places in the
 /// others are given back, each unless a third thread has used that limit in between; then it stays counted.
-pub fn check_all(limits: &[Limit<'_>], now: Nanos) -> Combined {
+pub fn check_all<L: Limited>(limits: &[L], now: Nanos) -> Combined {
     // First without counting, so that the common refusal touches nothing and the longest wait is found.
     let peeked =
         of_mode(limits, Mode::Enforced).map(|(at, limit)| (at, limit.cell.peek(limit.rate, now)));
@@ -98,14 +110,15 @@ pub fn check_all(limits: &[Limit<'_>], now: Nanos) -> Combined {
 
 /// Counts the request with each enforced limit, or with none. Gives the limit with the fewest places left; one that has
 /// lost its last place since we looked is the error. As deep as there are limits, which configuration keeps few.
-fn charge(
-    limits: &[Limit<'_>],
+fn charge<L: Limited>(
+    limits: &[L],
     at: usize,
     now: Nanos,
 ) -> Result<Option<(usize, u32)>, (usize, Duration)> {
-    let Some((limit, rest)) = limits.split_first() else {
+    let Some((first, rest)) = limits.split_first() else {
         return Ok(None);
     };
+    let limit = first.limit();
     if limit.mode == Mode::Shadow {
         return charge(rest, at + 1, now);
     }
@@ -124,12 +137,10 @@ fn charge(
     }
 }
 
-fn of_mode<'a>(
-    limits: &'a [Limit<'a>],
-    mode: Mode,
-) -> impl Iterator<Item = (usize, &'a Limit<'a>)> {
+fn of_mode<L: Limited>(limits: &[L], mode: Mode) -> impl Iterator<Item = (usize, Limit<'_>)> {
     limits
         .iter()
+        .map(Limited::limit)
         .enumerate()
         .filter(move |(_, limit)| limit.mode == mode)
 }
@@ -276,7 +287,10 @@ mod tests {
                 remaining: u32::MAX
             }
         );
-        assert!(is_admitted(&check_all(&[], NOW)), "no limit limits nothing");
+        assert!(
+            is_admitted(&check_all::<Limit<'_>>(&[], NOW)),
+            "no limit limits nothing"
+        );
     }
 
     #[test]

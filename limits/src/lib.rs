@@ -24,10 +24,10 @@ mod sketch;
 mod slots;
 mod source;
 
-pub use combine::{Combined, Limit, Mode, Outcome, check_all};
+pub use combine::{Combined, Limit, Limited, Mode, Outcome, check_all};
 pub use keyed::{Blank, Cells, Full, Keyed};
 pub use quota::{AMOUNT_MAX, Allowance, AllowanceError, Quota, Use};
 pub use rate::{Cell, Nanos, Rate, RateError, Verdict};
 pub use sketch::Sketch;
 pub use slots::{Slot, Slots};
-pub use source::source_of;
+pub use source::{prefix_of, source_of};

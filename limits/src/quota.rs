@@ -59,6 +59,19 @@ impl Allowance {
         self.amount
     }
 
+    /// Until the window of `now` ends; above zero.
+    #[must_use]
+    pub const fn resets_in(&self, now: Nanos) -> Duration {
+        let end = self.end(now.0 / HOUR_NS);
+        Duration::from_nanos((end * HOUR_NS).saturating_sub(now.0))
+    }
+
+    /// How long a window is.
+    #[must_use]
+    pub const fn window(&self) -> Duration {
+        Duration::from_secs(self.hours * 3_600)
+    }
+
     /// The hour since 1970 at which the window of `hour` ends.
     const fn end(&self, hour: u64) -> u64 {
         ((hour + self.east) / self.hours + 1) * self.hours - self.east
@@ -145,15 +158,25 @@ impl Quota {
         answer
     }
 
-    /// Counts what has happened already, such as the bytes of an answer, whether or not so much was left.
-    pub fn add(&self, allowance: &Allowance, cost: u64, now: Nanos) {
+    /// Counts what has happened already, such as the bytes of an answer, whether or not so much was left, and says whether it
+    /// was: [`Use::Spent`] means that more was used than the allowance gives.
+    pub fn add(&self, allowance: &Allowance, cost: u64, now: Nanos) -> Use {
+        let mut counted = (0, 0);
         // The closure always gives a value, so this cannot fail.
         let _changed = self
             .0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
                 let (end, used) = current(word, allowance, now);
-                Some(pack(end, used.saturating_add(cost)))
+                counted = (end, used.saturating_add(cost));
+                Some(pack(counted.0, counted.1))
             });
+        let (end, used) = counted;
+        match allowance.amount.checked_sub(used) {
+            Some(remaining) => Use::Granted { remaining },
+            None => Use::Spent {
+                resets_in: Duration::from_nanos((end * HOUR_NS).saturating_sub(now.0)),
+            },
+        }
     }
 }
 
@@ -248,9 +271,9 @@ mod tests {
     fn what_was_sent_already_counts_beyond_the_quota() {
         let (quota, day) = (Quota::new(), day(100, 0));
         assert_eq!(quota.take(&day, 0, at(0)), Use::Granted { remaining: 100 });
-        quota.add(&day, 250, at(0));
+        let _used = quota.add(&day, 250, at(0));
         assert!(matches!(quota.take(&day, 0, at(0)), Use::Spent { .. }));
-        quota.add(&day, u64::MAX, at(0));
+        let _used = quota.add(&day, u64::MAX, at(0));
         assert!(
             matches!(quota.take(&day, 0, at(0)), Use::Spent { .. }),
             "and never wraps round"

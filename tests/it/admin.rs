@@ -158,7 +158,11 @@ fn no_label_carries_anything_that_a_client_chose() {
         }
         "app" => ["records", "none"].contains(&value),
         "listener" => value == "edge",
-        "kind" => ["server", "client_ca", "upstream_ca", "upstream_client"].contains(&value),
+        "limit" => value == "identity",
+        "kind" => {
+            ["server", "client_ca", "upstream_ca", "upstream_client"].contains(&value)
+                || ["rate", "quota", "requests", "connections"].contains(&value)
+        }
         "name" => EXPIRING
             .iter()
             .any(|name| gateway.folder().path(name) == Path::new(value)),

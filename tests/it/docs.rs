@@ -112,6 +112,7 @@ fn the_guide_for_operators_lists_every_metric() {
         code,
         &read("gateway/src/observe/policy.rs"),
         &read("gateway/src/observe/boundary.rs"),
+        &read("gateway/src/observe/limits.rs"),
     ]
     .concat();
     let made: BTreeSet<String> = code

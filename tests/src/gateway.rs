@@ -142,6 +142,13 @@ impl TestGateway {
         self
     }
 
+    /// The same without any table of [`Self::table`].
+    #[must_use]
+    pub fn without_tables(mut self) -> Self {
+        self.tables.clear();
+        self
+    }
+
     /// The rules.
     #[must_use]
     pub fn policy(mut self, rules: &str) -> Self {

@@ -104,6 +104,15 @@ pub(super) const RATE_BURST: Bounds<NonZeroU32> = count(1_000_000, None);
 /// Two people, unless the operator says that one is enough.
 pub(super) const SIGNATURES: Bounds<NonZeroU32> = count(32, Some(2));
 
+pub(super) const CONCURRENCY: Bounds<NonZeroU32> = count(1_000_000, None);
+pub(super) const QUOTA_REQUESTS: Bounds<NonZeroU32> = count(1_000_000_000, None);
+pub(super) const QUOTA_BYTES: Bounds<ByteSize> = Bounds {
+    min: ByteSize::of(KIB),
+    max: ByteSize::of(4096 * GIB),
+    default: None,
+};
+pub(super) const QUOTA_HOURS: Bounds<NonZeroU32> = count(366 * 24, Some(24));
+
 pub(super) const AUDIT_QUEUE: Bounds<NonZeroU32> = count(1 << 20, Some(1 << 16));
 pub(super) const AUDIT_SEGMENT: Bounds<ByteSize> = size(MIB, 4 * GIB, 64 * MIB);
 pub(super) const AUDIT_DISK_MAX: Bounds<ByteSize> = Bounds {
@@ -146,6 +155,10 @@ pub(super) const UIDS: Entries = entries(0, 64);
 pub(super) const UPSTREAMS: Entries = entries(1, 256);
 pub(super) const PURPOSES: Entries = entries(1, 64);
 pub(super) const POLICY_KEYS: Entries = entries(1, 32);
+pub(super) const LIMITS: Entries = entries(0, 64);
+pub(super) const LIMIT_BY: Entries = entries(1, 4);
+pub(super) const LIMIT_APPLICATIONS: Entries = entries(1, 1_024);
+pub(super) const LIMIT_ROUTES: Entries = entries(1, 1_024);
 
 /// Bytes of a configuration file: the largest that the other bounds make sensible, and a stop for a wrong path.
 pub(super) const FILE_BYTES_MAX: u64 = 16 * MIB;

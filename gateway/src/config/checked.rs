@@ -15,6 +15,7 @@ use hangu_audit::key::Verifier;
 use hangu_certs::Template;
 use http::HeaderName;
 
+use crate::config::limits::Limits;
 use crate::config::values::{
     ByteSize, Host, HostPattern, IpPrefix, LabelId, LabelSet, MethodSet, Name, RoutePrefix, Tenant,
     ZoneId,
@@ -45,7 +46,7 @@ pub struct Config {
     pub applications: Vec<Application>,
     /// Where the policy comes from.
     pub policy: Policy,
-    /// Request rates.
+    /// How often, how much at once, how much a day.
     pub limits: Limits,
     /// The tamper-evident log.
     pub audit: Audit,
@@ -405,28 +406,6 @@ pub struct Purpose {
     pub names: Vec<Name>,
     /// Whether the application sees the field.
     pub forward: bool,
-}
-
-/// `[limits]`: request rates; `None` is no limit of that kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// For each policy subject.
-    pub identity: Option<Rate>,
-    /// For each client address.
-    pub source: Option<Rate>,
-    /// Handshakes of each client address.
-    pub handshake: Option<Rate>,
-}
-
-/// So many requests in so long a time, with so large a burst.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    /// Requests in each [`per`](Self::per).
-    pub requests: NonZeroU32,
-    /// Never zero.
-    pub per: Duration,
-    /// Requests that may come at once after a silence; at least 1.
-    pub burst: NonZeroU32,
 }
 
 /// `[access_log]`: one JSON line a request.

@@ -172,6 +172,60 @@ pub(super) struct Limits {
     pub(super) identity: Option<Rate>,
     pub(super) source: Option<Rate>,
     pub(super) handshake: Option<Rate>,
+    pub(super) utc_offset: Option<Text>,
+    pub(super) rates: Vec<RateLimit>,
+    pub(super) sources: Vec<SourceLimit>,
+    pub(super) concurrency: Vec<ConcurrencyLimit>,
+    pub(super) quotas: Vec<QuotaLimit>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RateLimit {
+    pub(super) name: Option<Text>,
+    pub(super) by: Option<Texts>,
+    pub(super) applications: Option<Texts>,
+    pub(super) routes: Option<Texts>,
+    pub(super) requests: Option<Spanned<i64>>,
+    pub(super) per: Option<Text>,
+    pub(super) burst: Option<Spanned<i64>>,
+    pub(super) shadow: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SourceLimit {
+    pub(super) name: Option<Text>,
+    pub(super) by: Option<Text>,
+    pub(super) clients: Option<Text>,
+    pub(super) requests: Option<Spanned<i64>>,
+    pub(super) per: Option<Text>,
+    pub(super) burst: Option<Spanned<i64>>,
+    pub(super) shadow: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ConcurrencyLimit {
+    pub(super) name: Option<Text>,
+    pub(super) by: Option<Texts>,
+    pub(super) applications: Option<Texts>,
+    pub(super) routes: Option<Texts>,
+    pub(super) max: Option<Spanned<i64>>,
+    pub(super) shadow: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct QuotaLimit {
+    pub(super) name: Option<Text>,
+    pub(super) by: Option<Texts>,
+    pub(super) applications: Option<Texts>,
+    pub(super) routes: Option<Texts>,
+    pub(super) requests: Option<Spanned<i64>>,
+    pub(super) bytes: Option<Text>,
+    pub(super) hours: Option<Spanned<i64>>,
+    pub(super) shadow: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -127,7 +127,22 @@ const fn rate(path: &'static str, meaning: &'static str) -> Key {
     key(path, Kind::Table, Need::Otherwise("no limit"), meaning)
 }
 
+const fn limits(path: &'static str, meaning: &'static str) -> Key {
+    let need = Need::Otherwise("none of the kind");
+    key(path, Kind::Tables(bounds::LIMITS), need, meaning)
+}
+
 const NAME: &str = "a name";
+const BY: &str = "`identity`, `organisation`, `application` or `route`";
+const BY_CONCURRENCY: &str =
+    "`identity`, `organisation`, `application`, `route`, `upstream` or `source`";
+const AN_APPLICATION: &str = "the name of an application";
+const ALL_APPLICATIONS: &str = "all applications";
+const ONLY_APPLICATIONS: &str = "Applications that it applies to.";
+const A_ROUTE: &str = "the prefix of a route";
+const ALL_ROUTES: &str = "all routes";
+const ONLY_ROUTES: &str = "Routes that it applies to, by their `prefix`.";
+const SHADOW: &str = "`true`: what it would refuse is counted and recorded, and goes on.";
 const FILE: &str = "a file";
 const FOLDER: &str = "a folder";
 const HOST: &str = "a host name";
@@ -230,12 +245,13 @@ pub(super) const KEYS: &[Key] = &[
     key("policy.signatures", Kind::Count(bounds::SIGNATURES), Need::Bounds, "How many different keys must have signed a bundle."),
     key("policy.state", Kind::Text(FILE), Need::Otherwise("required with `bundle`"), "Where the gateway remembers the newest bundle that it has taken; in a folder that it may write and that survives a reboot."),
 
-    key("limits", Kind::Table, Need::Otherwise("no limits"), "Request rates."),
-    rate("limits.identity", "Rate of each policy subject."),
+    key("limits", Kind::Table, Need::Otherwise("no limits"), "Who may ask how often, how much at once and how much a day. The limits of a request all apply; each has a name of its own."),
+    key("limits.utc_offset", Kind::Text("hours and minutes east of Greenwich"), Need::Default("\"+00:00\""), "Where quotas begin their day, in whole hours: `+08:00` is midnight in Beijing."),
+    rate("limits.identity", "Rate of each policy subject: the short form of a rate `identity` by identity."),
     required("limits.identity.requests", Kind::Count(bounds::RATE_REQUESTS), "Requests in each `per`."),
     required("limits.identity.per", Kind::Duration(bounds::RATE_PER), "The time that `requests` counts for."),
     required("limits.identity.burst", Kind::Count(bounds::RATE_BURST), "Requests that may come at once after a silence."),
-    rate("limits.source", "Rate of each client address."),
+    rate("limits.source", "Rate of each client address: the short form of a source limit `source` of all clients."),
     required("limits.source.requests", Kind::Count(bounds::RATE_REQUESTS), "Requests in each `per`."),
     required("limits.source.per", Kind::Duration(bounds::RATE_PER), "The time that `requests` counts for."),
     required("limits.source.burst", Kind::Count(bounds::RATE_BURST), "Requests that may come at once after a silence."),
@@ -243,6 +259,39 @@ pub(super) const KEYS: &[Key] = &[
     required("limits.handshake.requests", Kind::Count(bounds::RATE_REQUESTS), "Handshakes in each `per`."),
     required("limits.handshake.per", Kind::Duration(bounds::RATE_PER), "The time that `requests` counts for."),
     required("limits.handshake.burst", Kind::Count(bounds::RATE_BURST), "Handshakes that may come at once after a silence."),
+    limits("limits.rates[]", "Named rates. A request counts for every rate that applies, or for none when one refuses."),
+    text("limits.rates[].name", NAME, "Names it in answers, records and metrics; unique among all limits; `identity` and `source` are those above."),
+    required("limits.rates[].by", Kind::Texts(BY, bounds::LIMIT_BY), "What has a count of its own; several are counted in combination."),
+    required("limits.rates[].requests", Kind::Count(bounds::RATE_REQUESTS), "Requests in each `per`."),
+    required("limits.rates[].per", Kind::Duration(bounds::RATE_PER), "The time that `requests` counts for."),
+    required("limits.rates[].burst", Kind::Count(bounds::RATE_BURST), "Requests that may come at once after a silence."),
+    key("limits.rates[].applications", Kind::Texts(AN_APPLICATION, bounds::LIMIT_APPLICATIONS), Need::Otherwise(ALL_APPLICATIONS), ONLY_APPLICATIONS),
+    key("limits.rates[].routes", Kind::Texts(A_ROUTE, bounds::LIMIT_ROUTES), Need::Otherwise(ALL_ROUTES), ONLY_ROUTES),
+    key("limits.rates[].shadow", Kind::Flag, Need::Default("false"), SHADOW),
+    limits("limits.sources[]", "Rates of where requests come from, in fixed memory whatever the number of sources."),
+    text("limits.sources[].name", NAME, "As above."),
+    key("limits.sources[].by", Kind::Choice(&["address", "prefix"]), Need::Default("\"address\""), "`address`: an IPv4 address or an IPv6 /64; `prefix`: an IPv4 /24 or an IPv6 /56."),
+    key("limits.sources[].clients", Kind::Choice(&["unauthenticated", "all"]), Need::Default("\"unauthenticated\""), "Whose requests count: those of clients without a certificate, or all."),
+    required("limits.sources[].requests", Kind::Count(bounds::RATE_REQUESTS), "Requests in each `per`."),
+    required("limits.sources[].per", Kind::Duration(bounds::RATE_PER), "The time that `requests` counts for."),
+    required("limits.sources[].burst", Kind::Count(bounds::RATE_BURST), "Requests that may come at once after a silence."),
+    key("limits.sources[].shadow", Kind::Flag, Need::Default("false"), SHADOW),
+    limits("limits.concurrency[]", "How many at the same time. A place is given back at every end of a request, also when it is cut off."),
+    text("limits.concurrency[].name", NAME, "As above."),
+    required("limits.concurrency[].by", Kind::Texts(BY_CONCURRENCY, bounds::LIMIT_BY), "As above; `upstream` alone: requests in flight at each upstream; `source` alone: open connections of each address."),
+    required("limits.concurrency[].max", Kind::Count(bounds::CONCURRENCY), "Most at the same time."),
+    key("limits.concurrency[].applications", Kind::Texts(AN_APPLICATION, bounds::LIMIT_APPLICATIONS), Need::Otherwise(ALL_APPLICATIONS), ONLY_APPLICATIONS),
+    key("limits.concurrency[].routes", Kind::Texts(A_ROUTE, bounds::LIMIT_ROUTES), Need::Otherwise(ALL_ROUTES), ONLY_ROUTES),
+    key("limits.concurrency[].shadow", Kind::Flag, Need::Default("false"), SHADOW),
+    limits("limits.quotas[]", "How much in a day, or in another number of hours; kept in memory, a restart begins anew."),
+    text("limits.quotas[].name", NAME, "As above."),
+    required("limits.quotas[].by", Kind::Texts(BY, bounds::LIMIT_BY), "What has a count of its own; several are counted in combination."),
+    key("limits.quotas[].requests", Kind::Count(bounds::QUOTA_REQUESTS), Need::Otherwise("`bytes` must stand instead"), "Requests in each window."),
+    key("limits.quotas[].bytes", Kind::Size(bounds::QUOTA_BYTES), Need::Otherwise("`requests` must stand instead"), "Bytes of bodies in each window, both ways together, counted as they flow; when they are used up, what is under way is cut off."),
+    count("limits.quotas[].hours", bounds::QUOTA_HOURS, "Length of the window; 24 begins at midnight."),
+    key("limits.quotas[].applications", Kind::Texts(AN_APPLICATION, bounds::LIMIT_APPLICATIONS), Need::Otherwise(ALL_APPLICATIONS), ONLY_APPLICATIONS),
+    key("limits.quotas[].routes", Kind::Texts(A_ROUTE, bounds::LIMIT_ROUTES), Need::Otherwise(ALL_ROUTES), ONLY_ROUTES),
+    key("limits.quotas[].shadow", Kind::Flag, Need::Default("false"), SHADOW),
 
     required("audit", Kind::Table, "The tamper-evident log."),
     text("audit.folder", FOLDER, "Holds the segments; created with mode 0750, its files with 0640."),

@@ -10,6 +10,7 @@ mod check;
 mod checked;
 mod file;
 mod keys;
+mod limits;
 mod problem;
 mod reference;
 mod shape;
@@ -32,8 +33,12 @@ pub use checked::ClientTrust;
 pub use checked::{
     ANONYMOUS_SUBJECT, AccessLog, Admin, Application, Attribute, Audit, Balance,
     ClientAuthentication, ClientCertificate, Config, Control, ControlSocket, HeaderRule, Health,
-    Identity, Limits, Listener, Matrix, Policy, PolicyBundle, PolicySource, Purpose, Rate, Route,
-    Server, ServerCertificate, SigningKey, TlsVersion, Upstream, UpstreamTls, Zone,
+    Identity, Listener, Matrix, Policy, PolicyBundle, PolicySource, Purpose, Route, Server,
+    ServerCertificate, SigningKey, TlsVersion, Upstream, UpstreamTls, Zone,
+};
+pub use limits::{
+    ConcurrencyBy, ConcurrencyLimit, Limits, Mode, Network, Part, QuotaLimit, QuotaOf,
+    REQUEST_CONCURRENCY_MAX, Rate, RateLimit, Scope, SourceClients, SourceLimit,
 };
 pub use problem::{ConfigErrors, Fault, Problem};
 pub use reference::reference;

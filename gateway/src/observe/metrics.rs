@@ -10,6 +10,7 @@ use prometheus::{
 use crate::denial::Denial;
 use crate::layers::Layer;
 use crate::observe::boundary::Boundary;
+use crate::observe::limits::LimitsMetrics;
 use crate::observe::policy::PolicyMetrics;
 
 /// Shared by all threads.
@@ -46,6 +47,8 @@ pub struct Metrics {
     pub boundary: Boundary,
     /// About the policy that serves and those that were refused.
     pub policy: PolicyMetrics,
+    /// What limits refuse.
+    pub limits: LimitsMetrics,
 }
 
 /// What is counted for one application, found when the snapshot is built.
@@ -211,6 +214,7 @@ impl Metrics {
             )?,
             boundary: Boundary::new(&make)?,
             policy: PolicyMetrics::new(&make)?,
+            limits: LimitsMetrics::new(&make)?,
             registry: make.0.clone(),
         };
         make.gauges("build_info", "The running build.", &["version"])?

@@ -1,6 +1,7 @@
 //! What the gateway tells about itself: every metric in one struct, and the operators' log.
 
 pub mod boundary;
+pub mod limits;
 pub mod log;
 pub mod metrics;
 pub mod policy;

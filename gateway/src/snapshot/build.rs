@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hangu_certs::{CrlError, DirectoryError, ServerCertificateError, TrustError};
-use hangu_limits::{Rate, RateError};
 
 use self::places::Places;
 pub use self::policy::{policy_problems, remember};
-use super::{ApplicationState, Expiry, ListenerState, Rates, Snapshot};
+use super::{ApplicationState, Expiry, ListenerState, Snapshot};
 use crate::bundle::{BundleError, NewestError};
-use crate::config::{self, Application, Config};
+use crate::config::{self, Application, ConcurrencyBy, Config};
 use crate::layers::cloud::peer::PeerSettings;
-use crate::layers::cloud::upstreams::Upstreams;
+use crate::layers::cloud::upstreams::{InFlightBound, Upstreams};
+use crate::layers::network::limits::{LimitError, LimitPlan};
 use crate::layers::network::zones::ZoneTable;
 use crate::observe::metrics::Metrics;
 
@@ -105,15 +105,9 @@ pub enum LoadError {
         #[source]
         source: rustls::Error,
     },
-    /// A rate that cannot be counted.
-    #[error("`limits.{which}`: {source}; choose a shorter `per` or a smaller `burst`")]
-    Rate {
-        /// `identity`, `source` or `handshake`.
-        which: &'static str,
-        /// Why.
-        #[source]
-        source: RateError,
-    },
+    /// A limit that cannot be counted.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// A setting of the process changed at a reload.
     #[error("{}: {what} cannot change while the gateway runs; put it back, or restart or upgrade the gateway", file.display())]
     Fixed {
@@ -197,14 +191,15 @@ pub fn build(
         .collect();
     let callers = loader.callers(&config);
     let policy = loader.policy(&config, callers.as_ref(), before, metrics);
-    let rates = loader.rates(&config);
+    let limits = loader.limits(&config, before, metrics);
     let listeners: Option<Vec<ListenerState>> = listeners.into_iter().collect();
     let applications: Option<Vec<ApplicationState>> = applications.into_iter().collect();
-    let (Some(listeners), Some(applications), Some(policy), Some(callers), true) = (
+    let (Some(listeners), Some(applications), Some(policy), Some(callers), Some(limits), true) = (
         listeners,
         applications,
         policy,
         callers,
+        limits,
         loader.problems.is_empty(),
     ) else {
         return Err(loader.problems);
@@ -214,7 +209,7 @@ pub fn build(
         listeners,
         applications,
         zones: zone_table(&config),
-        rates,
+        limits,
         callers,
         basis: Arc::new(hangu_audit::Basis {
             config_generation: generation,
@@ -271,7 +266,8 @@ impl Loader {
             })
         };
         Some(ApplicationState {
-            upstreams: Upstreams::new(&addresses, application.balance, application.health, known),
+            upstreams: Upstreams::new(&addresses, application.balance, application.health, known)
+                .bounded_by(in_flight_bounds(config, application, metrics)),
             peer_settings: PeerSettings::new(application, tls),
             metrics: metrics.application(application.name.as_str()),
             targets: application.routes.iter().map(target).collect(),
@@ -290,23 +286,18 @@ impl Loader {
         })
     }
 
-    fn rates(&mut self, config: &Config) -> Rates {
-        Rates {
-            identity: self.rate("identity", config.limits.identity),
-            source: self.rate("source", config.limits.source),
-            handshake: self.rate("handshake", config.limits.handshake),
-        }
-    }
-
-    fn rate(&mut self, which: &'static str, rate: Option<config::Rate>) -> Option<Rate> {
-        let rate = rate?;
-        match Rate::new(rate.requests, rate.per, rate.burst) {
-            Ok(rate) => Some(rate),
-            Err(source) => {
-                self.problems.push(LoadError::Rate { which, source });
-                None
-            }
-        }
+    fn limits(
+        &mut self,
+        config: &Config,
+        before: Option<&Snapshot>,
+        metrics: &Metrics,
+    ) -> Option<LimitPlan> {
+        LimitPlan::build(config, before.map(|before| &before.limits), metrics)
+            .map_err(|errors| {
+                let errors = errors.into_iter().map(LoadError::Limit);
+                self.problems.extend(errors);
+            })
+            .ok()
     }
 
     fn text(&mut self, path: &Path) -> Option<String> {
@@ -368,6 +359,27 @@ impl Loader {
             at,
         });
     }
+}
+
+/// The limits of `[[limits.concurrency]]` on what is in flight at an upstream of the application.
+fn in_flight_bounds(
+    config: &Config,
+    application: &Application,
+    metrics: &Metrics,
+) -> Vec<InFlightBound> {
+    let applies = |limit: &&config::ConcurrencyLimit| match &limit.by {
+        ConcurrencyBy::Upstream(Some(named)) => named.contains(&application.name),
+        ConcurrencyBy::Upstream(None) => true,
+        ConcurrencyBy::Requests(_) | ConcurrencyBy::Source => false,
+    };
+    let bound = |limit: &config::ConcurrencyLimit| InFlightBound {
+        name: limit.name.as_str().into(),
+        max: limit.max.get(),
+        mode: limit.mode,
+        metrics: metrics.limits.of(limit.name.as_str()),
+    };
+    let limits = config.limits.concurrency.iter();
+    limits.filter(applies).map(bound).collect()
 }
 
 fn zone_table(config: &Config) -> ZoneTable {

@@ -7,6 +7,7 @@
 mod application;
 mod audit;
 mod identity;
+mod limits;
 mod listener;
 mod policy;
 mod process;
@@ -58,7 +59,7 @@ pub(super) fn check(
     let policy = policy::policy(&mut reader, file.policy.as_ref());
     let audit = audit::audit(&mut reader, &file.audit);
     let server = process::server(&mut reader, &file.server);
-    let limits = process::limits(&mut reader, &file.limits);
+    let limits = limits::limits(&mut reader, &applications, &file.limits);
     let access_log = process::access_log(&mut reader, file.access_log.as_ref());
     let admin = process::admin(&mut reader, file.admin.as_ref());
     let control = process::control(&mut reader, &file.control, server.as_ref());

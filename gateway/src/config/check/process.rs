@@ -1,10 +1,10 @@
-//! What belongs to the process: server, limits, audit, access log, admin.
+//! What belongs to the process: server, audit, access log, admin.
 
 use std::num::NonZeroUsize;
 
 use super::reader::{Reader, parse_address};
 use crate::config::bounds;
-use crate::config::checked::{AccessLog, Admin, Control, ControlSocket, Limits, Rate, Server};
+use crate::config::checked::{AccessLog, Admin, Control, ControlSocket, Server};
 use crate::config::file::{self, Text};
 use crate::config::problem::Fault;
 
@@ -31,28 +31,6 @@ fn one_thread_a_core() -> NonZeroUsize {
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let most = NonZeroUsize::try_from(bounds::THREADS.max).unwrap_or(NonZeroUsize::MIN);
     cores.min(most)
-}
-
-pub(super) fn limits(reader: &mut Reader<'_, '_>, written: &file::Limits) -> Limits {
-    Limits {
-        identity: written
-            .identity
-            .as_ref()
-            .map(|written| rate(reader, written)),
-        source: written.source.as_ref().map(|written| rate(reader, written)),
-        handshake: written
-            .handshake
-            .as_ref()
-            .map(|written| rate(reader, written)),
-    }
-}
-
-fn rate(reader: &mut Reader<'_, '_>, written: &file::Rate) -> Rate {
-    Rate {
-        requests: reader.count(written.requests.as_ref(), &bounds::RATE_REQUESTS),
-        per: reader.duration(written.per.as_ref(), &bounds::RATE_PER),
-        burst: reader.count(written.burst.as_ref(), &bounds::RATE_BURST),
-    }
 }
 
 pub(super) fn access_log(

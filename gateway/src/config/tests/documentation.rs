@@ -81,6 +81,7 @@ subject = "{san.uri}"
 posture_max_age = "1h"
 [identity.attributes]
 [limits]
+utc_offset = "+00:00"
 [control]
 uids = []
 "#;

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::config::{Balance, Health};
+use crate::config::{Balance, Health, Mode};
+use crate::observe::limits::LimitMetrics;
 
 /// The upstreams of one application.
 #[derive(Debug)]
@@ -18,6 +19,29 @@ pub struct Upstreams {
     balance: Balance,
     health: Health,
     turn: AtomicUsize,
+    bounds: Vec<InFlightBound>,
+}
+
+/// How many requests may be in flight at one upstream.
+#[derive(Clone, Debug)]
+pub struct InFlightBound {
+    /// The limit's name.
+    pub name: Arc<str>,
+    /// Most at the same time.
+    pub max: u32,
+    /// Whether it refuses.
+    pub mode: Mode,
+    /// Its counters.
+    pub metrics: LimitMetrics,
+}
+
+/// Why no upstream was chosen.
+#[derive(Clone, Debug)]
+pub enum NoUpstream {
+    /// Every one is out after failures, or was tried.
+    Out,
+    /// Some are in, and each of these has as many requests as this limit lets it have.
+    Busy(Arc<str>),
 }
 
 /// One upstream: where it is, and how it does. Lives on over reloads that keep its address.
@@ -65,33 +89,67 @@ impl Upstreams {
             balance,
             health,
             turn: AtomicUsize::new(0),
+            bounds: Vec::new(),
         }
     }
 
-    /// One that is in, or whose time out is over, other than those in `tried`; `None` when there is none.
+    /// The same, with bounds on what is in flight at each.
     #[must_use]
-    pub fn choose(&self, now: Instant, tried: &[SocketAddr]) -> Option<Chosen> {
+    pub fn bounded_by(mut self, bounds: Vec<InFlightBound>) -> Self {
+        self.bounds = bounds;
+        self
+    }
+
+    /// One that is in, or whose time out is over, other than those in `tried`, with room for one more request.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn choose(&self, now: Instant, tried: &[SocketAddr]) -> Result<Chosen, NoUpstream> {
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
         let count = self.members.len();
         let in_turn =
             (0..count).filter_map(|step| self.members.get((first.wrapping_add(step)) % count));
         let fresh = in_turn.filter(|member| !tried.contains(&member.address));
-        let member = match self.balance {
-            Balance::RoundRobin => fresh
-                .into_iter()
-                .find(|member| member.may_serve(now, self.health.retry_after)),
+        match self.balance {
+            Balance::RoundRobin => self.first_free(fresh, now),
             Balance::LeastConnections => {
                 let mut by_load: Vec<_> = fresh.collect();
                 by_load.sort_by_key(|member| member.in_flight.load(Ordering::Relaxed));
-                by_load
-                    .into_iter()
-                    .find(|member| member.may_serve(now, self.health.retry_after))
+                self.first_free(by_load.into_iter(), now)
             }
-        };
-        member.map(|member| {
-            member.in_flight.fetch_add(1, Ordering::Relaxed);
-            Chosen(Arc::clone(member))
-        })
+        }
+    }
+
+    fn first_free<'m>(
+        &self,
+        members: impl Iterator<Item = &'m Arc<Member>>,
+        now: Instant,
+    ) -> Result<Chosen, NoUpstream> {
+        let enforced = self.bounds.iter().filter(|b| b.mode == Mode::Enforced);
+        let tightest = enforced.min_by_key(|bound| bound.max);
+        let mut none = NoUpstream::Out;
+        for member in members.filter(|member| member.may_serve(now, self.health.retry_after)) {
+            if member.enter(tightest.map_or(u32::MAX, |bound| bound.max)) {
+                self.report_shadows(member);
+                return Ok(Chosen(Arc::clone(member)));
+            }
+            if let Some(bound) = tightest {
+                none = NoUpstream::Busy(Arc::clone(&bound.name));
+            }
+        }
+        if let (NoUpstream::Busy(_), Some(bound)) = (&none, tightest) {
+            bound.metrics.refused.inc();
+        }
+        Err(none)
+    }
+
+    fn report_shadows(&self, member: &Member) {
+        let in_flight = member.in_flight.load(Ordering::Relaxed);
+        for bound in self.bounds.iter().filter(|b| b.mode == Mode::Shadow) {
+            if in_flight > bound.max {
+                bound.metrics.would_refuse.inc();
+            }
+        }
     }
 
     /// How many members there are.
@@ -151,6 +209,14 @@ impl Member {
             out_until_ms: AtomicU64::new(0),
             start: Instant::now(),
         }
+    }
+
+    /// Counts one more request in flight, unless there are `max`.
+    fn enter(&self, max: u32) -> bool {
+        let below = |in_flight: u32| (in_flight < max).then_some(in_flight + 1);
+        self.in_flight
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, below)
+            .is_ok()
     }
 
     /// In, or the one request that may try it again now: taking that turn pushes the next one back by `retry_after`.
@@ -249,15 +315,12 @@ mod tests {
         assert!(!upstreams.failed(&first, now));
         assert!(upstreams.failed(&first, now));
         assert_eq!(upstreams.out_count(now), 1);
-        assert!(upstreams.choose(now, &[address(2)]).is_none());
+        assert!(upstreams.choose(now, &[address(2)]).is_err());
         let later = now + RETRY_AFTER;
-        assert!(
-            upstreams.choose(later, &[address(2)]).is_some(),
-            "one probe"
-        );
-        assert!(upstreams.choose(later, &[address(2)]).is_none(), "only one");
+        assert!(upstreams.choose(later, &[address(2)]).is_ok(), "one probe");
+        assert!(upstreams.choose(later, &[address(2)]).is_err(), "only one");
         upstreams.succeeded(&first);
-        assert!(upstreams.choose(later, &[address(2)]).is_some());
+        assert!(upstreams.choose(later, &[address(2)]).is_ok());
     }
 
     #[test]

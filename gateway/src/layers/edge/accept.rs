@@ -26,7 +26,7 @@ use tokio_rustls::server::TlsStream;
 use crate::config::Listener;
 use crate::connection::{Connection, Handshake, Live};
 use crate::denial::Denial;
-use crate::events::{Refused, ended_http2, refused_handshake, refused_head};
+use crate::events::{Refused, ended_http2, refused_connection, refused_handshake, refused_head};
 use crate::layers::edge::head::HeadLimits;
 use crate::layers::edge::http2::{Guard, ListLimits};
 use crate::layers::edge::proxy_protocol::{Said, read_header};
@@ -78,6 +78,14 @@ impl Accept {
                 return;
             }
         };
+        let limits = &self.shared.limits;
+        let _place = match limits.connect(&snapshot.limits, client.ip()) {
+            Ok(place) => place,
+            Err((denial, limit)) => {
+                refused_connection(&self.shared, &snapshot, config, client, denial, &limit);
+                return;
+            }
+        };
         match self.handshake(tcp, &snapshot, config, client).await {
             Ok(stream) => {
                 self.shared.metrics.handshake(config.name.as_str(), None);
@@ -109,7 +117,7 @@ impl Accept {
             .begin(
                 client.ip(),
                 config.handshakes_per_source,
-                snapshot.rates.handshake.as_ref(),
+                snapshot.limits.handshake.as_ref(),
             )
             .map_err(Refused::from)?;
         let accepted = timeout(config.handshake_timeout, async {
@@ -158,7 +166,7 @@ impl Accept {
             channel: channel(session.protocol_version(), session.alpn_protocol()),
             chain,
         };
-        Ok(Connection::new(handshake, snapshot, &self.shared))
+        Ok(Connection::new(handshake, snapshot))
     }
 
     async fn serve_http(

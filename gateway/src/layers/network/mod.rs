@@ -1,4 +1,4 @@
 //! Layer: 网 network. May this zone talk to that zone, and how fast.
 
-pub mod rates;
+pub mod limits;
 pub mod zones;

@@ -1,0 +1,302 @@
+//! From who asks for what to the counts that concern it.
+
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use hangu_limits::{Cell, Cells, Full, Keyed, Limit, Limited, Mode, Nanos, Quota, Slots};
+use http::HeaderValue;
+
+use super::connections::Refused;
+use super::plan::{CountRule, QuotaRule, RateRule, Rule, Target, Unit};
+use crate::config::Part;
+
+/// What was counted, of everybody, by every limit. Keys are 128-bit hashes under two keys of this process: the tables hold no names,
+/// and nobody can aim at the entry of another.
+#[derive(Debug)]
+pub struct LimitState {
+    rates: Cells<u128>,
+    quotas: Keyed<u128, Quota>,
+    requests: Keyed<u128, Slots>,
+    pub(super) connections: Keyed<u128, Slots>,
+    pub(super) refused: Refused,
+    hashers: [RandomState; 2],
+    start: Instant,
+}
+
+/// Who is counted on one connection, and the counts that it has needed so far under one generation.
+#[derive(Debug)]
+pub struct CallerCounts {
+    pub(super) subject: Arc<str>,
+    pub(super) organisation: Box<str>,
+    pub(super) address: IpAddr,
+    pub(super) proven: Proven,
+    known: OnceLock<Box<Known>>,
+}
+
+/// Whether a caller has shown a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proven {
+    /// He has; he is told how near to his limits he is.
+    ByCertificate,
+    /// He has not, and is told nothing that would help him to come as near as he can.
+    Not,
+}
+
+/// A list that only grows: reading it takes no lock.
+#[derive(Debug)]
+struct Known {
+    target: usize,
+    counts: Arc<Counts>,
+    next: OnceLock<Box<Known>>,
+}
+
+/// The counts of one caller for one target.
+#[derive(Debug)]
+pub(super) struct Counts {
+    /// Of limits that refuse.
+    pub(super) rates: Vec<RateCount>,
+    /// Of limits that only say that they would.
+    pub(super) shadow_rates: Vec<RateCount>,
+    pub(super) requests: Vec<(Arc<CountRule>, Arc<Slots>)>,
+    pub(super) quotas: Vec<(Arc<QuotaRule>, Arc<Quota>)>,
+    pub(super) counts_bytes: bool,
+    pub(super) policy: Option<HeaderValue>,
+}
+
+/// A rate and how much of it was used.
+#[derive(Debug)]
+pub(super) struct RateCount {
+    pub(super) rule: Arc<RateRule>,
+    pub(super) cell: Arc<Cell>,
+}
+
+impl Limited for RateCount {
+    fn limit(&self) -> Limit<'_> {
+        Limit {
+            cell: &self.cell,
+            rate: &self.rule.rate,
+            mode: self.rule.rule.mode,
+        }
+    }
+}
+
+impl LimitState {
+    /// Nobody has been counted; room for a million keys of each kind.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            rates: Cells::new(KEYS_MAX),
+            quotas: Keyed::new(KEYS_MAX),
+            requests: Keyed::new(KEYS_MAX),
+            connections: Keyed::new(KEYS_MAX),
+            refused: Refused::default(),
+            hashers: [RandomState::new(), RandomState::new()],
+            start: Instant::now(),
+        }
+    }
+
+    /// How many keys are known, by kind. Locks each part of each table in turn: for metrics.
+    #[must_use]
+    pub fn keys(&self) -> [(&'static str, usize); 4] {
+        [
+            ("rate", self.rates.len()),
+            ("quota", self.quotas.len()),
+            ("requests", self.requests.len()),
+            ("connections", self.connections.len()),
+        ]
+    }
+
+    /// The counts of a caller for a target: those that its connection holds, or else those of the tables.
+    ///
+    /// # Errors
+    /// When all places of a table are taken by callers that are still being counted.
+    pub(super) fn counts(
+        &self,
+        caller: &CallerCounts,
+        index: usize,
+        target: &Target,
+        now: Nanos,
+    ) -> Result<Arc<Counts>, Full> {
+        let mut end = &caller.known;
+        let mut length = 0_usize;
+        while let Some(known) = end.get() {
+            if known.target == index {
+                return Ok(Arc::clone(&known.counts));
+            }
+            end = &known.next;
+            length += 1;
+        }
+        let counts = Arc::new(self.find(caller, target, now)?);
+        if length < KNOWN_MAX {
+            // When another request was faster, this one just is not remembered.
+            let _lost = end.set(Box::new(Known {
+                target: index,
+                counts: Arc::clone(&counts),
+                next: OnceLock::new(),
+            }));
+        }
+        Ok(counts)
+    }
+
+    fn find(&self, caller: &CallerCounts, target: &Target, now: Nanos) -> Result<Counts, Full> {
+        let key = |rule: &Rule, part: &str| self.key(caller, rule, part);
+        let mut counts = Counts {
+            rates: Vec::with_capacity(target.rates.len()),
+            shadow_rates: Vec::new(),
+            requests: Vec::with_capacity(target.counts.len()),
+            quotas: Vec::with_capacity(target.quotas.len()),
+            counts_bytes: target
+                .quotas
+                .iter()
+                .any(|(quota, _)| quota.unit == Unit::Bytes),
+            policy: target.policy.clone(),
+        };
+        for (rule, part) in &target.rates {
+            let count = RateCount {
+                cell: self.rates.find(key(&rule.rule, part), now)?,
+                rule: Arc::clone(rule),
+            };
+            match rule.rule.mode {
+                Mode::Enforced => counts.rates.push(count),
+                Mode::Shadow => counts.shadow_rates.push(count),
+            }
+        }
+        for (rule, part) in &target.counts {
+            let slots = self.requests.find(key(&rule.rule, part), now)?;
+            counts.requests.push((Arc::clone(rule), slots));
+        }
+        for (rule, part) in &target.quotas {
+            let quota = self.quotas.find(key(&rule.rule, part), now)?;
+            counts.quotas.push((Arc::clone(rule), quota));
+        }
+        Ok(counts)
+    }
+
+    /// What a limit counts by, with the route's part of it. All who have no organisation are one.
+    fn key(&self, caller: &CallerCounts, rule: &Rule, part: &str) -> u128 {
+        let of = |wanted, value| rule.by.contains(&wanted).then_some(value);
+        self.hash(&(
+            &*rule.name,
+            of(Part::Identity, &*caller.subject),
+            of(Part::Organisation, &*caller.organisation),
+            part,
+        ))
+    }
+
+    pub(super) fn hash(&self, key: &impl Hash) -> u128 {
+        let [high, low] = &self.hashers;
+        u128::from(high.hash_one(key)) << 64 | u128::from(low.hash_one(key))
+    }
+
+    pub(super) fn now(&self, instant: Instant) -> Nanos {
+        let since = instant.saturating_duration_since(self.start).as_nanos();
+        Nanos(u64::try_from(since).unwrap_or(u64::MAX))
+    }
+}
+
+impl Default for LimitState {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl CallerCounts {
+    /// Nothing looked up yet.
+    #[must_use]
+    pub fn new(
+        subject: Arc<str>,
+        organisation: Option<&str>,
+        address: IpAddr,
+        proven: Proven,
+    ) -> Self {
+        Self {
+            subject,
+            organisation: organisation.unwrap_or_default().into(),
+            address,
+            proven,
+            known: OnceLock::new(),
+        }
+    }
+}
+
+const KEYS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1_000_000 - 1);
+/// Lists of counts that a connection remembers; who visits routes with more different limits than these looks the others up each time.
+const KNOWN_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::denial::Denial;
+    use crate::observe::metrics::Metrics;
+
+    fn rule(name: &str, by: Vec<Part>) -> Rule {
+        Rule {
+            name: name.into(),
+            by,
+            mode: Mode::Enforced,
+            denial: Denial::Concurrency,
+            metrics: Metrics::new().unwrap().limits.of(name),
+        }
+    }
+
+    fn caller(subject: &str, organisation: Option<&str>) -> CallerCounts {
+        let address = "127.0.0.1".parse().unwrap();
+        CallerCounts::new(subject.into(), organisation, address, Proven::ByCertificate)
+    }
+
+    #[test]
+    fn a_key_is_what_the_limit_counts_by() {
+        let state = LimitState::new();
+        let (wei, li) = (caller("wei", Some("tax")), caller("li", Some("tax")));
+        let by_identity = rule("a", vec![Part::Identity]);
+        let by_organisation = rule("a", vec![Part::Organisation]);
+        let by_both = rule("a", vec![Part::Identity, Part::Organisation]);
+        let key = |caller: &CallerCounts, rule: &Rule| state.key(caller, rule, "");
+        assert_ne!(key(&wei, &by_identity), key(&li, &by_identity));
+        assert_eq!(key(&wei, &by_organisation), key(&li, &by_organisation));
+        assert_ne!(key(&wei, &by_both), key(&li, &by_both));
+        assert_ne!(key(&wei, &by_both), key(&wei, &by_identity));
+        assert_ne!(
+            key(&wei, &by_identity),
+            key(&wei, &rule("b", vec![Part::Identity]))
+        );
+        assert_ne!(
+            state.key(&wei, &by_identity, "records"),
+            state.key(&wei, &by_identity, "tax")
+        );
+        let named_as_an_organisation = caller("tax", None);
+        assert_ne!(
+            key(&named_as_an_organisation, &by_identity),
+            key(&wei, &by_organisation)
+        );
+    }
+
+    #[test]
+    fn a_connection_looks_its_counts_up_once_and_remembers_so_many() {
+        let (state, wei) = (LimitState::new(), caller("wei", None));
+        let limit = CountRule {
+            rule: rule("a", vec![Part::Identity]),
+            max: 1,
+        };
+        let limit = Arc::new(limit);
+        let target = |part: usize| Target {
+            counts: vec![(Arc::clone(&limit), part.to_string().into())],
+            ..Target::default()
+        };
+        let counts = |index| state.counts(&wei, index, &target(index), Nanos(0)).unwrap();
+        for index in 0..KNOWN_MAX + 4 {
+            let (first, second) = (counts(index), counts(index));
+            assert_eq!(Arc::ptr_eq(&first, &second), index < KNOWN_MAX, "{index}");
+            let [(_, first)] = &first.requests[..] else {
+                panic!("one limit")
+            };
+            let [(_, second)] = &second.requests[..] else {
+                panic!("one limit")
+            };
+            assert!(Arc::ptr_eq(first, second), "remembered or not, one count");
+        }
+    }
+}

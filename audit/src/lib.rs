@@ -104,6 +104,6 @@ pub use record::{
 };
 pub use search::Search;
 pub use stats::Stats;
-pub use stored::Stored;
+pub use stored::{Stored, replace_file};
 pub use time::Timestamp;
 pub use verify::{Progress, Trust, Verified, VerifyError, verify, verify_against};

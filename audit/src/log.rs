@@ -258,22 +258,6 @@ impl Log {
             })
     }
 
-    /// Keeps a checkpoint that a witness has cosigned, in the file `checkpoint.witnessed`. The log is not opened again if it does not
-    /// continue this one either.
-    ///
-    /// # Errors
-    /// As for [`write_checkpoint`](Self::write_checkpoint).
-    pub fn write_witnessed(&mut self, note: &Note) -> Result<(), CommitError> {
-        let path = head::witnessed_path(&self.dir);
-        self.disk
-            .replace(&path, note.to_string().as_bytes())
-            .map_err(|source| CommitError {
-                path,
-                what: "replace",
-                source,
-            })
-    }
-
     /// Commits what is pending, notes the head and gives up the lock.
     ///
     /// # Errors

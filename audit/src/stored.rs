@@ -1,5 +1,6 @@
 //! The checkpoints that lie beside a log, read and held to the keys that somebody knows.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::Checkpoint;
@@ -7,7 +8,16 @@ use crate::fault::{Damage, Fault};
 use crate::head;
 use crate::key::Verifier;
 use crate::note::Note;
+use crate::segment::{Disk, FileSystem};
 use crate::verify::VerifyError;
+
+/// Replaces a small file as a whole: afterwards it holds the old bytes or the new ones, whatever happens, also to the power.
+///
+/// # Errors
+/// When it cannot be written; the old one is still whole.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    FileSystem.replace(path, bytes)
+}
 
 /// A checkpoint as it lies in a folder.
 #[derive(Clone, Debug)]
@@ -36,6 +46,14 @@ impl Stored {
     /// As for [`signed`](Self::signed).
     pub fn witnessed(dir: &Path, witnesses: &[Verifier]) -> Result<Option<Self>, VerifyError> {
         Self::read(head::witnessed_path(dir), witnesses)
+    }
+
+    /// Keeps a checkpoint that a witness has cosigned. From then on the log is not opened again if it does not continue it.
+    ///
+    /// # Errors
+    /// When the file cannot be replaced; the old one is still whole.
+    pub fn keep_witnessed(dir: &Path, note: &Note) -> io::Result<()> {
+        replace_file(&head::witnessed_path(dir), note.to_string().as_bytes())
     }
 
     fn read(file: PathBuf, keys: &[Verifier]) -> Result<Option<Self>, VerifyError> {

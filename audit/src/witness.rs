@@ -169,9 +169,9 @@ impl Cosigned {
     /// That of `store`; nothing is sent then.
     pub fn release<E>(
         self,
-        store: impl FnOnce(TreeHead) -> Result<(), E>,
+        store: impl FnOnce(TreeHead, &SignatureLine) -> Result<(), E>,
     ) -> Result<SignatureLine, E> {
-        store(self.head)?;
+        store(self.head, &self.line)?;
         Ok(self.line)
     }
 }
@@ -300,7 +300,7 @@ mod tests {
             );
             let cosigned = witness.judge(&submission, latest, 1_795_504_222).unwrap();
             let line = cosigned
-                .release(|head| {
+                .release(|head, _| {
                     latest = Some(head);
                     Ok::<_, ()>(())
                 })
@@ -366,7 +366,7 @@ mod tests {
         let cosigned = witness()
             .judge(&submission(&tree(&["a"]), 0, 1), None, 0)
             .unwrap();
-        assert_eq!(cosigned.release(|_| Err("disk full")), Err("disk full"));
+        assert_eq!(cosigned.release(|_, _| Err("disk full")), Err("disk full"));
     }
 
     #[test]

@@ -23,11 +23,14 @@ mod disk;
 pub mod key_file;
 mod queue;
 mod signing;
+mod witness;
 mod writer;
 
 use queue::{Queue, Share, Until, Waiter};
 use signing::Signing;
 pub use signing::SigningError;
+pub use witness::WitnessError;
+use witness::{Client, Desk};
 use writer::Writer;
 
 /// How the trail is set up.
@@ -59,6 +62,9 @@ pub enum TrailError {
     /// It cannot be signed.
     #[error(transparent)]
     Signing(#[from] SigningError),
+    /// Its witness cannot be asked.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
 }
 
 /// The trail's front: gives places, takes records.
@@ -66,6 +72,8 @@ pub enum TrailError {
 pub struct AuditTrail {
     queue: Arc<Queue>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    desk: Option<Arc<Desk>>,
+    witness: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// A promise that one record will be written. Dropped without [`Place::hand_in`] it writes its draft as aborted.
@@ -96,11 +104,22 @@ impl AuditTrail {
         let queue = Arc::new(Queue::new(places, origin, metrics));
         let signing = Signing::load(&settings.audit.key, &settings.origin.node)?;
         let when_locked = settings.when_locked;
-        let mut writer = Writer::new(Arc::clone(&queue), settings, signing, access_log);
+        let watched = settings.audit.witness.clone();
+        let desk = watched.as_ref().map(|_| Arc::new(Desk::new()));
+        let folder = settings.audit.folder.clone();
+        let queue_of_writer = Arc::clone(&queue);
+        let mut writer = Writer::new(queue_of_writer, settings, signing, access_log, desk.clone());
         match writer.open() {
             Err(TrailError::Open(OpenError::Locked { .. })) if when_locked == WhenLocked::Wait => {}
             opened => opened?,
         }
+        let witness = match (&desk, watched) {
+            (Some(desk), Some(watched)) => {
+                let metrics = Arc::clone(&queue.metrics);
+                Some(Client::start(Arc::clone(desk), folder, watched, metrics)?)
+            }
+            _ => None,
+        };
         let handle = thread::Builder::new()
             .name("audit".to_owned())
             .spawn(move || writer.run())
@@ -113,6 +132,8 @@ impl AuditTrail {
         Ok(Self {
             queue,
             writer: Mutex::new(Some(handle)),
+            desk,
+            witness: Mutex::new(witness),
         })
     }
 
@@ -198,6 +219,11 @@ impl AuditTrail {
             .audit
             .checkpoint_age
             .set(age(queue.unsigned_since_ms.load(Ordering::Relaxed)));
+        let unwitnessed = self
+            .desk
+            .as_ref()
+            .map_or(0.0, |desk| desk.age().as_secs_f64());
+        metrics.audit.witness_age.set(unwitnessed);
     }
 
     /// Who writes.
@@ -219,6 +245,18 @@ impl AuditTrail {
             .take();
         if let Some(Err(_)) = writer.map(JoinHandle::join) {
             error!("the audit writer ended by a panic");
+        }
+        // After the writer: the last checkpoint is there now.
+        if let Some(desk) = &self.desk {
+            desk.close();
+        }
+        let witness = self
+            .witness
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(Err(_)) = witness.map(JoinHandle::join) {
+            error!("the witness's thread ended by a panic");
         }
     }
 }

@@ -24,3 +24,4 @@ pub mod shared;
 pub mod snapshot;
 pub mod stage;
 pub mod stop;
+pub mod witness;

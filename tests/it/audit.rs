@@ -9,6 +9,7 @@ use crate::support::{assert_problem, field, gateway, head, records, records_with
 
 mod place;
 mod signed;
+mod witness;
 
 #[test]
 fn every_decision_is_written_once_and_the_chain_holds() {

@@ -82,15 +82,15 @@ impl Signing {
         self.signer.verifier().name().as_str()
     }
 
-    /// Holds a log that was just opened to its checkpoint; it was opened only if it continues it.
-    pub(super) fn take_up(&mut self, log: &mut Log, folder: &Path) -> Result<(), SigningError> {
+    /// Holds a log that was just opened to its checkpoint, and signs it; it was opened only if it continues it.
+    pub(super) fn take_up(
+        &mut self,
+        log: &mut Log,
+        folder: &Path,
+    ) -> Result<Arc<Note>, SigningError> {
         let records = log.committed().sequence;
         match Stored::signed(folder, &[])? {
-            Some(_) => {
-                if let Some(stored) = Stored::signed(folder, &self.known)? {
-                    self.signed = Some(stored.checkpoint.head().size);
-                }
-            }
+            Some(_) => drop(Stored::signed(folder, &self.known)?),
             // A first start, or the first one with a key: there is nothing that could have been signed.
             None if records == 0 || self.is_new => {}
             None => {
@@ -100,8 +100,7 @@ impl Signing {
                 });
             }
         }
-        self.segment_first = log.segment_first();
-        self.sign(log).map(drop)
+        self.sign_anew(log)
     }
 
     /// Whether there is something new to sign at once: the log has begun another segment.
@@ -111,16 +110,21 @@ impl Signing {
 
     /// Signs the log as it is on the disk, unless that was signed before; gives the new checkpoint.
     pub(super) fn sign(&mut self, log: &mut Log) -> Result<Option<Arc<Note>>, SigningError> {
-        let head = log.tree_head();
-        self.segment_first = log.segment_first();
-        if self.signed == Some(head.size) {
+        if self.signed == Some(log.tree_head().size) {
+            self.segment_first = log.segment_first();
             return Ok(None);
         }
+        self.sign_anew(log).map(Some)
+    }
+
+    fn sign_anew(&mut self, log: &mut Log) -> Result<Arc<Note>, SigningError> {
+        let head = log.tree_head();
+        self.segment_first = log.segment_first();
         let checkpoint = Checkpoint::new(self.origin(), head)?;
         let note = checkpoint.sign(&self.signer, unix_seconds())?;
         log.write_checkpoint(&note)?;
         self.signed = Some(head.size);
-        Ok(Some(Arc::new(note)))
+        Ok(Arc::new(note))
     }
 }
 

@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 use super::disk::{Room, file_system_used, folder_bytes};
 use super::queue::{Handed, Queue, Until};
 use super::signing::Signing;
+use super::witness::Desk;
 use super::{Settings, TrailError};
 use crate::access_log::AccessLog;
 
@@ -21,6 +22,8 @@ pub(super) struct Writer {
     /// `None` while another process has the folder.
     log: Option<Log>,
     access_log: Option<AccessLog>,
+    /// Where checkpoints for the witness are put.
+    desk: Option<Arc<Desk>>,
     head_noted: Instant,
     looked: Instant,
     /// Bytes of the folder without the open segment, and when they were counted.
@@ -34,6 +37,7 @@ impl Writer {
         settings: Settings,
         signing: Signing,
         access_log: Option<AccessLog>,
+        desk: Option<Arc<Desk>>,
     ) -> Self {
         Self {
             queue,
@@ -41,6 +45,7 @@ impl Writer {
             signing,
             log: None,
             access_log,
+            desk,
             head_noted: Instant::now(),
             looked: Instant::now(),
             finished_bytes: 0,
@@ -56,7 +61,10 @@ impl Writer {
         };
         let folder = &self.settings.audit.folder;
         let mut log = Log::open(folder, options, Timestamp::from(SystemTime::now()))?;
-        self.signing.take_up(&mut log, folder)?;
+        let note = self.signing.take_up(&mut log, folder)?;
+        if let Some(desk) = &self.desk {
+            desk.put(note);
+        }
         self.log = Some(log);
         self.look_at_the_disk();
         Ok(())
@@ -246,7 +254,12 @@ impl Writer {
     fn sign(&mut self) {
         let Some(log) = &mut self.log else { return };
         match self.signing.sign(log) {
-            Ok(_) => self.queue.unsigned_since_ms.store(0, Ordering::Relaxed),
+            Ok(note) => {
+                self.queue.unsigned_since_ms.store(0, Ordering::Relaxed);
+                if let (Some(desk), Some(note)) = (&self.desk, note) {
+                    desk.put(note);
+                }
+            }
             Err(error) => error!("cannot sign the audit log: {error}"),
         }
     }

@@ -120,6 +120,8 @@ pub(super) const AUDIT_DISK_MAX: Bounds<ByteSize> = Bounds {
     max: ByteSize::of(1 << 50),
     default: None,
 };
+/// So long an owner of host and key may rewrite what no witness has seen.
+pub(super) const WITNESS_INTERVAL: Bounds<Duration> = time(SECOND_MS, HOUR_MS, 10 * SECOND_MS);
 /// A record waits for its sync at most this long: a permit is worth no more than its trace.
 pub(super) const AUDIT_FLUSH: Bounds<Duration> = time(1, SECOND_MS, 10);
 

@@ -21,7 +21,7 @@ use crate::config::values::{
     ZoneId,
 };
 
-pub use audit::{Audit, SigningKey};
+pub use audit::{Audit, SigningKey, Witness};
 
 /// One whole configuration file, checked.
 #[derive(Clone, Debug)]

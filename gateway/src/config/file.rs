@@ -245,6 +245,16 @@ pub(super) struct Audit {
     pub(super) flush: Option<Text>,
     pub(super) key: Option<Text>,
     pub(super) disk_max: Option<Text>,
+    pub(super) witness: Option<Witness>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Witness {
+    pub(super) url: Option<Text>,
+    pub(super) key: Option<Text>,
+    pub(super) interval: Option<Text>,
+    pub(super) ca: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -302,6 +302,12 @@ pub(super) const KEYS: &[Key] = &[
     key("audit.key", Kind::Text(FILE), Need::Otherwise("the folder's name and `.key`, made at the first start"), "The key that signs the log's checkpoints, as `hangu audit key` makes it; read once, at the start."),
     key("audit.disk_max", Kind::Size(bounds::AUDIT_DISK_MAX), Need::Otherwise("what its file system has"), "Most bytes of the folder; at 90 and 95 % of it, or of the file system, alarms, at 99 % only denials and events are still taken."),
 
+    key("audit.witness", Kind::Table, Need::Otherwise("nobody else watches the log"), "A second party that cosigns the log's checkpoints: `hangu audit witness` on another machine, or any that speaks C2SP tlog-witness."),
+    text("audit.witness.url", "an `http://` or `https://` URL", "Where it is asked; `/add-checkpoint` is added."),
+    text("audit.witness.key", "a key", "Its key, `NAME+ID+KEY` as `hangu audit key --witness` prints it."),
+    time("audit.witness.interval", bounds::WITNESS_INTERVAL, "How often it is asked: so long somebody who owns host and key can rewrite unseen."),
+    key("audit.witness.ca", Kind::Text(FILE), Need::Otherwise("none; required for `https://`"), "PEM bundle of the authorities that sign its server."),
+
     key("access_log", Kind::Table, Need::Otherwise("no access log"), "One JSON line for each request."),
     text("access_log.to", "`stdout` or a file", "Where it goes; a file is opened again on SIGUSR1."),
 

@@ -34,7 +34,7 @@ pub use checked::{
     ANONYMOUS_SUBJECT, AccessLog, Admin, Application, Attribute, Audit, Balance,
     ClientAuthentication, ClientCertificate, Config, Control, ControlSocket, HeaderRule, Health,
     Identity, Listener, Matrix, Policy, PolicyBundle, PolicySource, Purpose, Route, Server,
-    ServerCertificate, SigningKey, TlsVersion, Upstream, UpstreamTls, Zone,
+    ServerCertificate, SigningKey, TlsVersion, Upstream, UpstreamTls, Witness, Zone,
 };
 pub use limits::{
     ConcurrencyBy, ConcurrencyLimit, Limits, Mode, Network, Part, QuotaLimit, QuotaOf,

@@ -5,15 +5,15 @@ use serde_json::{Value, json};
 
 /// What a caller asks.
 #[derive(Clone, Debug)]
-pub(super) struct Call {
+pub(crate) struct Call {
     /// `GET` or `POST`; others are never found.
-    pub(super) method: String,
+    pub(crate) method: String,
     /// The path without its query.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// The parameters of the query, decoded, in their order.
-    pub(super) query: Vec<(String, String)>,
+    pub(crate) query: Vec<(String, String)>,
     /// The body, at most [`super::http1::BODY_BYTES_MAX`] long.
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Call {
@@ -52,11 +52,11 @@ pub(super) struct Done {
 
 /// Why a call came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refused {
+pub(crate) struct Refused {
     /// As HTTP says it.
-    pub(super) status: u16,
+    pub(crate) status: u16,
     /// For the caller and the record: what is wrong, how to fix it.
-    pub(super) why: String,
+    pub(crate) why: String,
 }
 
 impl Refused {

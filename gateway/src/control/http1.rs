@@ -11,7 +11,7 @@ use crate::layers::edge::head::{Body, HeadLimits, check_head, head_end};
 ///
 /// # Errors
 /// What is wrong with it, as the caller shall hear it.
-pub(super) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<Call>, Refused> {
+pub(crate) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<Call>, Refused> {
     let mut bytes = Vec::new();
     let end = loop {
         if let Some(end) = head_end(&bytes, 0) {

@@ -27,7 +27,7 @@ use crate::shared::Shared;
 
 mod call;
 mod caller;
-mod http1;
+pub(crate) mod http1;
 mod record;
 pub mod socket;
 mod verbs;

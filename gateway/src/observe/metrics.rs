@@ -74,6 +74,11 @@ pub struct AuditMetrics {
     pub durable_seconds: Histogram,
     /// Age of the oldest record that no signed checkpoint covers; 0 when all are covered; set when the metrics are read.
     pub checkpoint_age: Gauge,
+    /// Age of the oldest checkpoint that the witness has not cosigned; 0 when there is none, and without a witness; set when the metrics
+    /// are read.
+    pub witness_age: Gauge,
+    /// 1 while the witness refuses the log, since it has seen another one.
+    pub witness_refuses: IntGauge,
     /// Bytes of the audit folder.
     pub disk_bytes: IntGauge,
     /// Share of the disk, or of the bound, that is used: 0 to 1.
@@ -106,6 +111,14 @@ impl AuditMetrics {
             checkpoint_age: make.float_gauge(
                 "audit_checkpoint_age_seconds",
                 "Age of the oldest record that no signed checkpoint covers.",
+            )?,
+            witness_age: make.float_gauge(
+                "audit_witness_age_seconds",
+                "Age of the oldest checkpoint that the witness has not cosigned.",
+            )?,
+            witness_refuses: make.gauge(
+                "audit_witness_refuses",
+                "Whether the witness refuses the log (1), since it has seen another one.",
             )?,
             disk_bytes: make.gauge("audit_disk_bytes", "Bytes of the audit folder.")?,
             disk_used: make.float_gauge(

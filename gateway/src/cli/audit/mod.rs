@@ -15,6 +15,7 @@ mod prove;
 mod search;
 mod stats;
 mod verify;
+mod witness;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -34,6 +35,8 @@ pub(super) enum Command {
     CheckProof(prove::CheckOptions),
     /// Prove that the log of size B begins with the log of size A
     ProveConsistency(prove::ConsistencyOptions),
+    /// Watch logs from another machine: remember their checkpoints, cosign what continues them
+    Witness(witness::Options),
     /// Make a key: for the log, or for a witness
     Key(key::Options),
 }
@@ -48,6 +51,7 @@ pub(super) fn audit(command: &Command) -> ExitCode {
         Command::Prove(options) => prove::prove(options),
         Command::CheckProof(options) => prove::check(options),
         Command::ProveConsistency(options) => prove::prove_consistency(options),
+        Command::Witness(options) => witness::witness(options),
         Command::Key(options) => key::key(options),
     };
     match done {

@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use hangu_audit::key::{KeyKind, Verifier};
+
 use super::reader::Reader;
 use crate::config::bounds;
-use crate::config::checked::{Audit, SigningKey};
+use crate::config::checked::{Audit, SigningKey, Witness};
 use crate::config::file;
+use crate::config::problem::Fault;
 
 pub(super) fn audit(reader: &mut Reader<'_, '_>, written: &file::Audit) -> Option<Audit> {
     let queue = reader.count(written.queue.as_ref(), &bounds::AUDIT_QUEUE);
@@ -19,14 +22,72 @@ pub(super) fn audit(reader: &mut Reader<'_, '_>, written: &file::Audit) -> Optio
         Some(text) => Some(SigningKey::File(reader.file(Some(text))?)),
         None => None,
     };
+    let witness = match &written.witness {
+        Some(written) => Some(witness(reader, written)?),
+        None => None,
+    };
     let folder = reader.folder(written.folder.as_ref()?)?;
     Some(Audit {
         queue,
         segment,
         flush,
         key: key.unwrap_or_else(|| SigningKey::Beside(beside(&folder))),
+        witness,
         disk_max,
         folder,
+    })
+}
+
+fn witness(reader: &mut Reader<'_, '_>, written: &file::Witness) -> Option<Witness> {
+    let interval = reader.duration(written.interval.as_ref(), &bounds::WITNESS_INTERVAL);
+    let key = reader.read(written.key.as_ref(), |text| {
+        let fault = |why: &dyn std::fmt::Display| {
+            Fault::new(
+                format!("`{text}` is not the key of a witness: {why}"),
+                "copy the line that `hangu audit key --witness` printed",
+            )
+        };
+        let key = Verifier::parse(text).map_err(|error| fault(&error))?;
+        if key.kind() == KeyKind::Cosignature {
+            Ok(key)
+        } else {
+            Err(fault(&"it is a log's"))
+        }
+    });
+    let url = reader.read(written.url.as_ref(), |text| {
+        let host = text
+            .strip_prefix("http://")
+            .or_else(|| text.strip_prefix("https://"))
+            .unwrap_or_default();
+        if host.is_empty() || host.contains([' ', '?', '#', '@']) {
+            return Err(Fault::new(
+                format!("`{text}` is not the URL of a witness"),
+                "write one like `http://witness.example:8450`",
+            ));
+        }
+        Ok(text.trim_end_matches('/').to_owned())
+    });
+    let ca = match &written.ca {
+        Some(text) => Some(reader.file(Some(text))?),
+        None => None,
+    };
+    if let Some(text) = &written.url
+        && ca.is_none()
+        && text.get_ref().starts_with("https://")
+    {
+        reader.fault(
+            text,
+            Fault::new(
+                "nothing says who signs its server",
+                "name the authorities with `ca`",
+            ),
+        );
+    }
+    Some(Witness {
+        url: url?,
+        key: key?,
+        interval,
+        ca,
     })
 }
 

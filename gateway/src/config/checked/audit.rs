@@ -4,6 +4,8 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hangu_audit::key::Verifier;
+
 use crate::config::values::ByteSize;
 
 /// `[audit]`: the tamper-evident log.
@@ -19,8 +21,23 @@ pub struct Audit {
     pub flush: Duration,
     /// What signs its checkpoints.
     pub key: SigningKey,
+    /// Who watches it from another machine.
+    pub witness: Option<Witness>,
     /// Most bytes of the folder; `None`: as many as its file system has.
     pub disk_max: Option<ByteSize>,
+}
+
+/// `[audit.witness]`: a second party that cosigns the log's checkpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Witness {
+    /// Where it is asked: `http://` or `https://`, without a slash at the end.
+    pub url: String,
+    /// Its key.
+    pub key: Verifier,
+    /// How often it is asked.
+    pub interval: Duration,
+    /// PEM bundle of the authorities that sign its server; never `None` for `https`.
+    pub ca: Option<PathBuf>,
 }
 
 /// Where the key of the log is.

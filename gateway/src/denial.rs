@@ -60,6 +60,8 @@ pub enum Denial {
     VersionUnsupported,
     /// A method that the gateway forwards to nobody, such as TRACE or CONNECT.
     MethodUnknown,
+    /// An Expect field that asks for something else than 100-continue (RFC 9110 section 10.1.1).
+    ExpectationUnknown,
     /// No Host field, or an empty one (RFC 9112 section 3.2).
     HostMissing,
     /// More than one Host field (RFC 9112 section 3.2).
@@ -167,6 +169,7 @@ impl Denial {
         Denial::FramingAmbiguous,
         Denial::VersionUnsupported,
         Denial::MethodUnknown,
+        Denial::ExpectationUnknown,
         Denial::HostMissing,
         Denial::HostDuplicate,
         Denial::HostMalformed,
@@ -254,6 +257,7 @@ impl Denial {
             Denial::FramingAmbiguous => ("edge.framing_ambiguous", 400),
             Denial::VersionUnsupported => ("edge.version_unsupported", 505),
             Denial::MethodUnknown => ("edge.method_unknown", 501),
+            Denial::ExpectationUnknown => ("edge.expectation_unknown", 417),
             Denial::HostMissing => ("edge.host_missing", 400),
             Denial::HostDuplicate => ("edge.host_duplicate", 400),
             Denial::HostMalformed => ("edge.host_malformed", 400),
@@ -307,6 +311,7 @@ pub fn public_title(status: u16) -> &'static str {
         408 => "Request Timeout",
         413 => "Content Too Large",
         414 => "URI Too Long",
+        417 => "Expectation Failed",
         421 => "Misdirected Request",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",

@@ -4,6 +4,7 @@
 pub mod access_log;
 pub mod admin;
 pub mod audit_trail;
+mod blame;
 pub mod bound;
 pub mod bundle;
 pub mod cli;
@@ -24,4 +25,5 @@ pub mod shared;
 pub mod snapshot;
 pub mod stage;
 pub mod stop;
+mod told;
 pub mod witness;

@@ -16,18 +16,19 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use tracing::error;
 
 use crate::audit_trail::AuditTrail;
+use crate::blame::{connect_denial, final_denial, proxy_denial};
 use crate::connection::{Connection, Live};
 use crate::context::Context;
 use crate::denial::Denial;
 use crate::layers::Layer;
 use crate::layers::cloud::peer::Silence;
-use crate::layers::edge::headers::{header_value, remove_claims, remove_hop_by_hop};
+use crate::layers::edge::headers::remove_hop_by_hop;
 use crate::layers::edge::http2::refused_head;
 use crate::observe::metrics::Metrics;
 use crate::refusal::{REQUEST_ID_HEADER, Refusal, answer};
-use crate::request_id::{is_traceparent, new_traceparent};
 use crate::shared::Shared;
 use crate::stage::{Canonical, Permitted, Received};
+use crate::told::speak_for_the_client;
 
 /// The gateway as Pingora's proxy logic.
 #[derive(Debug)]
@@ -220,10 +221,14 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_request_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         request: &mut RequestHeader,
         context: &mut Context,
     ) -> pingora::Result<()> {
+        if session.is_http2() {
+            // The library cannot pass 100 on: who waits for it would wait in vain.
+            request.remove_header(&header::EXPECT);
+        }
         speak_for_the_client(request, context)
     }
 
@@ -357,74 +362,6 @@ fn without_request_line(exchange: Exchange) -> Exchange {
     }
 }
 
-/// Sets what the application is told, and removes what the client told in our name.
-fn speak_for_the_client(request: &mut RequestHeader, context: &mut Context) -> pingora::Result<()> {
-    let (Some((config, state)), Some(connection)) =
-        (context.application(), context.connection.as_deref())
-    else {
-        return Err(Error::new(ErrorType::InternalError));
-    };
-    remove_claims(request, &state.reserved_headers);
-    if let Some(target) = context.permitted.as_ref().and_then(Permitted::rewritten) {
-        request.set_raw_path(target)?;
-    }
-    let mut traceparents = request.headers.get_all("traceparent").iter();
-    let (first, second) = (traceparents.next(), traceparents.next());
-    let passable = first.is_some_and(|value| is_traceparent(value.as_bytes())) && second.is_none();
-    if !passable {
-        request.insert_header("traceparent", new_traceparent(context.id))?;
-        request.remove_header("tracestate");
-    }
-    join_cookies(request)?;
-    let subject = connection
-        .subject
-        .as_ref()
-        .map_or("", |subject| &subject.name);
-    request.insert_header("X-Hangu-Subject", header_value(subject))?;
-    request.insert_header("X-Hangu-Tenant", header_value(config.tenant.as_str()))?;
-    request.insert_header("X-Hangu-Request-Id", context.id.to_string())?;
-    let client = connection.client.ip().to_canonical();
-    request.insert_header("X-Forwarded-For", client.to_string())?;
-    request.insert_header("X-Forwarded-Proto", "https")?;
-    let host = request
-        .headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or_default();
-    let forwarded = forwarded(client, host);
-    request.insert_header("Forwarded", forwarded)?;
-    if let Some(identity) = connection.identity() {
-        for rule in &config.headers {
-            if let Some(value) = rule.value.render(identity) {
-                request.insert_header(rule.name.clone(), header_value(&value))?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// RFC 9113 section 8.2.3: HTTP/2 may split the cookies, HTTP/1.1 knows one field.
-fn join_cookies(request: &mut RequestHeader) -> pingora::Result<()> {
-    let mut cookies = request.headers.get_all(header::COOKIE).iter();
-    let (Some(first), Some(second)) = (cookies.next(), cookies.next()) else {
-        return Ok(());
-    };
-    let mut joined = first.as_bytes().to_vec();
-    for cookie in std::iter::once(second).chain(cookies) {
-        joined.extend_from_slice(b"; ");
-        joined.extend_from_slice(cookie.as_bytes());
-    }
-    request.insert_header(header::COOKIE, joined)
-}
-
-/// RFC 7239 section 4: an IPv6 address stands in brackets and quotes.
-fn forwarded(client: std::net::IpAddr, host: &str) -> String {
-    match client {
-        std::net::IpAddr::V4(address) => format!("for={address};host=\"{host}\";proto=https"),
-        std::net::IpAddr::V6(address) => format!("for=\"[{address}]\";host=\"{host}\";proto=https"),
-    }
-}
-
 /// The canonical target in place of the client's spelling; `None` where they are the same bytes.
 fn rewritten_target(header: &RequestHeader, canonical: &Canonical<'_>) -> Option<Vec<u8>> {
     let path = canonical.path().as_sent().as_bytes();
@@ -442,58 +379,3 @@ fn rewritten_target(header: &RequestHeader, canonical: &Canonical<'_>) -> Option
     }
     Some(target)
 }
-
-fn connect_denial(error: &ErrorType) -> Denial {
-    use ErrorType::{
-        ConnectTimedout, HandshakeError, InvalidCert, TLSHandshakeFailure, TLSHandshakeTimedout,
-        TLSWantX509Lookup,
-    };
-    if matches!(error, ConnectTimedout | TLSHandshakeTimedout) {
-        Denial::UpstreamTimeout
-    } else if matches!(
-        error,
-        TLSHandshakeFailure | InvalidCert | HandshakeError | TLSWantX509Lookup
-    ) {
-        Denial::UpstreamIdentity
-    } else {
-        Denial::UpstreamConnect
-    }
-}
-
-fn proxy_denial(error: &ErrorType) -> Denial {
-    if matches!(error, ErrorType::ReadTimedout | ErrorType::WriteTimedout) {
-        Denial::UpstreamTimeout
-    } else {
-        Denial::UpstreamBroken
-    }
-}
-
-/// Blame is explicit: upstream, client, or us.
-fn final_denial(error: &Error) -> Denial {
-    let malformed = matches!(
-        error.etype(),
-        ErrorType::InvalidHTTPHeader | ErrorType::InvalidH2
-    );
-    let bad_chunk = matches!(error.etype(), ErrorType::Custom(name) if *name == INVALID_CHUNK);
-    match error.esource() {
-        ErrorSource::Upstream => proxy_denial(error.etype()),
-        ErrorSource::Downstream if bad_chunk => Denial::BodyMalformed,
-        ErrorSource::Downstream if is_other_length(error) => Denial::BodyMalformed,
-        ErrorSource::Downstream if malformed => Denial::HeadMalformed,
-        ErrorSource::Downstream => Denial::ClientGone,
-        ErrorSource::Internal | ErrorSource::Unset => Denial::Internal,
-    }
-}
-
-/// Whether our side reset the stream since its body is not as long as its head said (RFC 9113 section 8.1.1).
-fn is_other_length(error: &Error) -> bool {
-    error
-        .root_cause()
-        .downcast_ref::<h2::Error>()
-        .is_some_and(|cause| {
-            !cause.is_remote() && cause.reason() == Some(h2::Reason::PROTOCOL_ERROR)
-        })
-}
-
-/// How Pingora names a chunk that is none.
-const INVALID_CHUNK: &str = "InvalidChunk";

@@ -43,7 +43,9 @@ pub(crate) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<
                 format!("the body has more than {BODY_BYTES_MAX} bytes"),
             ));
         }
-        Body::Open => return Err(Refused::new(411, "send the body with a Content-Length")),
+        Body::Chunked | Body::Tunnel => {
+            return Err(Refused::new(411, "send the body with a Content-Length"));
+        }
     };
     let mut body = bytes.split_off(end);
     while body.len() < length {

@@ -455,7 +455,7 @@ fn a_body_comes_through_whole_however_it_is_framed() {
     );
     assert_eq!(upstream.last().body, long.as_bytes());
 
-    let chunks = "5\r\nhello\r\n6;ext=1\r\n world\r\n0\r\n\r\n";
+    let chunks = "5\r\nhello\r\n06\r\n world\r\n0\r\nX-Sum: 1\r\n\r\n";
     let chunked = format!(
         "{}Transfer-Encoding: chunked\r\n\r\n{chunks}",
         head("PUT", "/b")

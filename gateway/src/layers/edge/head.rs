@@ -21,8 +21,10 @@ pub struct HeadLimits {
 pub enum Body {
     /// Exactly so many; none for most requests.
     Fixed(u64),
-    /// Until the last chunk, or for as long as an upgraded connection lasts.
-    Open,
+    /// Until the last chunk.
+    Chunked,
+    /// For as long as the connection lasts, should the other side agree to leave HTTP.
+    Tunnel,
 }
 
 /// Where a head ends in `bytes`: the length up to and with the blank line, or `None` when more is needed.
@@ -147,7 +149,7 @@ impl<'a> RequestLine<'a> {
 }
 
 /// RFC 9112 section 5: a token, a colon right behind it, a value without control characters. No folded lines.
-fn split_field(line: &[u8]) -> Result<(&[u8], &[u8]), Denial> {
+pub(super) fn split_field(line: &[u8]) -> Result<(&[u8], &[u8]), Denial> {
     let colon = line
         .iter()
         .position(|byte| *byte == b':')
@@ -196,6 +198,8 @@ impl<'a> Fields<'a> {
             }
         } else if name.eq_ignore_ascii_case(b"upgrade") {
             self.upgrades = true;
+        } else if name.eq_ignore_ascii_case(b"expect") && !value.eq_ignore_ascii_case(CONTINUE) {
+            return Err(Denial::ExpectationUnknown);
         }
         Ok(())
     }
@@ -206,10 +210,13 @@ impl<'a> Fields<'a> {
         if self.lengths + self.codings > 1 || chunked_1_0 {
             return Err(Denial::FramingAmbiguous);
         }
-        if self.codings > 0 || self.upgrades {
-            return Ok(Body::Open);
+        match (self.codings > 0, self.upgrades) {
+            (false, false) => Ok(Body::Fixed(self.length)),
+            (true, false) => Ok(Body::Chunked),
+            // What follows a head that asks to leave HTTP is either its body or the tunnel; with both it would take guessing.
+            (false, true) if self.length == 0 => Ok(Body::Tunnel),
+            (_, true) => Err(Denial::FramingAmbiguous),
         }
-        Ok(Body::Fixed(self.length))
     }
 
     /// RFC 9112 section 3.2.
@@ -281,6 +288,9 @@ pub(super) fn is_token(byte: u8) -> bool {
                 | b'~'
         )
 }
+
+/// The one expectation that there is (RFC 9110 section 10.1.1).
+pub(super) const CONTINUE: &[u8] = b"100-continue";
 
 /// Enough for 2^63 - 1.
 const CONTENT_LENGTH_DIGITS_MAX: usize = 19;

@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod authority;
 pub mod canonical;
+pub mod chunked;
 pub mod handshakes;
 pub mod head;
 pub mod headers;

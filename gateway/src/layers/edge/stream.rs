@@ -23,6 +23,7 @@ use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
 use crate::denial::Denial;
+use crate::layers::edge::chunked::Chunked;
 use crate::layers::edge::head::{Body, HeadLimits, check_head, head_end};
 use crate::layers::edge::http2::{Guard, GuardedRead, Verdict};
 
@@ -54,6 +55,8 @@ pub struct ClientStream {
     /// How many more bytes belong to the request under way; `None` when only its end tells. Pingora never sees a byte of
     /// the next request: that one's head is to be judged first.
     allowed: Option<u64>,
+    /// The chunked body that follows, until it is whole.
+    chunked: Option<Chunked>,
     /// Reads and judges the frames of an HTTP/2 connection.
     http2: Option<Box<GuardedRead>>,
     tls_digest: Arc<SslDigest>,
@@ -70,6 +73,7 @@ impl ClientStream {
             tls,
             ahead: BytesMut::new(),
             allowed: None,
+            chunked: None,
             http2: None,
             tls_digest: Arc::new(tls_digest),
             facts: Arc::new(facts),
@@ -156,7 +160,12 @@ impl ClientStream {
                         self.allowed = Some(head_bytes.saturating_add(length));
                         HeadRead::Ready
                     }
-                    Ok(Body::Open) => {
+                    Ok(Body::Chunked) => {
+                        self.allowed = Some(head_bytes);
+                        self.chunked = Some(Chunked::new());
+                        HeadRead::Ready
+                    }
+                    Ok(Body::Tunnel) => {
                         self.allowed = None;
                         HeadRead::Ready
                     }
@@ -222,6 +231,42 @@ impl ClientStream {
         }
     }
 
+    /// Gives what belongs to the chunked body; what is behind its end waits.
+    fn poll_chunked(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() {
+            let mut part = [0; CHUNKED_READ_BYTES];
+            let mut part = ReadBuf::new(&mut part);
+            match Pin::new(&mut self.tls).poll_read(cx, &mut part) {
+                Poll::Ready(Ok(())) if part.filled().is_empty() => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) => self.ahead.extend_from_slice(part.filled()),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        let Some(chunked) = &mut self.chunked else {
+            return Poll::Ready(Ok(()));
+        };
+        let most = self.ahead.len().min(buf.remaining());
+        let offered = self.ahead.get(..most).unwrap_or_default();
+        let read = match chunked.read(offered) {
+            Ok(read) => read,
+            Err(broken) => {
+                let broken = io::Error::new(io::ErrorKind::InvalidData, broken);
+                return Poll::Ready(Err(broken));
+            }
+        };
+        buf.put_slice(offered.get(..read).unwrap_or_default());
+        self.ahead.advance(read);
+        if chunked.is_done() {
+            self.chunked = None;
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// The request is whole. Pingora still reads, to see whether the client leaves; what comes instead of an end is the next
     /// request, and waits. Once much waits, no more is read until its turn.
     fn watch_for_the_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -249,8 +294,9 @@ impl AsyncRead for ClientStream {
         if let Some(http2) = &mut this.http2 {
             return http2.poll_read(&mut this.tls, cx, buf);
         }
-        let most = match self.allowed {
-            Some(0) => return self.watch_for_the_end(cx),
+        let most = match this.allowed {
+            Some(0) if this.chunked.is_some() => return this.poll_chunked(cx, buf),
+            Some(0) => return this.watch_for_the_end(cx),
             Some(allowed) => usize::try_from(allowed).unwrap_or(usize::MAX),
             None => usize::MAX,
         };
@@ -323,7 +369,7 @@ impl Shutdown for ClientStream {
     async fn shutdown(&mut self) {
         let goodbye = async {
             AsyncWriteExt::shutdown(&mut self.tls).await?;
-            if self.allowed != Some(0) && !self.is_http2() {
+            if (self.allowed != Some(0) || self.chunked.is_some()) && !self.is_http2() {
                 // A body was refused half way: the client is to read our answer, not a reset.
                 self.linger().await?;
             }
@@ -373,6 +419,8 @@ impl Peek for ClientStream {}
 /// Of a next request that comes while one is under way, so much is read at once and so much waits.
 const WAITING_READ_BYTES: usize = 1024;
 const WAITING_BYTES_MAX: usize = 16 * 1024;
+/// One read of a chunked body.
+const CHUNKED_READ_BYTES: usize = 8 * 1024;
 /// `PRI * HTTP/2.0`, two line ends, `SM`, two line ends.
 const PREFACE_BYTES: usize = 24;
 /// One read of a head: most fit.

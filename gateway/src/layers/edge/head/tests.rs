@@ -29,8 +29,11 @@ fn a_head_says_how_long_its_body_is() {
     for (fields, body) in [
         ("", Body::Fixed(0)),
         ("Content-Length: 005\r\n", Body::Fixed(5)),
-        ("Transfer-Encoding: chunked\r\n", Body::Open),
-        ("Connection: upgrade\r\nUpgrade: websocket\r\n", Body::Open),
+        ("Transfer-Encoding: chunked\r\n", Body::Chunked),
+        (
+            "Connection: upgrade\r\nUpgrade: websocket\r\n",
+            Body::Tunnel,
+        ),
     ] {
         let head = format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
         assert_eq!(check_head(head.as_bytes(), LIMITS), Ok(body), "{fields}");

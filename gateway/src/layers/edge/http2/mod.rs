@@ -28,6 +28,7 @@ use request::{HeadCheck, TrailerCheck};
 
 pub use ending::Ending;
 pub use io::GuardedRead;
+pub(super) use request::is_for_heads_only;
 pub use request::{ListLimits, REFUSED_HEAD, refused_head};
 
 /// How a connection ended, told to whoever served it.

@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::hpack::push_field;
 use crate::denial::Denial;
 use crate::layers::edge::authority::host_of;
-use crate::layers::edge::head::{decimal, is_target_byte, is_token};
+use crate::layers::edge::head::{CONTINUE, decimal, is_target_byte, is_token};
 
 /// The field by which a refused head is known behind the HTTP/2 library. From a client it is removed like every claim in our name.
 pub const REFUSED_HEAD: &str = "x-hangu-refused-head";
@@ -151,6 +151,7 @@ impl HeadCheck {
         let place = self.stage(name, value);
         match name {
             b"host" if self.host.replace(place).is_some() => Err(Denial::HostDuplicate),
+            b"expect" if !value.eq_ignore_ascii_case(CONTINUE) => Err(Denial::ExpectationUnknown),
             b"content-length" => {
                 let length = decimal(value).ok_or(Denial::FramingAmbiguous)?;
                 match self.length.replace(length) {
@@ -258,7 +259,7 @@ impl TrailerCheck {
             && is_field_name(name)
             && is_field_value(value)
             && !is_of_the_connection(name, value)
-            && !NOT_IN_TRAILERS.contains(&name);
+            && !is_for_heads_only(name);
         if self.is_good {
             push_field(&mut self.staged, name, value);
         }
@@ -268,6 +269,11 @@ impl TrailerCheck {
     pub(super) fn finish(self) -> Option<Vec<u8>> {
         self.is_good.then_some(self.staged)
     }
+}
+
+/// Whether a field, in lower case, may not stand in a trailer section: it says how the message is read, to whom it goes or who sends it.
+pub(in crate::layers::edge) fn is_for_heads_only(name: &[u8]) -> bool {
+    NOT_IN_TRAILERS.contains(&name) || is_of_the_connection(name, b"")
 }
 
 /// What a head says that was refused below: why, and whether its method and path are the client's.

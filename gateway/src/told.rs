@@ -1,0 +1,81 @@
+//! What the application is told: the canonical target, who is calling and from where, and nothing that the client said in our name.
+
+use http::header;
+use pingora::http::RequestHeader;
+use pingora::prelude::{Error, ErrorType};
+
+use crate::context::Context;
+use crate::layers::edge::headers::{header_value, remove_claims};
+use crate::request_id::{is_traceparent, new_traceparent};
+use crate::stage::Permitted;
+
+/// Sets what the application is told, and removes what the client told in our name.
+pub(crate) fn speak_for_the_client(
+    request: &mut RequestHeader,
+    context: &mut Context,
+) -> pingora::Result<()> {
+    let (Some((config, state)), Some(connection)) =
+        (context.application(), context.connection.as_deref())
+    else {
+        return Err(Error::new(ErrorType::InternalError));
+    };
+    remove_claims(request, &state.reserved_headers);
+    if let Some(target) = context.permitted.as_ref().and_then(Permitted::rewritten) {
+        request.set_raw_path(target)?;
+    }
+    let mut traceparents = request.headers.get_all("traceparent").iter();
+    let (first, second) = (traceparents.next(), traceparents.next());
+    let passable = first.is_some_and(|value| is_traceparent(value.as_bytes())) && second.is_none();
+    if !passable {
+        request.insert_header("traceparent", new_traceparent(context.id))?;
+        request.remove_header("tracestate");
+    }
+    join_cookies(request)?;
+    let subject = connection
+        .subject
+        .as_ref()
+        .map_or("", |subject| &subject.name);
+    request.insert_header("X-Hangu-Subject", header_value(subject))?;
+    request.insert_header("X-Hangu-Tenant", header_value(config.tenant.as_str()))?;
+    request.insert_header("X-Hangu-Request-Id", context.id.to_string())?;
+    let client = connection.client.ip().to_canonical();
+    request.insert_header("X-Forwarded-For", client.to_string())?;
+    request.insert_header("X-Forwarded-Proto", "https")?;
+    let host = request
+        .headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
+    let forwarded = forwarded(client, host);
+    request.insert_header("Forwarded", forwarded)?;
+    if let Some(identity) = connection.identity() {
+        for rule in &config.headers {
+            if let Some(value) = rule.value.render(identity) {
+                request.insert_header(rule.name.clone(), header_value(&value))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// RFC 9113 section 8.2.3: HTTP/2 may split the cookies, HTTP/1.1 knows one field.
+fn join_cookies(request: &mut RequestHeader) -> pingora::Result<()> {
+    let mut cookies = request.headers.get_all(header::COOKIE).iter();
+    let (Some(first), Some(second)) = (cookies.next(), cookies.next()) else {
+        return Ok(());
+    };
+    let mut joined = first.as_bytes().to_vec();
+    for cookie in std::iter::once(second).chain(cookies) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(cookie.as_bytes());
+    }
+    request.insert_header(header::COOKIE, joined)
+}
+
+/// RFC 7239 section 4: an IPv6 address stands in brackets and quotes.
+fn forwarded(client: std::net::IpAddr, host: &str) -> String {
+    match client {
+        std::net::IpAddr::V4(address) => format!("for={address};host=\"{host}\";proto=https"),
+        std::net::IpAddr::V6(address) => format!("for=\"[{address}]\";host=\"{host}\";proto=https"),
+    }
+}

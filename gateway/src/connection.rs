@@ -35,6 +35,8 @@ pub struct Connection {
     pub channel: &'static str,
     /// Who is speaking; `None` for a client without a certificate.
     pub chain: Option<Arc<VerifiedChain>>,
+    /// When it proved to hold its key, in seconds since 1970.
+    pub proved_at: i64,
     /// What is known of who is speaking: organisation, device, attributes.
     pub caller: Caller,
     /// The policy subject, and what it is counted by; `None` when there is no usable one.
@@ -68,6 +70,8 @@ pub struct Handshake {
     pub channel: &'static str,
     /// Its verified chain, if it showed one.
     pub chain: Option<Arc<VerifiedChain>>,
+    /// When the handshake was over, in seconds since 1970: the last time that the client proved to hold its key.
+    pub proved_at: i64,
 }
 
 impl Connection {
@@ -80,6 +84,7 @@ impl Connection {
             sni,
             channel,
             chain,
+            proved_at,
         } = handshake;
         let identity = chain.as_ref().map(|chain| &chain.identity);
         let caller = snapshot.callers.caller(identity);
@@ -96,6 +101,7 @@ impl Connection {
             channel,
             chain,
             subject,
+            proved_at,
             refused: caller.refused,
             caller,
             audited,
@@ -117,6 +123,7 @@ impl Connection {
             sni: self.sni.clone(),
             channel: self.channel,
             chain: self.chain.clone(),
+            proved_at: self.proved_at,
         };
         let mut renewed = Self::new(handshake, snapshot);
         if let Err(refused) = admits(snapshot, &renewed, now) {

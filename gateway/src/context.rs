@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hangu_audit::{Decision, Exchange, Judgement, Kind, Origin, Record, Step, Timestamp};
+use hangu_policy::Value;
 use pingora::http::RequestHeader;
 use pingora::prelude::{Error, ErrorType, HttpPeer};
 use pingora::proxy::Session;
@@ -174,6 +175,19 @@ impl Context {
         }
     }
 
+    /// What the decision looked at goes into the record, where its rule asks for that.
+    pub fn note_details(&mut self, header: &RequestHeader, connection: &Connection) {
+        let agent = header.headers.get(http::header::USER_AGENT);
+        let agent = agent.map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let mut detail = format!("user_agent={}", agent.unwrap_or_default());
+        for (name, value) in connection.caller.attributes(self.unix_seconds()) {
+            detail.push_str(&format!("; {name}={}", attribute(value)));
+        }
+        if let Some(record) = self.place.as_mut().and_then(Place::draft) {
+            record.detail = detail;
+        }
+    }
+
     /// Where it goes goes into the record.
     pub fn note_route(&mut self, routed: &Routed<'_, '_>) {
         let (application, route) = routed.indexes();
@@ -308,7 +322,12 @@ impl Context {
         if let Some(record) = place.draft() {
             record.time = Timestamp::from(SystemTime::now());
             record.judgement = Some(judgement);
-            record.detail = self.limited.detail();
+            // Behind what a rule has asked to be written.
+            let limited = self.limited.detail();
+            if !limited.is_empty() && !record.detail.is_empty() {
+                record.detail.push_str("; ");
+            }
+            record.detail.push_str(&limited);
             if let Some(exchange) = &mut record.exchange {
                 exchange.status = session
                     .response_written()
@@ -336,7 +355,9 @@ impl Context {
             .as_ref()
             .map(|permitted| permitted.permit().rule())
             .or(denying_rule);
+        let duty = rule.and_then(|rule| self.snapshot.duties.of(rule));
         Judgement {
+            obligations: duty.map(|duty| duty.words.clone()).unwrap_or_default(),
             reason: reason.map(Cow::Borrowed),
             rule: rule.map(|rule| self.snapshot.rule_name(rule)),
             layers: self.steps,
@@ -379,6 +400,16 @@ impl Context {
 impl Drop for Context {
     fn drop(&mut self) {
         self.shared.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// An attribute for a person to read.
+fn attribute(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::Text(text) => Cow::Borrowed(text),
+        Value::Number(number) => number.to_string().into(),
+        Value::Bool(is) => is.to_string().into(),
+        Value::Null | Value::List(_) | Value::Object(_) => Cow::Borrowed("…"),
     }
 }
 

@@ -132,6 +132,10 @@ pub enum Denial {
     ExplicitDeny,
     /// The policy could not be evaluated for the request.
     EvaluationError,
+    /// The rule asks for a proof of identity that is fresher than the connection's.
+    StepUp,
+    /// The rule demands what the application does not carry out.
+    Obligation,
     /// The audit log cannot take the record of this request.
     AuditUnavailable,
     /// The client went away before the answer was complete.
@@ -205,6 +209,8 @@ impl Denial {
         Denial::NoRule,
         Denial::ExplicitDeny,
         Denial::EvaluationError,
+        Denial::StepUp,
+        Denial::Obligation,
         Denial::AuditUnavailable,
         Denial::ClientGone,
         Denial::Internal,
@@ -293,6 +299,8 @@ impl Denial {
             Denial::NoRule => ("application.no_rule", 403),
             Denial::ExplicitDeny => ("application.explicit_deny", 403),
             Denial::EvaluationError => ("application.evaluation_error", 403),
+            Denial::StepUp => ("application.step_up", 403),
+            Denial::Obligation => ("application.obligation", 403),
             Denial::AuditUnavailable => ("audit.unavailable", 503),
             Denial::ClientGone => ("client.gone", 499),
             Denial::Internal => ("internal.error", 500),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hangu_audit::Exchange;
+use hangu_policy::LogLevel;
 use http::header;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::{Error, ErrorSource, ErrorType, HttpPeer};
@@ -85,7 +86,16 @@ impl Gateway {
         context.note_purpose(cleared.purpose());
         context.pass(Layer::Data);
 
-        let permitted = cleared.permitted()?.with_target(rewritten);
+        let permitted = cleared.permitted();
+        let rule = match &permitted {
+            Ok(permitted) => Some(permitted.permit().rule()),
+            Err(refusal) => refusal.rule,
+        };
+        let duty = rule.and_then(|rule| snapshot.duties.of(rule));
+        if duty.is_some_and(|duty| duty.log_level == LogLevel::Detailed) {
+            context.note_details(header, connection);
+        }
+        let permitted = permitted?.with_target(rewritten);
         context.pass(Layer::Application);
         Ok(permitted)
     }

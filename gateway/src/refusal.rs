@@ -75,7 +75,8 @@ pub async fn answer(
         header.insert_header("retry-after", whole_seconds(wait).to_string())?;
     }
     limited.tell(&mut header)?;
-    if !session.is_body_empty() {
+    // A fresh proof of identity takes a new handshake.
+    if !session.is_body_empty() || refusal.denial == Denial::StepUp {
         session.set_keepalive(None);
     }
     let is_head = session.req_header().method == http::Method::HEAD;

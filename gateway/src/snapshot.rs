@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::{ClientTrust, Config, ZoneId};
 use crate::connection::Connection;
+use crate::layers::application::duties::Duties;
 use crate::layers::cloud::peer::PeerSettings;
 use crate::layers::cloud::routes::HostTable;
 use crate::layers::cloud::upstreams::Upstreams;
@@ -44,6 +45,8 @@ pub struct Snapshot {
     pub zones: ZoneTable,
     /// The compiled policy.
     pub policy: Arc<PartitionedPolicy>,
+    /// What its rules demand besides.
+    pub duties: Arc<Duties>,
     /// The bundle that the policy came in; `None` when it came in plain files.
     pub bundle: Option<BundleInForce>,
     /// Digest of all that the policy was compiled from, rows from the directory included.

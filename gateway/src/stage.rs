@@ -377,6 +377,16 @@ impl Cleared<'_, '_> {
             retry_after: None,
             rule,
         })?;
+        if let Some(duty) = routed.snapshot.duties.of(permit.rule()) {
+            let connection = canonical.connection;
+            let proved_at = connection.chain.as_ref().map(|_| connection.proved_at);
+            duty.check(proved_at, valid.now, &routed.config.obligations)
+                .map_err(|denial| Refusal {
+                    denial,
+                    retry_after: None,
+                    rule: Some(permit.rule()),
+                })?;
+        }
         Ok(Permitted {
             permit,
             application: routed.application,

@@ -38,6 +38,11 @@ pub(crate) fn speak_for_the_client(
     request.insert_header("X-Hangu-Subject", header_value(subject))?;
     request.insert_header("X-Hangu-Tenant", header_value(config.tenant.as_str()))?;
     request.insert_header("X-Hangu-Request-Id", context.id.to_string())?;
+    let rule = context.permitted.as_ref().map(|own| own.permit().rule());
+    let duty = rule.and_then(|rule| context.snapshot.duties.of(rule));
+    if let Some(duty) = duty.filter(|duty| !duty.told.is_empty()) {
+        request.insert_header("X-Hangu-Obligations", duty.told.join(", "))?;
+    }
     let client = connection.client.ip().to_canonical();
     request.insert_header("X-Forwarded-For", client.to_string())?;
     request.insert_header("X-Forwarded-Proto", "https")?;

@@ -34,6 +34,11 @@ impl Decision {
 }
 
 impl RuleId {
+    /// The number: below [`crate::PartitionedPolicy::rule_numbers`] of the policy that gave it.
+    pub fn number(self) -> usize {
+        self.0 as usize
+    }
+
     /// The number of this rule after `first` others; that of no rule stays so.
     fn after(self, first: u32) -> Self {
         Self(self.0.saturating_add(first))

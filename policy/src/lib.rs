@@ -33,20 +33,24 @@ mod engine;
 mod laws;
 mod load;
 mod model;
+mod obligations;
 mod partition;
 mod policy;
 mod priority;
 mod problem;
 mod request;
+mod rule;
 mod rules;
 mod value;
 
 pub use decision::{Decision, Permit, Refusal, RuleId};
 pub use engine::eval::EvaluationFault;
+pub use obligations::{LogLevel, Obligations};
 pub use partition::PartitionedPolicy;
-pub use policy::{Policy, RuleView};
+pub use policy::Policy;
 pub use problem::{Problem, Source};
 pub use request::Request;
+pub use rule::RuleView;
 pub use value::Value;
 
 /// The model that Hangu ships: roles in domains (`g`), `keyMatch2` paths, methods, deny over allow, and a second

@@ -10,6 +10,7 @@ use crate::engine::roles::Roles;
 use crate::engine::{need, plan};
 use crate::model::check::{self, Context, Model, Relation};
 use crate::model::conf;
+use crate::obligations;
 use crate::policy::{Policy, RelationTable, Section};
 use crate::priority;
 use crate::problem::{Problem, Problems, Source};
@@ -58,6 +59,7 @@ pub(crate) fn compile_lines<'a>(
         &mut symbols,
         &mut problems,
     );
+    obligations::check(&checked.contexts, &tables, &symbols, &mut problems);
     let conditions = conditions(
         &checked,
         &tables,

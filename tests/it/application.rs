@@ -2,6 +2,7 @@
 
 mod bundles;
 mod facts;
+mod obligations;
 
 use hangu_tests::{Application, RunningGateway, TestUpstream};
 

@@ -110,6 +110,13 @@ impl RunningGateway {
         self.reload();
     }
 
+    /// Changes what shall be served, writes it and waits until that has been refused.
+    #[track_caller]
+    pub fn change_refused(&mut self, change: impl FnOnce(TestGateway) -> TestGateway) {
+        self.folder.change(change);
+        self.reload_refused();
+    }
+
     /// Sends SIGHUP and waits until the reload has been taken.
     #[track_caller]
     pub fn reload(&self) {

@@ -29,6 +29,8 @@ pub enum PolicyRefusal {
     Fact,
     /// What the directory says of roles and clearance does not fit the policy.
     Directory,
+    /// A rule demands what nobody carries out.
+    Obligation,
     /// No rule is left, at a reload.
     Empty,
     /// What was taken cannot be remembered.
@@ -37,7 +39,7 @@ pub enum PolicyRefusal {
 
 impl PolicyRefusal {
     /// Every one.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Unreadable,
         Self::Damaged,
         Self::Signature,
@@ -51,6 +53,7 @@ impl PolicyRefusal {
         Self::Label,
         Self::Fact,
         Self::Directory,
+        Self::Obligation,
         Self::Empty,
         Self::State,
     ];
@@ -72,6 +75,7 @@ impl PolicyRefusal {
             Self::Label => "label",
             Self::Fact => "fact",
             Self::Directory => "directory",
+            Self::Obligation => "obligation",
             Self::Empty => "empty",
             Self::State => "state",
         }

@@ -155,6 +155,7 @@ pub(super) const ROUTES: Entries = entries(1, 4_096);
 pub(super) const METHODS: Entries = entries(1, 7);
 pub(super) const UIDS: Entries = entries(0, 64);
 pub(super) const UPSTREAMS: Entries = entries(1, 256);
+pub(super) const OBLIGATIONS: Entries = entries(0, 256);
 pub(super) const PURPOSES: Entries = entries(1, 64);
 pub(super) const POLICY_KEYS: Entries = entries(1, 32);
 pub(super) const LIMITS: Entries = entries(0, 64);

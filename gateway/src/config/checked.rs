@@ -253,6 +253,8 @@ pub struct Application {
     pub read_timeout: Duration,
     /// Longest wait for the upstream to take the next bytes.
     pub write_timeout: Duration,
+    /// Obligations that it carries out, as words such as `mask:resident-id`.
+    pub obligations: Vec<Box<str>>,
     /// Purposes that may be stated to it, all of them of [`Purpose::names`].
     pub purposes: Vec<Name>,
     /// Set on every request towards the application, in the order of the names.

@@ -110,6 +110,7 @@ pub(super) struct Application {
     pub(super) read_timeout: Option<Text>,
     pub(super) write_timeout: Option<Text>,
     pub(super) purposes: Option<Texts>,
+    pub(super) obligations: Option<Texts>,
     pub(super) headers: Named<Text>,
     pub(super) routes: Vec<Route>,
     pub(super) upstreams: Vec<Upstream>,

@@ -220,6 +220,7 @@ pub(super) const KEYS: &[Key] = &[
     time("applications[].read_timeout", bounds::READ_TIMEOUT, "Longest wait for the next bytes of the upstream."),
     time("applications[].write_timeout", bounds::WRITE_TIMEOUT, "Longest wait for the upstream to take the next bytes."),
     key("applications[].purposes", Kind::Texts("a purpose", bounds::PURPOSES), Need::Otherwise("all of `[purpose]`"), "Purposes that may be stated to the application."),
+    key("applications[].obligations", Kind::Texts("`mask:NAME` or `watermark:NAME`", bounds::OBLIGATIONS), Need::Default("[]"), "Obligations of rules that the application carries out when it is told; a permit that demands another is refused."),
     key("applications[].headers", Kind::Named(bounds::HEADERS), Need::Otherwise("none is added"), "Header fields that are set on requests to the application."),
     key("applications[].headers.*", Kind::Text(TEMPLATE), Need::Otherwise("not added"), "Value of the field of that name; never a hop-by-hop or framing field, nor Host, nor one that the gateway sets itself."),
     required("applications[].routes[]", Kind::Tables(bounds::ROUTES), "Which paths exist; the longest prefix decides alone, a path under none is no such route."),

@@ -147,6 +147,14 @@ pub enum LoadError {
         /// The model file.
         path: PathBuf,
     },
+    /// Rules demand what cannot be carried out.
+    #[error("{}: {what}", path.display())]
+    Obligation {
+        /// The rules file.
+        path: PathBuf,
+        /// What is wrong.
+        what: Box<str>,
+    },
     /// The policy clears nobody for a label in use.
     #[error("{}: gives nobody clearance for the label `{label}`, so the routes that carry it serve nobody; add a row such as `g2, ROLE, {label}`", path.display())]
     LabelWithoutClearance {
@@ -218,6 +226,7 @@ pub fn build(
             policy_digest: policy.digest,
         }),
         policy: policy.policy,
+        duties: policy.duties,
         bundle: policy.bundle,
         policy_inputs: policy.inputs,
         expiries: loader.expiries,

@@ -16,9 +16,10 @@ mod tests;
 use crate::decision::{Decision, RuleId};
 use crate::engine::table::Table;
 use crate::load::Binding;
-use crate::policy::{Policy, RuleView};
+use crate::policy::Policy;
 use crate::problem::{Place, Problem, Problems, Source};
 use crate::request::Request;
+use crate::rule::RuleView;
 use crate::rules::symbols::hash;
 use crate::rules::table;
 use part::{Part, Parting};
@@ -212,6 +213,20 @@ impl PartitionedPolicy {
             _ => None,
         };
         part.unwrap_or(&self.rest).rule(id)
+    }
+
+    /// How many numbers its rules have, from 0: rows, and lines of the model that decide where no row does.
+    pub fn rule_numbers(&self) -> usize {
+        self.rest.first as usize + self.rest.policy.numbers() as usize
+    }
+
+    /// Every rule with its number, rows and lines of the model, in the order of the numbers.
+    pub fn rules(&self) -> impl Iterator<Item = (RuleId, RuleView<'_>)> {
+        let parts = self.parts.iter().chain([&self.rest]);
+        parts.flat_map(|part| {
+            let numbers = part.first..part.first.saturating_add(part.policy.numbers());
+            numbers.map(|number| (RuleId(number), part.rule(RuleId(number))))
+        })
     }
 
     /// The policy that decides for an organisation: one with the rows of others, where they are not parted.

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use http::HeaderName;
 
 use super::Names;
+use super::obligations::obligations;
 use super::reader::{Reader, parse_address};
 use crate::config::bounds;
 use crate::config::checked::{
@@ -71,6 +72,7 @@ fn one(
         reader.duration(written.connect_timeout.as_ref(), &bounds::CONNECT_TIMEOUT);
     let read_timeout = reader.duration(written.read_timeout.as_ref(), &bounds::READ_TIMEOUT);
     let write_timeout = reader.duration(written.write_timeout.as_ref(), &bounds::WRITE_TIMEOUT);
+    let obligations = obligations(reader, written.obligations.as_ref());
     let headers = headers(reader, &written.headers);
     let routes = routes(reader, names, label, &written.routes);
     let upstreams = upstreams(reader, &written.upstreams);
@@ -92,6 +94,7 @@ fn one(
         connect_timeout,
         read_timeout,
         write_timeout,
+        obligations,
         purposes: Vec::new(),
         headers,
         routes,

@@ -9,6 +9,7 @@ mod audit;
 mod identity;
 mod limits;
 mod listener;
+mod obligations;
 mod policy;
 mod process;
 mod purpose;

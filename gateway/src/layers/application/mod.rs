@@ -1,5 +1,7 @@
 //! Layer: 用 application. May this subject do this action on this object now.
 
+pub mod duties;
+
 use hangu_policy::{Decision, PartitionedPolicy, Permit, Refusal, Request};
 
 use crate::denial::Denial;

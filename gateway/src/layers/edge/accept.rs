@@ -165,6 +165,7 @@ impl Accept {
             sni: sni.map(Into::into),
             channel: channel(session.protocol_version(), session.alpn_protocol()),
             chain,
+            proved_at: unix_seconds(),
         };
         Ok(Connection::new(handshake, snapshot))
     }

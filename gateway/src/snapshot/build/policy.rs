@@ -1,5 +1,6 @@
 //! The policy of a generation: from files that are believed, or from a bundle that is opened only as its signatures allow.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use crate::bundle::manifest::seconds;
 use crate::bundle::newest::Newest;
 use crate::bundle::open::{BundleError, Demands, Opened, Signed};
 use crate::config::{self, Config, PolicyBundle, PolicySource};
+use crate::layers::application::duties::Duties;
 use crate::layers::endpoint::caller::Callers;
 use crate::observe::metrics::Metrics;
 use crate::snapshot::{BundleInForce, Snapshot};
@@ -20,6 +22,8 @@ use crate::snapshot::{BundleInForce, Snapshot};
 #[derive(Debug)]
 pub(super) struct Loaded {
     pub(super) policy: Arc<PartitionedPolicy>,
+    /// What its rules demand besides; filled in by [`Loader::policy`].
+    pub(super) duties: Arc<Duties>,
     /// Of its files or its manifest.
     pub(super) digest: String,
     /// The bundle that it came in.
@@ -38,13 +42,14 @@ impl Loader {
         metrics: &Metrics,
     ) -> Option<Loaded> {
         let first = self.problems.len();
-        let loaded = match &config.policy.source {
+        let mut loaded = match &config.policy.source {
             PolicySource::Files { model, rules } => {
                 self.policy_files((model, rules), config, callers, before)
             }
             PolicySource::Bundle(bundle) => self.policy_bundle(bundle, config, callers, before),
         };
-        if let Some(loaded) = &loaded {
+        if let Some(loaded) = &mut loaded {
+            loaded.duties = self.duties(config, loaded, before);
             self.check_facts(config, &loaded.policy);
             self.check_clearances(config, &loaded.policy);
             if before.is_some() && loaded.policy.rule_count() == 0 {
@@ -91,6 +96,7 @@ impl Loader {
         };
         Some(Loaded {
             policy,
+            duties: Arc::default(),
             digest,
             bundle: None,
             inputs,
@@ -142,6 +148,7 @@ impl Loader {
                 };
                 opened.map(|(policy, own)| Loaded {
                     policy,
+                    duties: Arc::default(),
                     digest: own.digest.clone(),
                     bundle: Some(own),
                     inputs,
@@ -164,6 +171,44 @@ impl Loader {
                     self.wrong(&bundle.file, error);
                 }
                 None
+            }
+        }
+    }
+
+    /// What the rules demand besides; each must be carried out by some application, or nobody could ever use its permits.
+    fn duties(
+        &mut self,
+        config: &Config,
+        loaded: &Loaded,
+        before: Option<&Snapshot>,
+    ) -> Arc<Duties> {
+        let same = before.filter(|before| Arc::ptr_eq(&before.policy, &loaded.policy));
+        let duties = match same {
+            Some(before) => Ok(Arc::clone(&before.duties)),
+            None => Duties::of_policy(&loaded.policy).map(Arc::new),
+        };
+        let path = || config.policy.source.rules().to_owned();
+        match duties {
+            Ok(duties) => {
+                let applications = || config.applications.iter();
+                let carried_out = |word: &str| {
+                    applications().any(|own| own.obligations.iter().any(|known| **known == *word))
+                };
+                let lost: BTreeSet<&str> =
+                    duties.told().filter(|word| !carried_out(word)).collect();
+                self.problems
+                    .extend(lost.iter().map(|word| LoadError::Obligation {
+                        path: path(),
+                        what: format!("a rule demands `{word}`, which no application carries out; add it to `obligations` of one that does, or correct the rule").into(),
+                    }));
+                duties
+            }
+            Err(error) => {
+                self.problems.push(LoadError::Obligation {
+                    path: path(),
+                    what: error.to_string().into(),
+                });
+                Arc::default()
             }
         }
     }
@@ -269,6 +314,10 @@ impl LoadError {
             (
                 matches!(self, Self::UnknownFact { .. } | Self::NoPurposes { .. }),
                 PolicyRefusal::Fact,
+            ),
+            (
+                matches!(self, Self::Obligation { .. }),
+                PolicyRefusal::Obligation,
             ),
             (
                 matches!(self, Self::LabelWithoutClearance { .. }),

@@ -3,7 +3,9 @@
 //! For tests and `hangu policy check --oracle` only: it walks every row through a script interpreter and panics on
 //! input that it does not like. Here a panic is an error like any other, and nothing it says permits a request.
 
-use casbin::{CoreApi, DefaultModel, Enforcer, StringAdapter};
+use casbin::rhai::serde::to_dynamic;
+use casbin::{CoreApi, DefaultModel, EnforceContext, Enforcer, StringAdapter};
+use serde::Serialize;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use thiserror::Error;
@@ -57,6 +59,33 @@ impl Oracle {
     pub fn decide(&self, arguments: &[&str]) -> Result<bool, OracleError> {
         let arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
         match catch_unwind(AssertUnwindSafe(|| self.enforcer.enforce(arguments))) {
+            Ok(Ok(permitted)) => Ok(permitted),
+            Ok(Err(error)) => Err(OracleError::Decide(error)),
+            Err(_) => Err(OracleError::Panic),
+        }
+    }
+
+    /// What casbin decides with `r, p, e, m` for context 1, `r2, p2, e2, m2` for 2, and so on; an argument may be an object
+    /// of attributes.
+    ///
+    /// # Errors
+    /// As [`Self::decide`].
+    pub fn decide_values<T: Serialize>(
+        &self,
+        context: usize,
+        arguments: &[T],
+    ) -> Result<bool, OracleError> {
+        let decide = || {
+            let values: Result<Vec<_>, _> = arguments.iter().map(to_dynamic).collect();
+            let values = values.map_err(casbin::Error::from)?;
+            if context == 1 {
+                self.enforcer.enforce(values)
+            } else {
+                let context = EnforceContext::new(&context.to_string());
+                self.enforcer.enforce_with_context(context, values)
+            }
+        };
+        match catch_unwind(AssertUnwindSafe(decide)) {
             Ok(Ok(permitted)) => Ok(permitted),
             Ok(Err(error)) => Err(OracleError::Decide(error)),
             Err(_) => Err(OracleError::Panic),

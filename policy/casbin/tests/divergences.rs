@@ -1,7 +1,8 @@
 //! Where we knowingly answer otherwise than Rust casbin 2.20: each with the right answer, and why.
 
-use hangu_policy::{Decision, Policy, RBAC_WITH_DOMAINS, Source, Value};
+use hangu_policy::{Decision, Policy, RBAC_WITH_DOMAINS, Refusal, Source, Value};
 use hangu_policy_casbin::{Oracle, OracleError};
+use std::collections::HashMap;
 
 fn ours(model: &str, rules: &str) -> Result<Policy, String> {
     let model = Source {
@@ -273,4 +274,55 @@ fn a_text_that_casbin_rewrites_is_refused() {
     // Both turn `p.` in quotes into `p_`; what the author meant cannot be compared.
     let model = model(ALLOW, "r.sub == \"see p.sub\"");
     assert!(ours(&model, "").is_err());
+}
+
+/// What we and casbin decide of a subject with attributes.
+fn asked_of_attributes(matcher: &str, attributes: &[(&str, &str)]) -> Option<(Decision, bool)> {
+    let model = format!(
+        "[request_definition]\nr = sub\n[policy_definition]\np = sub\n\
+         [policy_effect]\ne = {ALLOW}\n[matchers]\nm = {matcher}\n"
+    );
+    let text = |text: &str| text.to_owned();
+    let fields = attributes
+        .iter()
+        .map(|(name, value)| (text(name), Value::Text(text(value))));
+    let policy = ours(&model, "p, alice\n").ok()?;
+    let decision = policy.decide_arguments(1, &[Value::Object(fields.collect())]);
+    let oracle = Oracle::new(&model, "p, alice\n").ok()?;
+    let subject: HashMap<_, _> = attributes.iter().copied().collect();
+    Some((decision, oracle.decide_values(1, &[subject]).ok()?))
+}
+
+#[test]
+fn a_missing_attribute_is_an_error() {
+    // Go's evaluator fails and nothing is permitted; Rust compares nothing, which differs from everything.
+    let matcher = "r.sub.name == p.sub && r.sub.state != \"barred\"";
+    let (ours, theirs) = asked_of_attributes(matcher, &[("name", "alice")]).unwrap();
+    assert!(matches!(ours, Decision::Deny(Refusal::EvaluationError(..))));
+    assert!(theirs);
+}
+
+#[test]
+fn a_value_of_another_type_is_an_error() {
+    // Go's evaluator fails where numbers are compared with texts; Rust answers no, and `!` makes it yes.
+    let matcher = "r.sub.name == p.sub && !(r.sub.age > 18)";
+    let attributes = [("name", "alice"), ("age", "old")];
+    let (ours, theirs) = asked_of_attributes(matcher, &attributes).unwrap();
+    assert!(matches!(ours, Decision::Deny(Refusal::EvaluationError(..))));
+    assert!(theirs);
+}
+
+#[test]
+fn an_ipv4_address_in_ipv6_form_is_that_address() {
+    // Go takes `::ffff:10.1.1.1` for 10.1.1.1, as a socket of both families tells it; Rust takes it for another.
+    let model = model(ALLOW, "ipMatch(r.obj, p.obj)");
+    let rules = "p, a, 10.0.0.0/8, GET, allow\n";
+    let request = ["a", "::ffff:10.1.1.1", "GET"];
+    assert!(permits(&ours(&model, rules).unwrap(), &request));
+    assert!(
+        !Oracle::new(&model, rules)
+            .unwrap()
+            .decide(&request)
+            .unwrap()
+    );
 }

@@ -292,18 +292,6 @@ impl PartitionedPolicy {
     }
 }
 
-impl From<Policy> for PartitionedPolicy {
-    /// One partition that holds everything; nothing is taken from it by a later one.
-    fn from(policy: Policy) -> Self {
-        let model = Model {
-            name: String::new(),
-            text: String::new(),
-            parting: None,
-        };
-        Self::of_whole(Arc::new(model), policy)
-    }
-}
-
 impl fmt::Debug for PartitionedPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PartitionedPolicy")

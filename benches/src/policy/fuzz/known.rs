@@ -1,0 +1,170 @@
+//! Differences from casbin that are meant, by name.
+//!
+//! A name is given only for what shows the difference: casbin's error or panic where we deny, our error where Go's is the same,
+//! or an answer that turns into casbin's when the policy is written as casbin reads it.
+
+use super::case::{Asked, Case};
+use super::{compile, decide, permits};
+use hangu_policy::{Decision, EvaluationFault, Refusal};
+use hangu_policy_casbin::{Oracle, OracleError};
+use serde_json::Value;
+
+/// The name of a difference, if it has one.
+pub(super) fn name(
+    case: &Case,
+    asked: &Asked,
+    ours: &Decision,
+    theirs: &Result<bool, OracleError>,
+) -> Option<&'static str> {
+    match (ours, theirs) {
+        (Decision::Deny(_), Err(OracleError::Panic)) => Some("casbin panics, we deny"),
+        (Decision::Deny(_), Err(_)) => Some("casbin fails, we deny"),
+        (Decision::Permit(_), Err(OracleError::Panic)) => permitted_in_a_panic(case, asked),
+        (Decision::Permit(_), Err(_)) => None,
+        (Decision::Deny(Refusal::EvaluationError(_, fault)), Ok(true)) => Some(failed(*fault)),
+        (_, Ok(theirs)) => read_otherwise(case, asked, *theirs),
+    }
+}
+
+/// Go answers; only Rust cuts a text inside a character, and takes a loose brace for a repetition.
+fn permitted_in_a_panic(case: &Case, asked: &Asked) -> Option<&'static str> {
+    let cuts = case.model.contains("keyMatch(") || case.model.contains("keyGet(");
+    if cuts && is_beyond_ascii(asked) {
+        return Some("casbin cuts a path inside a character and panics, Go compares bytes");
+    }
+    let mut plain = case.clone();
+    plain.rules = in_rows(&case.rules, "p", |row| row.replace(['{', '}'], "-"));
+    let ours = compile(&plain).ok()?;
+    let theirs = Oracle::new(&plain.model, &plain.rules).ok()?;
+    let theirs = theirs.decide_values(asked.context, &asked.arguments);
+    let agree = theirs.is_ok_and(|theirs| theirs == permits(&decide(&ours, asked)));
+    (agree && plain.rules != case.rules)
+        .then_some("casbin takes a brace for a repetition and panics, Go for a character")
+}
+
+/// Where Go's evaluator fails, so do we; Rust's compares what is not there, or of another type, with everything.
+fn failed(fault: EvaluationFault) -> &'static str {
+    match fault {
+        EvaluationFault::MissingAttribute => {
+            "Go fails on a missing attribute and denies, Rust compares nothing"
+        }
+        EvaluationFault::WrongType => "Go fails on another type and denies, Rust converts it",
+        EvaluationFault::NoAddress => "Go fails on what is no address and denies",
+        EvaluationFault::TooManyRoles
+        | EvaluationFault::ArgumentCount
+        | EvaluationFault::UnknownContext => "the request cannot be evaluated",
+    }
+}
+
+/// The policy written as casbin reads it, for each way in which it reads otherwise.
+fn read_otherwise(case: &Case, asked: &Asked, theirs: bool) -> Option<&'static str> {
+    let section = if asked.context == 1 { "p, " } else { "p2, " };
+    let matcher = if asked.context == 1 { "m = " } else { "m2 = " };
+    if !case.rules.lines().any(|line| line.starts_with(section)) {
+        return Some("an empty policy permits nothing for want of a rule");
+    }
+    let line = case.model.lines().find(|line| line.starts_with(matcher));
+    if line.is_some_and(|line| !line.contains("p.") && !line.contains("p2.")) {
+        return Some("a matcher of the request alone is asked once, as in Go, not for each row");
+    }
+    let classes = ["\\d", "\\w", "\\s", "\\b"];
+    if is_beyond_ascii(asked) && classes.iter().any(|class| case.rules.contains(class)) {
+        return Some("classes of regular expressions know ASCII only, as in Go");
+    }
+    let mapped = |text: &str| text.contains("::ffff:");
+    if asked
+        .arguments
+        .iter()
+        .any(|a| a.as_str().is_some_and(mapped))
+        && case.model.contains("ipMatch")
+    {
+        return Some("an IPv4 address in IPv6 form is that IPv4 address, as in Go");
+    }
+    READINGS
+        .iter()
+        .find(|(_, reading)| {
+            let mut read = case.clone();
+            read.rules = reading(&case.rules);
+            read.rules != case.rules
+                && compile(&read).is_ok_and(|policy| permits(&decide(&policy, asked)) == theirs)
+        })
+        .map(|(name, _)| *name)
+}
+
+type Reading = fn(&str) -> String;
+
+const READINGS: &[(&str, Reading)] = &[
+    ("a repeated row keeps its place, as in Go", last_of_repeated),
+    ("a deny row of another section denies", |rules| {
+        in_rows(rules, "p2, ", |row| row.replace(", deny", ", allow"))
+    }),
+    ("the priority column counts, as in Go", without_priorities),
+    ("relations do not share a graph", |rules| {
+        let shared = |from: &str, to: &str| {
+            in_rows(rules, from, |row| {
+                format!("{row}\n{}", row.replacen(from, to, 1))
+            })
+        };
+        [shared("g, ", "g2, "), shared("g2, ", "g, ")].concat()
+    }),
+    ("a bare colon is a colon, as in Go", |rules| {
+        rules.replace("/:/", "/:x/").replace("/:,", "/:x,")
+    }),
+    ("braces without a name are braces, as in Go", |rules| {
+        rules.replace("{}", "{x}")
+    }),
+    (
+        "a deny row of another section denies, and a repeated row keeps its place",
+        |rules| {
+            last_of_repeated(&in_rows(rules, "p2, ", |row| {
+                row.replace(", deny", ", allow")
+            }))
+        },
+    ),
+    (
+        "the priority column counts, and a repeated row keeps its place",
+        |rules| without_priorities(&last_of_repeated(rules)),
+    ),
+    (
+        "a bare colon is a colon, and a repeated row keeps its place",
+        |rules| {
+            last_of_repeated(rules)
+                .replace("/:/", "/:x/")
+                .replace("/:,", "/:x,")
+        },
+    ),
+];
+
+/// Rust moves a repeated row to the end.
+fn last_of_repeated(rules: &str) -> String {
+    let lines: Vec<_> = rules.lines().collect();
+    let last = |(index, line): &(usize, &&str)| {
+        let after = lines.get(index + 1..).unwrap_or_default();
+        !after.contains(line)
+    };
+    let kept = lines.iter().enumerate().filter(last);
+    kept.map(|(_, line)| format!("{line}\n")).collect()
+}
+
+/// Rust takes the rows as they stand.
+fn without_priorities(rules: &str) -> String {
+    in_rows(rules, "p, ", |row| {
+        let rest = row.splitn(3, ", ").nth(2).unwrap_or_default();
+        format!("p, 0, {rest}")
+    })
+}
+
+fn in_rows(rules: &str, start: &str, change: impl Fn(&str) -> String) -> String {
+    let changed = |line: &str| {
+        if line.starts_with(start) {
+            change(line)
+        } else {
+            line.to_owned()
+        }
+    };
+    rules.lines().map(|line| changed(line) + "\n").collect()
+}
+
+fn is_beyond_ascii(asked: &Asked) -> bool {
+    !Value::from(asked.arguments.clone()).to_string().is_ascii()
+}

@@ -14,9 +14,10 @@ import hashlib
 import json
 import os
 import re
+import subprocess
 import sys
 
-SEGMENT = re.compile(r"audit-(\d{12,20})\.jsonl")
+SEGMENT = re.compile(r"audit-(\d{12,20})\.jsonl(\.zst)?")
 END = re.compile(rb',"hash":"([0-9a-f]{64})"\}')
 START = re.compile(rb'\{"v":1,"seq":([1-9][0-9]*),')
 PREVIOUS = re.compile(rb',"prev":"([0-9a-f]{64})"')
@@ -37,9 +38,9 @@ def main():
     parser.add_argument("--key", help="the log's verifier key; its checkpoint must be signed by it")
     args = parser.parse_args()
     try:
-        hashes, finished = check_chain(args.dir)
+        gone, hashes, finished = check_chain(args.dir)
         check_head(args.dir, hashes)
-        leaves = [sha256(b"\x00" + record) for record in hashes]
+        leaves = gone_leaves(args.dir, gone) + [sha256(b"\x00" + record) for record in hashes[gone:]]
         check_tree(args.dir, leaves, finished)
         signed = check_checkpoint(args.dir, leaves, args.key)
     except Damage as damage:
@@ -49,26 +50,65 @@ def main():
         print(error, file=sys.stderr)
         return 2
     root = base64.b64encode(tree_root(leaves)).decode()
-    print(f"good: {len(hashes)} records, tree root {root}, signed up to {signed}")
+    begins = f" from {gone + 1} on" if gone else ""
+    print(f"good: {len(hashes)} records{begins}, tree root {root}, signed up to {signed}")
     return 0
 
 
 def check_chain(folder):
-    """The hash of every record, and how many of them are in finished segments."""
-    names = [name for name in os.listdir(folder) if SEGMENT.fullmatch(name)]
-    names.sort(key=lambda name: int(SEGMENT.fullmatch(name)[1]))
-    hashes, finished = [], 0
+    """How many records are gone, the hash of every record (None for those), and how many are in finished segments."""
+    names = {}
+    # Where a segment is there in both forms, the plain one counts.
+    for name in sorted(os.listdir(folder), reverse=True):
+        if match := SEGMENT.fullmatch(name):
+            names[int(match[1])] = name
+    names = [names[first] for first in sorted(names)]
+    gone = int(SEGMENT.fullmatch(names[0])[1]) - 1 if names else 0
+    hashes, finished, named = [None] * gone, 0, []
     for name in names:
         first = int(SEGMENT.fullmatch(name)[1])
         if first != len(hashes) + 1:
             raise Damage(f"{name}: begins with record {first}, not {len(hashes) + 1}: a segment is missing")
         finished = len(hashes)
-        with open(os.path.join(folder, name), "rb") as segment:
-            for number, line in enumerate(segment, 1):
-                hashes.append(check_line(f"{name}:{number}", line, hashes))
+        for number, line in enumerate(lines_of(os.path.join(folder, name)), 1):
+            if len(hashes) == gone and gone:
+                before = PREVIOUS.fullmatch(line[:-76][-74:])
+                hashes[-1] = bytes.fromhex(before[1].decode()) if before else None
+            hashes.append(check_line(f"{name}:{number}", line, hashes))
+            if gone and (b'"kind":"retention"' in line[:192] or b'"kind":"restored"' in line[:192]):
+                record = json.loads(line)
+                named.append((record.get("removed_through", 0), record.get("removed_hash")))
         if len(hashes) == finished and name != names[-1]:
             raise Damage(f"{name}: is empty, but others follow")
-    return hashes, finished
+    if gone and not any(to > gone or (to, of) == (gone, hashes[gone - 1].hex()) for to, of in named):
+        raise Damage(f"{names[0]}: no record says that those before {gone + 1} were removed: segments were deleted")
+    return gone, hashes, finished
+
+
+def lines_of(path):
+    """The lines of a segment, plain or compressed; Python learned zstd in 3.14, so the command does it."""
+    if not path.endswith(".zst"):
+        with open(path, "rb") as segment:
+            yield from segment
+        return
+    done = subprocess.run(["zstd", "-dcq", path], capture_output=True, check=False)
+    yield from done.stdout.splitlines(keepends=True)
+    if done.returncode:
+        raise Damage(f"{os.path.basename(path)}: cannot be unpacked: {done.stderr.decode(errors='replace').strip()}")
+
+
+def gone_leaves(folder, gone):
+    """The leaves of the records that are gone, from the tree's own file; a checkpoint proves them."""
+    if not gone:
+        return []
+    path = os.path.join(folder, "tree", "level-0")
+    data = b""
+    if os.path.exists(path):
+        with open(path, "rb") as file:
+            data = file.read(gone * 32)
+    if len(data) < gone * 32:
+        raise Damage("tree: is missing or too short, and its first records are gone")
+    return [data[at : at + 32] for at in range(0, len(data), 32)]
 
 
 def check_line(place, line, hashes):

@@ -15,6 +15,7 @@ use std::vec;
 use crate::chain::Link;
 use crate::index::{Filter, Ids};
 use crate::open::last_link;
+use crate::removal;
 use crate::segment::Segment;
 use crate::walk::{Walked, walk};
 
@@ -24,6 +25,8 @@ pub(crate) enum News {
     Good(Vec<Link>, u64),
     /// It is over.
     End(io::Result<Walked>),
+    /// A record names records that are gone, up to this one.
+    Removed(Link),
     /// The segment's index is not of its records.
     OtherIndex,
 }
@@ -52,6 +55,8 @@ pub(crate) struct Ahead<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
     dir: &'env Path,
     waiting: VecDeque<(Option<&'env Segment>, &'env Segment)>,
+    /// The log does not begin with its first record.
+    is_late: bool,
     started: VecDeque<Walk>,
     threads: usize,
 }
@@ -69,6 +74,7 @@ impl<'scope, 'env> Ahead<'scope, 'env> {
             scope,
             dir,
             waiting: before.zip(segments).collect(),
+            is_late: segments.first().is_some_and(|segment| segment.first > 1),
             started: VecDeque::new(),
             threads: cores.min(THREADS_MAX),
         }
@@ -93,19 +99,16 @@ impl<'scope, 'env> Ahead<'scope, 'env> {
         segment: &'env Segment,
         index: Option<&'env Path>,
     ) -> Walk {
+        let is_late = self.is_late;
         // A short one is walked sooner than a thread is there to do it.
-        if segment
-            .path
-            .metadata()
-            .is_ok_and(|file| file.len() < SHORT_BYTES)
-        {
+        if segment.bytes() < SHORT_BYTES && !segment.is_packed() {
             let mut news = Vec::new();
-            tell(before, segment, index, |item| news.push(item));
+            tell((before, is_late), segment, index, |item| news.push(item));
             return Walk::Done(news.into_iter());
         }
         let (sender, receiver) = sync_channel(BATCHES_AHEAD);
         self.scope.spawn(move || {
-            tell(before, segment, index, |item| {
+            tell((before, is_late), segment, index, |item| {
                 // Nobody listens any more once damage was found further in front; then this walk ends for nothing.
                 let _sent = sender.send(item);
             });
@@ -115,22 +118,29 @@ impl<'scope, 'env> Ahead<'scope, 'env> {
 }
 
 fn tell(
-    before: Option<&Segment>,
+    (before, is_late): (Option<&Segment>, bool),
     segment: &Segment,
     index: Option<&Path>,
     mut tell: impl FnMut(News),
 ) {
     // A segment whose last line cannot be read is reported before anybody asks for this one.
-    let before = before.map_or(Some(Link::GENESIS), |segment| last_link(segment).ok());
+    // A log that begins later names its beginning itself; whether it may is the verifier's question.
+    let before = match before {
+        Some(before) => last_link(before).ok(),
+        None => removal::beginning(segment).ok().and_then(Result::ok),
+    };
     let (mut links, mut bytes, mut ids) = (Vec::new(), 0, Ids::default());
     let walked = walk(
-        &segment.path,
+        segment,
         before.unwrap_or(Link::GENESIS),
         &mut |line, link| {
             links.push(*link);
             bytes += line.len() as u64 + 1;
             if index.is_some() {
                 ids.add(line);
+            }
+            if is_late && let Some(named) = removal::named(line) {
+                tell(News::Removed(named));
             }
             if links.len() >= BATCH {
                 tell(News::Good(

@@ -119,6 +119,9 @@ pub enum LineFault {
     /// It has the right number but another past.
     #[error("it does not follow from the record before it; that one was replaced")]
     Previous,
+    /// The compressed segment cannot be unpacked from here on.
+    #[error("the compressed segment is damaged from here on; take it from the archive")]
+    Packed,
 }
 
 /// Closes the line that starts at `start` of `out` and has its fields already: adds `prev`, `hash`, brace and newline.

@@ -15,6 +15,7 @@ use thiserror::Error;
 use crate::chain::{self, Hash, LineFault, Link};
 use crate::head::{self, Head};
 use crate::reader::{Line, Position, ReadError, Reader};
+use crate::removal;
 use crate::segment::{Disk, FileSystem};
 
 /// The way through a log of one receiver.
@@ -24,7 +25,12 @@ pub struct Cursor {
     reader: Reader,
     log_id: Hash,
     given: Link,
+    skipped: u64,
 }
+
+/// A record that a [`Cursor`] came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark(Link);
 
 /// A log cannot be shipped on.
 #[derive(Debug, Error)]
@@ -77,24 +83,23 @@ impl Cursor {
     /// [`CursorError::Empty`] until the log has a record. When the log is not the one that was delivered from, or something
     /// cannot be read.
     pub fn open(dir: &Path, file: &Path) -> Result<Self, CursorError> {
-        let first = Reader::open(dir, Position::Sequence(1))?
+        let first = Reader::open(dir, Position::First)?
             .next_line()?
             .ok_or(CursorError::Empty)?;
-        let log_id = check(&first, &Link::GENESIS)?.hash;
-        let given = match head::read_file(file).map_err(|source| CursorError::Io {
-            file: file.to_owned(),
-            source,
-        })? {
-            Head::Link(link) => link,
-            Head::Missing => Link::GENESIS,
-            Head::Damaged => {
-                return Err(CursorError::NoCursor {
-                    file: file.to_owned(),
-                });
+        let (log_id, beginning) = begin(dir, &first)?;
+        let mut given = read(file)?;
+        let mut skipped = 0;
+        if given.sequence < beginning.sequence {
+            // One that never had anything misses nothing.
+            if given.sequence > 0 {
+                skipped = beginning.sequence - given.sequence;
             }
-        };
-        let mut reader = Reader::open(dir, Position::Sequence(given.sequence))?;
-        if given.sequence > 0 {
+            given = beginning;
+        }
+        let is_there = given.sequence > beginning.sequence;
+        let from = given.sequence + u64::from(!is_there);
+        let mut reader = Reader::open(dir, Position::Sequence(from))?;
+        if is_there {
             let sequence = given.sequence;
             let line = reader.next_line()?.ok_or(CursorError::Cut { sequence })?;
             let found = chain::open(line.json.as_bytes())
@@ -111,6 +116,7 @@ impl Cursor {
             reader,
             log_id,
             given,
+            skipped,
         })
     }
 
@@ -131,12 +137,34 @@ impl Cursor {
     /// # Errors
     /// When the file cannot be replaced; the old one is still whole, and some records will come again.
     pub fn delivered(&self) -> Result<(), CursorError> {
+        self.delivered_to(&self.mark())
+    }
+
+    /// The record that was given last, to say later that everything up to it was delivered.
+    #[must_use]
+    pub const fn mark(&self) -> Mark {
+        Mark(self.given)
+    }
+
+    /// Notes that everything up to `mark` was delivered; what was given after it was not, yet.
+    ///
+    /// # Errors
+    /// As for [`delivered`](Self::delivered).
+    pub fn delivered_to(&self, mark: &Mark) -> Result<(), CursorError> {
         FileSystem
-            .replace(&self.file, &head::write(&self.given))
+            .replace(&self.file, &head::write(&mark.0))
             .map_err(|source| CursorError::Io {
                 file: self.file.clone(),
                 source,
             })
+    }
+
+    /// The last record that was delivered, as the cursor in `file` says; 0 when there is no such file.
+    ///
+    /// # Errors
+    /// When the file is no cursor, or cannot be read.
+    pub fn delivered_in(file: &Path) -> Result<u64, CursorError> {
+        read(file).map(|link| link.sequence)
     }
 
     /// Names the log for good: the hash of its first record. With a record's sequence number it makes an idempotency key.
@@ -145,10 +173,50 @@ impl Cursor {
         self.log_id
     }
 
+    /// Records that were removed from the log after the last delivery and before this cursor was opened.
+    #[must_use]
+    pub const fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
     /// The last record that was given, 0 for none: what is behind it is the lag.
     #[must_use]
     pub const fn given(&self) -> u64 {
         self.given.sequence
+    }
+}
+
+/// The log's name and where it begins, from the first record that is there.
+fn begin(dir: &Path, first: &Line) -> Result<(Hash, Link), CursorError> {
+    if first.sequence == 1 {
+        return Ok((check(first, &Link::GENESIS)?.hash, Link::GENESIS));
+    }
+    let (_, hash) = chain::open(first.json.as_bytes()).map_err(|fault| CursorError::Changed {
+        sequence: first.sequence,
+        fault,
+    })?;
+    let beginning = Link {
+        sequence: first.sequence - 1,
+        hash,
+    };
+    let id = removal::kept_log_id(dir).map_err(|source| CursorError::Io {
+        file: dir.to_owned(),
+        source,
+    })?;
+    Ok((id.unwrap_or(hash), beginning))
+}
+
+fn read(file: &Path) -> Result<Link, CursorError> {
+    let found = head::read_file(file).map_err(|source| CursorError::Io {
+        file: file.to_owned(),
+        source,
+    })?;
+    match found {
+        Head::Link(link) => Ok(link),
+        Head::Missing => Ok(Link::GENESIS),
+        Head::Damaged => Err(CursorError::NoCursor {
+            file: file.to_owned(),
+        }),
     }
 }
 

@@ -62,6 +62,10 @@ pub(crate) fn body(record: &Record, sequence: u64, out: &mut Vec<u8>) {
     if let Some(admin) = &record.admin {
         fields.admin(admin);
     }
+    if let Some(removed) = &record.removed {
+        fields.number("removed_through", removed.sequence);
+        fields.text("removed_hash", &removed.hash.to_string(), WORD_BYTES_MAX);
+    }
     fields.text("detail", &record.detail, DETAIL_BYTES_MAX);
     fields.cut();
 }

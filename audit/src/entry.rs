@@ -70,6 +70,8 @@ pub struct Entry {
     pub action: String,
     pub object: String,
     pub outcome: String,
+    pub removed_through: u64,
+    pub removed_hash: String,
     pub detail: String,
     /// Names of the fields whose value was longer than its bound and has been cut.
     pub cut: Vec<String>,

@@ -58,6 +58,22 @@ pub fn export(line: &str, format: Format) -> Result<String, ParseError> {
     })
 }
 
+/// One line of a log as a message of syslog, with the line in this format as its text: what syslog carries is for its receiver to
+/// say, who sent it and how bad it is stands in front of it.
+///
+/// # Errors
+/// When the line is not a record.
+pub fn export_syslog(line: &str, format: Format) -> Result<String, ParseError> {
+    let entry = Entry::parse(line)?;
+    let text = match format {
+        Format::Native | Format::Rfc5424 => return Ok(syslog::message(&entry, line)),
+        Format::Ocsf => json_line(&ocsf::event(&entry)),
+        Format::Ecs => json_line(&ecs::event(&entry)),
+        Format::Cef => cef::event(&entry),
+    };
+    Ok(syslog::around(&entry, &text))
+}
+
 /// JSON on one line, with what is hidden written as escapes: such characters can only stand inside its strings.
 fn json_line(value: &serde_json::Value) -> String {
     let json = value.to_string();

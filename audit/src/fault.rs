@@ -80,6 +80,19 @@ pub enum Fault {
         "the tree has another hash than the records; it was changed, remove the folder `tree` and open the log again"
     )]
     Tile,
+    /// The tree is missing or too short, and the records that it follows from were removed.
+    #[error(
+        "the tree is missing or too short, and cannot be made again since its first records were removed; take the folder `tree` from a backup"
+    )]
+    NoTree,
+    /// The log begins with a later record, and says nowhere why.
+    #[error(
+        "the log begins with record `{first}`, and no record of it says that those before were removed; segments were deleted"
+    )]
+    Unexplained {
+        /// The first record.
+        first: u64,
+    },
     /// An index does not name the ids of its segment.
     #[error(
         "the index is not of its segment's records and could hide one from a search; remove the file"

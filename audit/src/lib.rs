@@ -41,7 +41,12 @@
 //!
 //! `verify.py` beside this crate checks all of it with nothing but Python, for whoever would not take our word.
 //!
-//! A log begins with record 1: deleting old segments is damage until there are signed retention records.
+//! Finished segments may be compressed: `audit-….jsonl.zst` is one zstd frame over the bytes of `audit-….jsonl`. Where both are there,
+//! the plain one counts.
+//!
+//! A log begins with record 1, or with record N + 1 when one of its own records has `removed_through` N and `removed_hash` the `prev` of
+//! record N + 1 (kinds `retention` and `restored`), or a `removed_through` larger than N. The first segment that is there then begins the
+//! chain with the `prev` that it names, and the tree with what its files hold of the first N records.
 //!
 //! # Who writes
 //! One process a folder; a second one gets [`OpenError::Locked`]. On a binary upgrade the new process keeps its records in memory and tries
@@ -65,12 +70,14 @@ pub mod key;
 mod log;
 pub mod note;
 mod open;
+mod packed;
 pub mod proof;
 mod prove;
 mod pseudonym;
 mod reader;
 mod record;
 mod regrow;
+mod removal;
 mod search;
 mod segment;
 mod stats;
@@ -84,17 +91,18 @@ mod walk;
 pub mod witness;
 
 pub use chain::{Hash, LineFault, Link};
-pub use cursor::{Cursor, CursorError};
+pub use cursor::{Cursor, CursorError, Mark};
 pub use encode::{
     DETAIL_BYTES_MAX, INPUTS_MAX, LINE_BYTES_MAX, NAME_BYTES_MAX, PATH_BYTES_MAX,
     QUERY_KEY_BYTES_MAX, QUERY_KEYS_MAX, WORD_BYTES_MAX,
 };
 pub use entry::{Entry, Layers, ParseError, render};
-pub use export::{Format, export};
+pub use export::{Format, export, export_syslog};
 pub use fault::{Damage, Fault};
 pub use filter::{Field, Filter};
 pub use log::{AppendError, CommitError, Log, Options};
 pub use open::OpenError;
+pub use packed::{Packed, pack};
 pub use prove::{ProveError, RecordProof, RecordProofError, prove};
 pub use pseudonym::{Hidden, Pseudonyms, Replace};
 pub use reader::{Line, Position, ReadError, Reader};
@@ -102,6 +110,7 @@ pub use record::{
     Admin, Basis, Connection, Decision, Exchange, Judgement, Kind, LAYERS, Mode, Origin, Record,
     Shadow, Step, Target,
 };
+pub use removal::{Removable, Removal, oldest};
 pub use search::Search;
 pub use stats::Stats;
 pub use stored::{Stored, replace_file};

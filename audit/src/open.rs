@@ -13,8 +13,10 @@ use crate::fault::{Damage, Fault};
 use crate::head::{self, Head};
 use crate::index::{self, Ids};
 use crate::log::{CommitError, Log, Options, Resumed};
+use crate::packed;
 use crate::record::{Kind, Record};
 use crate::regrow::{check_checkpoints, regrow};
+use crate::removal;
 use crate::segment::{self, Disk, FILE_MODE, FileSystem, Segment};
 use crate::tiles;
 use crate::time::Timestamp;
@@ -134,10 +136,12 @@ fn find_end(dir: &Path, disk: Box<dyn Disk>) -> Result<(Resumed, Option<Moved>),
     };
     let before = match earlier.last() {
         Some(segment) => last_link(segment)?,
-        None => Link::GENESIS,
+        None => removal::beginning(last)
+            .map_err(at(&last.path))?
+            .map_err(|fault| damaged(&last.path, 1, None, Fault::Line(fault)))?,
     };
     let mut newest = Newest::default();
-    let walked = check_last(dir, last, &before, &head, &mut newest)?;
+    let walked = check_last(dir, last, &before, &head, &mut newest, earlier.is_empty())?;
     let growth = regrow(dir, &*disk, earlier, &before, &newest.hashes)?;
     check_checkpoints(dir, walked.last.sequence)?;
     let moved = match walked.rest {
@@ -186,6 +190,8 @@ fn begin(dir: &Path, disk: Box<dyn Disk>, head: &Link) -> Result<Resumed, OpenEr
 struct Newest {
     hashes: Vec<Hash>,
     ids: Ids,
+    /// What they name of records that are gone.
+    removed: Vec<Link>,
 }
 
 /// Walks the last segment and gathers what it gives; what it gives is whole, or torn and nothing worse.
@@ -195,6 +201,7 @@ fn check_last(
     before: &Link,
     head: &Link,
     newest: &mut Newest,
+    is_alone: bool,
 ) -> Result<Walked, OpenError> {
     let expected = before.sequence.saturating_add(1);
     if last.first != expected {
@@ -206,14 +213,25 @@ fn check_last(
         ));
     }
     let mut at_head = (head.sequence == before.sequence).then_some(*before);
-    let walked = walk(&last.path, *before, &mut |line, link| {
+    let walked = walk(last, *before, &mut |line, link| {
         newest.hashes.push(link.hash);
         newest.ids.add(line);
+        newest.removed.extend(removal::named(line));
         if link.sequence == head.sequence {
             at_head = Some(*link);
         }
     })
     .map_err(at(&last.path))?;
+    let is_explained = || {
+        newest
+            .removed
+            .iter()
+            .any(|named| removal::explains(named, before))
+    };
+    if is_alone && last.first > 1 && !is_explained() {
+        let gap = Fault::Gap { first: last.first };
+        return Err(damaged(&last.path, 1, Some(1), gap));
+    }
     let (line, next) = (walked.lines + 1, walked.last.sequence.saturating_add(1));
     if let Some(Rest::Damaged(fault)) = walked.rest {
         return Err(damaged(&last.path, line, Some(next), Fault::Line(fault)));
@@ -253,14 +271,51 @@ fn read_head(dir: &Path, has_segments: bool) -> Result<Link, OpenError> {
 
 /// The last record of a finished segment, checked by itself.
 pub(crate) fn last_link(segment: &Segment) -> Result<Link, OpenError> {
-    let tail = read_tail(&segment.path).map_err(at(&segment.path))?;
-    let line = tail
-        .strip_suffix(b"\n")
-        .and_then(|lines| lines.rsplit(|byte| *byte == b'\n').next());
-    line.ok_or(chain::LineFault::Frame)
-        .and_then(chain::open)
+    let line = match last_line(segment) {
+        Ok(line) => line,
+        Err(error) if packed::is_damage(segment, &error) => {
+            let fault = Fault::Line(chain::LineFault::Packed);
+            return Err(damaged(&segment.path, 0, None, fault));
+        }
+        Err(error) => return Err(at(&segment.path)(error)),
+    };
+    chain::open(&line)
         .map(|(link, _)| link)
         .map_err(|fault| damaged(&segment.path, 0, None, Fault::Line(fault)))
+}
+
+/// The last line of a finished segment, empty when its end is not that of a line.
+pub(crate) fn last_line(segment: &Segment) -> io::Result<Vec<u8>> {
+    let mut tail = if segment.is_packed() {
+        read_packed_tail(segment)?
+    } else {
+        match read_tail(&segment.path) {
+            // Packed since it was listed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => read_packed_tail(segment)?,
+            tail => tail?,
+        }
+    };
+    if tail.pop() != Some(b'\n') {
+        return Ok(Vec::new());
+    }
+    let start = tail.iter().rposition(|byte| *byte == b'\n');
+    Ok(tail.split_off(start.map_or(0, |end| end + 1)))
+}
+
+/// At least the last `LINE_BYTES_MAX` bytes of what was compressed, which has to be unpacked from its beginning.
+fn read_packed_tail(segment: &Segment) -> io::Result<Vec<u8>> {
+    let mut content = packed::open(segment)?;
+    let mut tail = Vec::new();
+    loop {
+        let read = (&mut content)
+            .take(LINE_BYTES_MAX as u64)
+            .read_to_end(&mut tail)?;
+        let surplus = tail.len().saturating_sub(LINE_BYTES_MAX);
+        tail.drain(..surplus);
+        if read == 0 {
+            return Ok(tail);
+        }
+    }
 }
 
 /// At most the last `LINE_BYTES_MAX` bytes of a file.

@@ -4,7 +4,6 @@
 //! caller's business. It checks the frame and the numbering of what it gives; whether the chain holds is for
 //! [`verify`](crate::verify).
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -12,11 +11,14 @@ use thiserror::Error;
 
 use crate::chain;
 use crate::encode::LINE_BYTES_MAX;
+use crate::packed::{self, Content};
 use crate::segment::{self, Segment};
 
 /// Where to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Position {
+    /// With the first record that is there: of a log with retention a later one than 1.
+    First,
     /// With this record; 1 is the first.
     Sequence(u64),
     /// With the last so many records that are there now; 0 gives only what comes after.
@@ -58,7 +60,7 @@ pub enum ReadError {
 #[derive(Debug)]
 pub struct Reader {
     dir: PathBuf,
-    open: Option<(Segment, BufReader<File>)>,
+    open: Option<(Segment, BufReader<Content>)>,
     /// The record to give next.
     next: u64,
     /// A line that has begun and not ended.
@@ -72,11 +74,12 @@ impl Reader {
     /// When the folder or its last segment cannot be read.
     pub fn open(dir: &Path, position: Position) -> Result<Self, ReadError> {
         let next = match position {
+            Position::First => first_sequence(dir)?,
             Position::Sequence(sequence) => sequence.max(1),
             Position::Last(count) => last_sequence(dir)?
                 .saturating_add(1)
                 .saturating_sub(count)
-                .max(1),
+                .max(first_sequence(dir)?),
         };
         Ok(Self {
             dir: dir.to_owned(),
@@ -141,12 +144,11 @@ impl Reader {
         let Some(later) = segments.iter().find(|segment| segment.first >= self.next) else {
             return Ok(false);
         };
-        let current = self.open.as_ref().map(|(segment, _)| segment);
-        let following = Segment::new(&self.dir, self.next);
-        if Some(&following) == current {
+        let current = self.open.as_ref().map(|(segment, _)| segment.first);
+        if Some(self.next) == current {
             return Ok(false);
         }
-        if self.partial.is_empty() && (*later == following || following.path.exists()) {
+        if self.partial.is_empty() && later.first == self.next {
             return Ok(true);
         }
         // A later segment is begun only after this one was finished.
@@ -172,11 +174,17 @@ impl Reader {
                 expected: self.next,
             });
         };
-        let file = File::open(&segment.path).map_err(at(&segment.path))?;
+        let file = packed::open(segment).map_err(at(&segment.path))?;
         self.partial.clear();
         self.open = Some((segment.clone(), BufReader::new(file)));
         Ok(true)
     }
+}
+
+/// The first record that is there, 1 while there is none.
+fn first_sequence(dir: &Path) -> Result<u64, ReadError> {
+    let segments = segment::list(dir).map_err(at(dir))?;
+    Ok(segments.first().map_or(1, |segment| segment.first))
 }
 
 /// The last record that is there, 0 for none.
@@ -185,7 +193,7 @@ fn last_sequence(dir: &Path) -> Result<u64, ReadError> {
     let Some(segment) = segments.last() else {
         return Ok(0);
     };
-    let mut reader = BufReader::new(File::open(&segment.path).map_err(at(&segment.path))?);
+    let mut reader = BufReader::new(packed::open(segment).map_err(at(&segment.path))?);
     let (mut last, mut line) = (segment.first.saturating_sub(1), Vec::new());
     while reader
         .by_ref()

@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::chain::Link;
 use crate::time::Timestamp;
 
 /// One thing that happened. Sequence number and chain are added by the log.
@@ -34,6 +35,8 @@ pub struct Record {
     pub judgement: Option<Judgement>,
     /// What somebody did to the gateway itself.
     pub admin: Option<Box<Admin>>,
+    /// The last record that is not in the log any more, and its hash: of a `retention` or `restored` record.
+    pub removed: Option<Link>,
     /// Free text for people: what an event was about, the exact reason of a refused handshake. Empty = left out.
     pub detail: String,
 }
@@ -58,6 +61,7 @@ impl Record {
             exchange: None,
             judgement: None,
             admin: None,
+            removed: None,
             detail: detail.into(),
         }
     }

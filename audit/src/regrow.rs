@@ -85,6 +85,9 @@ fn check_checkpoint(dir: &Path, path: &Path, size: u64) -> Result<(), OpenError>
 fn from_records(dir: &Path, disk: &dyn Disk, finished: &[Segment]) -> Result<Growth, OpenError> {
     let mut growth = Growth::of(dir, Frontier::new());
     let mut last = Link::GENESIS;
+    if finished.first().is_some_and(|segment| segment.first > 1) {
+        return Err(damaged(&tiles::folder(dir), 0, None, Fault::NoTree));
+    }
     for segment in finished {
         let next = last.sequence.saturating_add(1);
         let damage = |line, what| OpenError::Damaged {
@@ -103,7 +106,7 @@ fn from_records(dir: &Path, disk: &dyn Disk, finished: &[Segment]) -> Result<Gro
                 },
             ));
         }
-        let walked = walk(&segment.path, last, &mut |_, link| growth.push(&link.hash))
+        let walked = walk(segment, last, &mut |_, link| growth.push(&link.hash))
             .map_err(at(&segment.path))?;
         match walked.rest {
             None => last = walked.last,

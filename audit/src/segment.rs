@@ -9,6 +9,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::packed;
+
 /// A file of records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Segment {
@@ -24,9 +26,22 @@ impl Segment {
             path: dir.join(format!("{PREFIX}{first:012}{SUFFIX}")),
         }
     }
+
+    /// Whether this is the compressed form.
+    pub(crate) fn is_packed(&self) -> bool {
+        self.path.extension().is_some_and(|ending| ending == "zst")
+    }
+
+    /// Bytes of its file, 0 when it is gone by now.
+    pub(crate) fn bytes(&self) -> u64 {
+        let size = |path: &Path| path.metadata().map(|file| file.len());
+        size(&self.path)
+            .or_else(|_| size(&packed::packed_path(&self.path)))
+            .unwrap_or_default()
+    }
 }
 
-/// The segments of a folder in order. Files with other names are nobody's concern here.
+/// The segments of a folder in order, plain or packed. Files with other names are nobody's concern here.
 pub(crate) fn list(dir: &Path) -> io::Result<Vec<Segment>> {
     let mut segments = Vec::new();
     for entry in fs::read_dir(dir)? {
@@ -35,19 +50,24 @@ pub(crate) fn list(dir: &Path) -> io::Result<Vec<Segment>> {
             .file_name()
             .and_then(|name| name.to_str())
             .and_then(|name| {
-                name.strip_prefix(PREFIX)?
+                let name = name.strip_prefix(PREFIX)?;
+                name.strip_suffix(PACKED)
+                    .unwrap_or(name)
                     .strip_suffix(SUFFIX)?
                     .parse()
                     .ok()
             });
         if let Some(first) = first {
             // One number has one spelling; `audit-1.jsonl` is not ours.
-            if Segment::new(dir, first).path == path {
+            let plain = Segment::new(dir, first).path;
+            if plain == path || packed::packed_path(&plain) == path {
                 segments.push(Segment { first, path });
             }
         }
     }
-    segments.sort_by_key(|segment| segment.first);
+    segments.sort_by(|one, other| (one.first, &one.path).cmp(&(other.first, &other.path)));
+    // While a segment is packed both forms are there: the plain one comes first and counts.
+    segments.dedup_by_key(|segment| segment.first);
     Ok(segments)
 }
 
@@ -136,3 +156,4 @@ pub(crate) const FILE_MODE: u32 = 0o640;
 const FOLDER_MODE: u32 = 0o750;
 const PREFIX: &str = "audit-";
 const SUFFIX: &str = ".jsonl";
+const PACKED: &str = ".zst";

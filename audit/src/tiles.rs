@@ -191,5 +191,5 @@ impl Growth {
     }
 }
 
-const TILE_LEVELS: u32 = 8;
+pub(crate) const TILE_LEVELS: u32 = 8;
 pub(crate) const HASH_BYTES: usize = 32;

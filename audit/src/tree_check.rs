@@ -1,13 +1,13 @@
 //! The tree beside the verifier's pass over the records: grown anew, compared with what is on the disk and what was promised.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::chain::{Hash, Link};
 use crate::fault::{Damage, Fault};
-use crate::tiles::{self, HASH_BYTES, leaf, tile_of};
-use crate::tree::{Frontier, TreeHead, empty_root};
+use crate::tiles::{self, HASH_BYTES, TILE_LEVELS, Tiles, leaf, tile_of};
+use crate::tree::{Frontier, TreeHead, empty_root, root};
 
 pub(crate) struct TreeCheck {
     dir: PathBuf,
@@ -15,6 +15,8 @@ pub(crate) struct TreeCheck {
     /// The files of the tree, read along; `None` from where one ends or is missing, which opening the log mends.
     tiles: Vec<Option<BufReader<File>>>,
     compares_tiles: bool,
+    /// Records that are gone.
+    begins: u64,
     /// What must be reached, the smallest last.
     promises: Vec<(TreeHead, PathBuf)>,
     promised: u64,
@@ -28,6 +30,7 @@ impl TreeCheck {
             frontier: Frontier::new(),
             tiles: Vec::new(),
             compares_tiles: true,
+            begins: 0,
             promises: Vec::new(),
             promised: 0,
             damage: None,
@@ -45,6 +48,27 @@ impl TreeCheck {
             .sort_by_key(|(promise, _)| std::cmp::Reverse(promise.size));
     }
 
+    /// The first `size` records are gone, and what the files hold of them is taken as it is: only a promise says whether it is right.
+    pub(crate) fn begin_at(&mut self, size: u64) -> Result<(), Damage> {
+        let tiles = Tiles::of(&self.dir);
+        let is_there = tiles.reach(size).unwrap_or(false);
+        let frontier = Frontier::of(&tiles, size).ok().filter(|_| is_there);
+        self.frontier = frontier.ok_or_else(|| Damage {
+            file: tiles::folder(&self.dir),
+            line: 0,
+            sequence: None,
+            what: Fault::NoTree,
+        })?;
+        self.begins = size;
+        while let Some((promise, file)) = self.promises.pop_if(|(promise, _)| promise.size <= size)
+        {
+            if promise.size > 0 && root(&tiles, promise.size).ok() != Some(promise.root) {
+                return Err(broken_promise(&file, promise.size));
+            }
+        }
+        Ok(())
+    }
+
     /// From here on the files are not compared: they were not synced with the records of the open segment, so after a loss of
     /// power they may differ without anybody having touched them.
     pub(crate) const fn forgive_tiles(&mut self) {
@@ -57,6 +81,7 @@ impl TreeCheck {
             frontier,
             tiles,
             compares_tiles,
+            begins,
             damage,
             ..
         } = self;
@@ -66,7 +91,8 @@ impl TreeCheck {
             };
             while tiles.len() <= tile as usize {
                 let next = u32::try_from(tiles.len()).unwrap_or(u32::MAX);
-                tiles.push(File::open(tiles::path(dir, next)).ok().map(BufReader::new));
+                let gone = (*begins >> (next * TILE_LEVELS)) * HASH_BYTES as u64;
+                tiles.push(open_at(&tiles::path(dir, next), gone));
             }
             let Some(reader) = tiles.get_mut(tile as usize) else {
                 return;
@@ -120,6 +146,13 @@ fn broken_promise(file: &Path, size: u64) -> Damage {
         sequence: Some(size),
         what: Fault::Checkpoint { size },
     }
+}
+
+/// The file from this byte on.
+fn open_at(path: &Path, bytes: u64) -> Option<BufReader<File>> {
+    let mut file = File::open(path).ok()?;
+    file.seek(SeekFrom::Start(bytes)).ok()?;
+    Some(BufReader::new(file))
 }
 
 fn next_hash(reader: &mut BufReader<File>) -> Option<Hash> {

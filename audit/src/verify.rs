@@ -7,13 +7,15 @@ use std::thread;
 use thiserror::Error;
 
 use crate::ahead::{Ahead, News, Walk};
-use crate::chain::{Hash, Link};
+use crate::chain::{Hash, LineFault, Link};
 use crate::checkpoint::Checkpoint;
 use crate::fault::{Damage, Fault};
 use crate::head::{self, Head};
 use crate::index;
 use crate::key::Verifier;
 use crate::open;
+use crate::packed;
+use crate::removal;
 use crate::segment::{self, Segment};
 use crate::stored::Stored;
 use crate::tree::TreeHead;
@@ -23,6 +25,8 @@ use crate::walk::{Rest, Walked};
 /// What a sound log holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified {
+    /// The first record that is there: 1, or a later one that the log itself says it begins with.
+    pub first: u64,
     /// How many records; their numbers are 1 to this, without a gap.
     pub records: u64,
     /// Hash of the last one. Written down elsewhere, it proves later that nothing up to here was changed or cut.
@@ -124,7 +128,7 @@ pub fn verify_against(
     };
     let mut pass = Pass::new(dir, head, progress);
     for segment in &segments {
-        pass.state.bytes_total += segment.path.metadata().map_err(at(&segment.path))?.len();
+        pass.state.bytes_total += segment.bytes();
     }
     for promise in trust.checkpoints {
         pass.tree
@@ -132,6 +136,9 @@ pub fn verify_against(
     }
     for stored in signed.iter().chain(&witnessed) {
         pass.tree.expect(stored.checkpoint.head(), &stored.file);
+    }
+    if let Some(first) = segments.first() {
+        pass.begin(first)?;
     }
     thread::scope(|scope| {
         let mut ahead = Ahead::new(scope, dir, &segments);
@@ -152,6 +159,7 @@ pub fn verify_against(
         }
         Ok::<_, VerifyError>(())
     })?;
+    pass.check_beginning(segments.first())?;
     let promised = head.sequence.max(pass.tree.promised());
     if promised > pass.last.sequence {
         let next = pass.last.sequence.saturating_add(1);
@@ -168,6 +176,7 @@ pub fn verify_against(
     pass.tree.result()?;
     (pass.progress)(pass.state);
     Ok(Verified {
+        first: pass.begins.sequence.saturating_add(1),
         records: pass.last.sequence,
         head_hash: pass.last.hash,
         segments: segments.len(),
@@ -191,6 +200,10 @@ struct Pass<P> {
     /// The record that the head names, once it has been passed.
     at_head: Option<Link>,
     last: Link,
+    /// Before the first record that is there.
+    begins: Link,
+    /// The log says itself why it begins there.
+    is_explained: bool,
     tree: TreeCheck,
     /// Where the next record should stand.
     end: Place,
@@ -212,6 +225,8 @@ impl<P: FnMut(Progress)> Pass<P> {
             head,
             at_head: (head.sequence == 0).then_some(Link::GENESIS),
             last: Link::GENESIS,
+            begins: Link::GENESIS,
+            is_explained: false,
             tree: TreeCheck::new(dir),
             end: Place {
                 file: Segment::new(dir, 1).path,
@@ -224,6 +239,41 @@ impl<P: FnMut(Progress)> Pass<P> {
             },
             told: 0,
             progress,
+        }
+    }
+
+    /// Takes up the log where its first segment begins.
+    fn begin(&mut self, first: &Segment) -> Result<(), VerifyError> {
+        if first.first == 1 {
+            return Ok(());
+        }
+        let beginning = match removal::beginning(first) {
+            Ok(beginning) => beginning,
+            Err(error) if packed::is_damage(first, &error) => Err(LineFault::Packed),
+            Err(error) => return Err(at(&first.path)(error)),
+        };
+        self.begins =
+            beginning.map_err(|what| fault(&first.path, 1, first.first, Fault::Line(what)))?;
+        self.last = self.begins;
+        if self.head.sequence == self.begins.sequence {
+            self.at_head = Some(self.begins);
+        }
+        self.tree.begin_at(self.begins.sequence)?;
+        Ok(())
+    }
+
+    /// A log that begins with another record than the first must say why.
+    fn check_beginning(&self, first: Option<&Segment>) -> Result<(), VerifyError> {
+        match first {
+            Some(segment) if segment.first > 1 && !self.is_explained => Err(fault(
+                &segment.path,
+                1,
+                segment.first,
+                Fault::Unexplained {
+                    first: segment.first,
+                },
+            )),
+            _ => Ok(()),
         }
     }
 
@@ -243,6 +293,9 @@ impl<P: FnMut(Progress)> Pass<P> {
         for news in news.into_iter().flatten() {
             match news {
                 News::Good(links, bytes) => self.records(&links, bytes),
+                News::Removed(named) => {
+                    self.is_explained |= removal::explains(&named, &self.begins);
+                }
                 News::OtherIndex => other_index = true,
                 News::End(walked) => {
                     let walked = walked.map_err(at(&segment.path))?;

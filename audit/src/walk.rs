@@ -1,11 +1,11 @@
 //! One segment from its first byte to its last, checked against the chain in constant memory.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
 
 use crate::chain::{LineFault, Link, follow};
 use crate::encode::LINE_BYTES_MAX;
+use crate::packed;
+use crate::segment::Segment;
 
 /// What a segment holds.
 #[derive(Clone, Copy, Debug)]
@@ -30,11 +30,11 @@ pub(crate) enum Rest {
 
 /// Reads the segment that goes on from `before`. `each` is given every good line, without its newline, and its link.
 pub(crate) fn walk(
-    path: &Path,
+    segment: &Segment,
     before: Link,
     each: &mut dyn FnMut(&[u8], &Link),
 ) -> io::Result<Walked> {
-    let mut reader = BufReader::with_capacity(READ_BYTES, File::open(path)?);
+    let mut reader = BufReader::with_capacity(READ_BYTES, packed::open(segment)?);
     let mut walked = Walked {
         last: before,
         good_bytes: 0,
@@ -44,10 +44,18 @@ pub(crate) fn walk(
     let mut line = Vec::new();
     loop {
         line.clear();
-        let bytes = reader
+        let read = reader
             .by_ref()
             .take(LINE_BYTES_MAX as u64)
-            .read_until(b'\n', &mut line)?;
+            .read_until(b'\n', &mut line);
+        let bytes = match read {
+            Ok(bytes) => bytes,
+            Err(error) if packed::is_damage(segment, &error) => {
+                walked.rest = Some(Rest::Damaged(LineFault::Packed));
+                return Ok(walked);
+            }
+            Err(error) => return Err(error),
+        };
         if bytes == 0 {
             return Ok(walked);
         }

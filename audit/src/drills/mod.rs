@@ -8,6 +8,7 @@ mod hostile;
 mod kill;
 mod lines;
 mod python;
+mod retention;
 mod search;
 mod signed;
 mod tamper;

@@ -36,6 +36,14 @@ fn python(dir: &Path, key: Option<&str>) -> Option<(i32, String)> {
     ))
 }
 
+/// The verifier in Python comes to this verdict.
+#[track_caller]
+pub(super) fn agrees(dir: &Path, is_good: bool) {
+    if let Some((status, said)) = python(dir, None) {
+        assert_eq!(status, i32::from(!is_good), "{said}");
+    }
+}
+
 /// Three hundred records in five segments, signed; gives the checkpoint's text.
 fn signed_log(dir: &Path, signer: &Signer) -> String {
     closed_log(dir, 300, 70);

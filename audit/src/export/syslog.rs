@@ -8,6 +8,11 @@ use crate::entry::Entry;
 
 /// One message without framing: a sender over TCP or TLS adds the octet count (RFC 6587, RFC 5425).
 pub(super) fn message(entry: &Entry, line: &str) -> String {
+    around(entry, &message_line(line))
+}
+
+/// The header and the structured data, with `text` behind them.
+pub(super) fn around(entry: &Entry, text: &str) -> String {
     let level = match severity(entry) {
         Severity::Information => 6,
         Severity::Notice => 5,
@@ -36,7 +41,7 @@ pub(super) fn message(entry: &Entry, line: &str) -> String {
         }
     }
     out.push_str("] ");
-    out.push_str(&message_line(line));
+    out.push_str(text);
     out
 }
 

@@ -22,6 +22,7 @@ pub mod reload;
 pub mod request_id;
 pub mod server;
 pub mod shared;
+pub mod ship;
 pub mod snapshot;
 pub mod stage;
 pub mod stop;

@@ -270,6 +270,7 @@ fn files_of(config: &Config, file: &Path) -> BTreeSet<PathBuf> {
     let mut files = BTreeSet::from([file.to_owned()]);
     files.extend(config.policy.source.files().map(Path::to_owned));
     files.extend(config.identity.directory.clone());
+    files.extend(config.sinks.iter().flat_map(config::Sink::files).cloned());
     for listener in &config.listeners {
         for own in &listener.certificates {
             files.extend([&own.chain, &own.key, &own.trust.client_ca].map(Clone::clone));

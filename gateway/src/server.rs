@@ -34,6 +34,7 @@ use crate::pipeline::Gateway;
 use crate::reload::{Reloader, announce, load};
 use crate::request_id::boot_id;
 use crate::shared::Shared;
+use crate::ship::Shipper;
 use crate::snapshot::{LoadError, remember};
 use crate::stop;
 
@@ -159,7 +160,7 @@ pub fn run_beside(
         server.add_service(Bound::new("admin", app, admin.address, socket).with_threads(1));
     }
     let reloader = Reloader::new(Arc::clone(&shared), config.file.clone(), reopen_access_log);
-    server.add_service(background_service("reload", reloader));
+    add_background(&mut server, &shared, &config, reloader);
     // Taken over last: until here the old process can be asked, should this one not come up.
     let control = match control {
         Some(control) => control,
@@ -200,6 +201,13 @@ fn add_listeners(
         let socket = sockets.remove(&listener.address);
         server.add_service(Bound::new(&name, accept, listener.address, socket));
     }
+}
+
+/// What goes on beside the listeners.
+fn add_background(server: &mut Server, shared: &Arc<Shared>, config: &Config, reloader: Reloader) {
+    server.add_service(background_service("reload", reloader));
+    let shipper = Shipper::new(Arc::clone(shared), config.audit.folder.clone());
+    server.add_service(background_service("ship", shipper));
 }
 
 fn http2_options(header_bytes_max: usize) -> pingora::protocols::http::v2::server::H2Options {

@@ -23,6 +23,7 @@ use crate::layers::endpoint::caller::Callers;
 use crate::layers::network::limits::LimitPlan;
 use crate::layers::network::zones::ZoneTable;
 use crate::observe::metrics::ApplicationMetrics;
+use crate::ship::Plan;
 
 mod build;
 mod names;
@@ -55,6 +56,8 @@ pub struct Snapshot {
     pub limits: LimitPlan,
     /// How a certificate becomes a subject, and what else is known of its holder.
     pub callers: Callers,
+    /// Who is sent the audit log.
+    pub sinks: Vec<Arc<Plan>>,
     /// Generation and digest, as records carry them.
     pub basis: Arc<hangu_audit::Basis>,
     /// Everything in it that ends some day.
@@ -130,7 +133,7 @@ pub struct BundleInForce {
 /// Something that ends some day.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expiry {
-    /// `server`, `client_ca`, `upstream_ca`, `upstream_client`, `crl` or `bundle`.
+    /// `server`, `client_ca`, `upstream_ca`, `upstream_client`, `sink_ca`, `sink_client`, `crl` or `bundle`.
     pub kind: &'static str,
     /// The file, for a list with its listener before it.
     pub name: String,

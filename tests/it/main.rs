@@ -34,4 +34,6 @@ mod policy_cli;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
+mod ship;
+#[cfg(test)]
 mod support;

@@ -162,6 +162,8 @@ impl Writer {
             }
             thread::park_timeout(RETRY);
         }
+        let durable = i64::try_from(log.committed().sequence).unwrap_or(i64::MAX);
+        self.queue.metrics.shipping.committed.set(durable);
         if log.is_in_place() && self.queue.failing.swap(false, Ordering::Relaxed) {
             info!("the audit log takes records again");
         }

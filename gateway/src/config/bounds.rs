@@ -125,6 +125,10 @@ pub(super) const WITNESS_INTERVAL: Bounds<Duration> = time(SECOND_MS, HOUR_MS, 1
 /// A record waits for its sync at most this long: a permit is worth no more than its trace.
 pub(super) const AUDIT_FLUSH: Bounds<Duration> = time(1, SECOND_MS, 10);
 
+pub(super) const SINK_BATCH: Bounds<NonZeroU32> = count(10_000, Some(500));
+pub(super) const SINK_TIMEOUT: Bounds<Duration> = time(SECOND_MS, 5 * MINUTE_MS, 10 * SECOND_MS);
+pub(super) const SINK_SETTLE: Bounds<Duration> = time(0, 5 * MINUTE_MS, 10 * SECOND_MS);
+
 pub(super) const UID: Bounds<NonZeroU32> = count(u32::MAX - 1, None);
 
 /// How many entries a list or a table may have.
@@ -153,6 +157,7 @@ pub(super) const APPLICATION_HOSTS: Entries = entries(1, 256);
 pub(super) const HEADERS: Entries = entries(0, 64);
 pub(super) const ROUTES: Entries = entries(1, 4_096);
 pub(super) const METHODS: Entries = entries(1, 7);
+pub(super) const SINKS: Entries = entries(0, 16);
 pub(super) const UIDS: Entries = entries(0, 64);
 pub(super) const UPSTREAMS: Entries = entries(1, 256);
 pub(super) const OBLIGATIONS: Entries = entries(0, 256);

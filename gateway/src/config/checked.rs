@@ -16,6 +16,7 @@ use hangu_certs::Template;
 use http::HeaderName;
 
 use crate::config::limits::Limits;
+use crate::config::sinks::Sink;
 use crate::config::values::{
     ByteSize, Host, HostPattern, IpPrefix, LabelId, LabelSet, MethodSet, Name, RoutePrefix, Tenant,
     ZoneId,
@@ -50,6 +51,8 @@ pub struct Config {
     pub limits: Limits,
     /// The tamper-evident log.
     pub audit: Audit,
+    /// Who is sent the tamper-evident log; at most 16, names unique.
+    pub sinks: Vec<Sink>,
     /// Absent: no access log is written.
     pub access_log: Option<AccessLog>,
     /// Absent: no admin and metrics endpoint is opened.
@@ -318,7 +321,7 @@ pub struct UpstreamTls {
 }
 
 /// The certificate that we show to an upstream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificate {
     /// PEM chain, leaf first.
     pub chain: PathBuf,

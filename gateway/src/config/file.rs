@@ -247,6 +247,7 @@ pub(super) struct Audit {
     pub(super) key: Option<Text>,
     pub(super) disk_max: Option<Text>,
     pub(super) witness: Option<Witness>,
+    pub(super) sinks: Vec<Sink>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -256,6 +257,25 @@ pub(super) struct Witness {
     pub(super) key: Option<Text>,
     pub(super) interval: Option<Text>,
     pub(super) ca: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Sink {
+    pub(super) name: Option<Text>,
+    pub(super) kind: Option<Text>,
+    pub(super) format: Option<Text>,
+    pub(super) address: Option<Text>,
+    pub(super) server_name: Option<Text>,
+    pub(super) settle: Option<Text>,
+    pub(super) url: Option<Text>,
+    pub(super) token: Option<Text>,
+    pub(super) folder: Option<Text>,
+    pub(super) ca: Option<Text>,
+    pub(super) certificate: Option<Text>,
+    pub(super) key: Option<Text>,
+    pub(super) batch: Option<Spanned<i64>>,
+    pub(super) timeout: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -309,6 +309,22 @@ pub(super) const KEYS: &[Key] = &[
     time("audit.witness.interval", bounds::WITNESS_INTERVAL, "How often it is asked: so long somebody who owns host and key can rewrite unseen."),
     key("audit.witness.ca", Kind::Text(FILE), Need::Otherwise("none; required for `https://`"), "PEM bundle of the authorities that sign its server."),
 
+    key("audit.sinks[]", Kind::Tables(bounds::SINKS), Need::Otherwise("records stay in the folder"), "Who is sent the log, each with a place of its own in it: at least once, in order, never on the way of a request."),
+    text("audit.sinks[].name", NAME, "Names the sink in metrics and its place in the log (`ship/NAME.json` in the audit folder); unique."),
+    required("audit.sinks[].kind", Kind::Choice(&["syslog", "http", "folder"]), "`syslog`: RFC 5424 over TLS (RFC 5425); `http`: JSON lines by POST; `folder`: files for an agent, each complete once it has its name."),
+    key("audit.sinks[].format", Kind::Choice(&["native", "ocsf", "ecs", "cef", "rfc5424"]), Need::Otherwise("`rfc5424` for `syslog`, else `native`"), "What a record is written as; `native` and `rfc5424` hold the line of the log itself. To `syslog` every format travels as the message of RFC 5424."),
+    key("audit.sinks[].address", Kind::Text("a host and port"), Need::Otherwise("needed by `syslog`"), "The syslog receiver."),
+    key("audit.sinks[].server_name", Kind::Text(HOST), Need::Otherwise("the host of `address`"), "Name that the certificate of a `syslog` receiver must carry."),
+    time("audit.sinks[].settle", bounds::SINK_SETTLE, "Syslog has no acknowledgement: what was sent less than this before a connection broke is sent again."),
+    key("audit.sinks[].url", Kind::Text("a URL"), Need::Otherwise("needed by `http`"), "Where batches are posted; `https://`, or `http://` to a loopback address."),
+    key("audit.sinks[].token", Kind::Text(FILE), Need::Otherwise("none is sent"), "Bearer token for `http`."),
+    key("audit.sinks[].folder", Kind::Text(FOLDER), Need::Otherwise("needed by `folder`"), "Where the files go; on one file system with nothing else that fills it."),
+    key("audit.sinks[].ca", Kind::Text(FILE), Need::Otherwise("needed by TLS"), "PEM bundle of the authorities that sign the receiver."),
+    key("audit.sinks[].certificate", Kind::Text(FILE), Need::Otherwise("none is shown"), "PEM chain that is shown to the receiver; together with `key`."),
+    key("audit.sinks[].key", Kind::Text(FILE), Need::Otherwise("none is shown"), "PEM private key of `certificate`."),
+    count("audit.sinks[].batch", bounds::SINK_BATCH, "Most records that are sent together."),
+    time("audit.sinks[].timeout", bounds::SINK_TIMEOUT, "Longest time to connect, and to send one batch and have it acknowledged."),
+
     key("access_log", Kind::Table, Need::Otherwise("no access log"), "One JSON line for each request."),
     text("access_log.to", "`stdout` or a file", "Where it goes; a file is opened again on SIGUSR1."),
 

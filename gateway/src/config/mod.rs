@@ -14,6 +14,7 @@ mod limits;
 mod problem;
 mod reference;
 mod shape;
+mod sinks;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -42,6 +43,7 @@ pub use limits::{
 };
 pub use problem::{ConfigErrors, Fault, Problem};
 pub use reference::reference;
+pub use sinks::{Sink, SinkTarget, SinkTls};
 pub use values::{
     ByteSize, Host, HostPattern, IpPrefix, LabelId, LabelSet, Method, MethodSet, Name, RoutePrefix,
     Tenant, ZoneId,

@@ -12,6 +12,7 @@ use crate::layers::Layer;
 use crate::observe::boundary::Boundary;
 use crate::observe::limits::LimitsMetrics;
 use crate::observe::policy::PolicyMetrics;
+use crate::observe::shipping::ShippingMetrics;
 
 /// Shared by all threads.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub struct Metrics {
     pub config_last_reload_successful: IntGauge,
     /// Reloads by result.
     pub config_reloads: IntCounterVec,
+    /// Of the audit sinks.
+    pub shipping: ShippingMetrics,
     other_refusals: IntCounterVec,
     /// What the boundary refuses without a request.
     pub boundary: Boundary,
@@ -228,6 +231,7 @@ impl Metrics {
             boundary: Boundary::new(&make)?,
             policy: PolicyMetrics::new(&make)?,
             limits: LimitsMetrics::new(&make)?,
+            shipping: ShippingMetrics::new(&make)?,
             registry: make.0.clone(),
         };
         make.gauges("build_info", "The running build.", &["version"])?

@@ -5,3 +5,4 @@ pub mod limits;
 pub mod log;
 pub mod metrics;
 pub mod policy;
+pub mod shipping;

@@ -15,11 +15,13 @@ use crate::layers::cloud::upstreams::{InFlightBound, Upstreams};
 use crate::layers::network::limits::{LimitError, LimitPlan};
 use crate::layers::network::zones::ZoneTable;
 use crate::observe::metrics::Metrics;
+use crate::ship::PlanError;
 
 mod callers;
 mod listener;
 mod places;
 mod policy;
+mod sinks;
 mod upstream_tls;
 
 /// One thing wrong with what the configuration names. Shown as one line: where, what, how to fix.
@@ -104,6 +106,14 @@ pub enum LoadError {
         /// Why.
         #[source]
         source: rustls::Error,
+    },
+    /// A file of an audit sink cannot be used.
+    #[error("{}: audit sink `{sink}` cannot use it: {source}; give PEM certificates and their key, or a token", source.path.display())]
+    Sink {
+        /// The sink.
+        sink: String,
+        /// What is wrong with which file.
+        source: PlanError,
     },
     /// A limit that cannot be counted.
     #[error(transparent)]
@@ -199,17 +209,28 @@ pub fn build(
         .collect();
     let callers = loader.callers(&config);
     let policy = loader.policy(&config, callers.as_ref(), before, metrics);
+    let sinks = loader.sinks(&config);
     let limits = loader.limits(&config, before, metrics);
     let listeners: Option<Vec<ListenerState>> = listeners.into_iter().collect();
     let applications: Option<Vec<ApplicationState>> = applications.into_iter().collect();
-    let (Some(listeners), Some(applications), Some(policy), Some(callers), Some(limits), true) = (
+    let (
+        Some(listeners),
+        Some(applications),
+        Some(policy),
+        Some(callers),
+        Some(limits),
+        Some(sinks),
+        true,
+    ) = (
         listeners,
         applications,
         policy,
         callers,
         limits,
+        sinks,
         loader.problems.is_empty(),
-    ) else {
+    )
+    else {
         return Err(loader.problems);
     };
     Ok(Snapshot {
@@ -219,6 +240,7 @@ pub fn build(
         zones: zone_table(&config),
         limits,
         callers,
+        sinks,
         basis: Arc::new(hangu_audit::Basis {
             config_generation: generation,
             policy_epoch: policy.bundle.as_ref().map_or(0, |own| own.epoch),

@@ -136,8 +136,7 @@ fn clearance(policy: &Policy, options: &Options, entry: Option<&Entry>) -> Optio
 /// The record of a request.
 fn find(folder: &Path, id: &str) -> Result<Entry, Vec<String>> {
     let refused = |what: &dyn std::fmt::Display| vec![format!("{}: {what}", folder.display())];
-    let mut reader =
-        Reader::open(folder, Position::Sequence(1)).map_err(|error| refused(&error))?;
+    let mut reader = Reader::open(folder, Position::First).map_err(|error| refused(&error))?;
     while let Some(line) = reader.next_line().map_err(|error| refused(&error))? {
         if !line.json.contains(id) {
             continue;

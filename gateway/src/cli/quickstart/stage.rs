@@ -182,7 +182,7 @@ pub(super) struct AuditLog {
 impl AuditLog {
     pub(super) fn open(folder: &Path) -> Result<Self, QuickstartError> {
         Ok(Self {
-            reader: Reader::open(folder, Position::Sequence(1))?,
+            reader: Reader::open(folder, Position::First)?,
             entries: Vec::new(),
         })
     }

@@ -14,6 +14,7 @@ mod policy;
 mod process;
 mod purpose;
 mod reader;
+mod sinks;
 mod trust;
 mod zones;
 
@@ -59,6 +60,7 @@ pub(super) fn check(
     let identity = identity::identity(&mut reader, &file.identity);
     let policy = policy::policy(&mut reader, file.policy.as_ref());
     let audit = audit::audit(&mut reader, &file.audit);
+    let sinks = sinks::sinks(&mut reader, &file.audit.sinks);
     let server = process::server(&mut reader, &file.server);
     let limits = limits::limits(&mut reader, &applications, &file.limits);
     let access_log = process::access_log(&mut reader, file.access_log.as_ref());
@@ -80,6 +82,7 @@ pub(super) fn check(
         policy: policy?,
         limits,
         audit: audit?,
+        sinks,
         access_log,
         admin,
         control: control?,

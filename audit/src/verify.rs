@@ -116,16 +116,7 @@ pub fn verify_against(
     let head = head::read(dir).map_err(at(dir))?;
     let is_live = open::is_live(dir);
     let segments = segment::list(dir).map_err(at(dir))?;
-    let head = match head {
-        Head::Link(link) => link,
-        Head::Missing if segments.is_empty() => {
-            return Err(VerifyError::Nothing {
-                dir: dir.to_owned(),
-            });
-        }
-        Head::Missing => return Err(head_fault(dir, None, Fault::NoHead)),
-        Head::Damaged => return Err(head_fault(dir, None, Fault::BadHead)),
-    };
+    let head = head_link(dir, head, segments.is_empty())?;
     let mut pass = Pass::new(dir, head, progress);
     for segment in &segments {
         pass.state.bytes_total += segment.bytes();
@@ -187,6 +178,17 @@ pub fn verify_against(
         witnessed: size_of(witnessed.filter(|_| !trust.witnesses.is_empty())),
         is_live,
     })
+}
+
+fn head_link(dir: &Path, head: Head, is_empty: bool) -> Result<Link, VerifyError> {
+    match head {
+        Head::Link(link) => Ok(link),
+        Head::Missing if is_empty => Err(VerifyError::Nothing {
+            dir: dir.to_owned(),
+        }),
+        Head::Missing => Err(head_fault(dir, None, Fault::NoHead)),
+        Head::Damaged => Err(head_fault(dir, None, Fault::BadHead)),
+    }
 }
 
 fn size_of(stored: Option<Stored>) -> u64 {

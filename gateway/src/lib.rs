@@ -20,6 +20,7 @@ pub mod pipeline;
 pub mod refusal;
 pub mod reload;
 pub mod request_id;
+pub mod retention;
 pub mod server;
 pub mod shared;
 pub mod ship;

@@ -33,6 +33,7 @@ use crate::observe::metrics::Metrics;
 use crate::pipeline::Gateway;
 use crate::reload::{Reloader, announce, load};
 use crate::request_id::boot_id;
+use crate::retention::Keeper;
 use crate::shared::Shared;
 use crate::ship::Shipper;
 use crate::snapshot::{LoadError, remember};
@@ -206,6 +207,8 @@ fn add_listeners(
 /// What goes on beside the listeners.
 fn add_background(server: &mut Server, shared: &Arc<Shared>, config: &Config, reloader: Reloader) {
     server.add_service(background_service("reload", reloader));
+    let keeper = Keeper::new(Arc::clone(shared), config.audit.folder.clone());
+    server.add_service(background_service("retention", keeper));
     let shipper = Shipper::new(Arc::clone(shared), config.audit.folder.clone());
     server.add_service(background_service("ship", shipper));
 }

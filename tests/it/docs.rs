@@ -113,6 +113,7 @@ fn the_guide_for_operators_lists_every_metric() {
         &read("gateway/src/observe/policy.rs"),
         &read("gateway/src/observe/boundary.rs"),
         &read("gateway/src/observe/limits.rs"),
+        &read("gateway/src/observe/retention.rs"),
         &read("gateway/src/observe/shipping.rs"),
     ]
     .concat();

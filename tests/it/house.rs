@@ -154,7 +154,15 @@ fn every_dependency_says_why_it_is_there() -> Outcome {
 
 #[test]
 fn alerts_speak_of_metrics_and_reasons_that_exist() -> Outcome {
-    let sources = ["metrics.rs", "policy.rs", "boundary.rs", "limits.rs"].map(|file| {
+    let sources = [
+        "metrics.rs",
+        "policy.rs",
+        "boundary.rs",
+        "limits.rs",
+        "retention.rs",
+        "shipping.rs",
+    ]
+    .map(|file| {
         fs::read_to_string(root().join("gateway/src/observe").join(file)).unwrap_or_default()
     });
     let metrics = sources.concat();

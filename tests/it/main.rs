@@ -34,6 +34,8 @@ mod policy_cli;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
+mod retention;
+#[cfg(test)]
 mod ship;
 #[cfg(test)]
 mod support;

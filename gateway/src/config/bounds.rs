@@ -125,6 +125,9 @@ pub(super) const WITNESS_INTERVAL: Bounds<Duration> = time(SECOND_MS, HOUR_MS, 1
 /// A record waits for its sync at most this long: a permit is worth no more than its trace.
 pub(super) const AUDIT_FLUSH: Bounds<Duration> = time(1, SECOND_MS, 10);
 
+pub(super) const RETENTION_DAYS: Bounds<NonZeroU32> = count(36_500, Some(180));
+pub(super) const RETENTION_EVERY: Bounds<Duration> = time(SECOND_MS, 24 * HOUR_MS, HOUR_MS);
+
 pub(super) const SINK_BATCH: Bounds<NonZeroU32> = count(10_000, Some(500));
 pub(super) const SINK_TIMEOUT: Bounds<Duration> = time(SECOND_MS, 5 * MINUTE_MS, 10 * SECOND_MS);
 pub(super) const SINK_SETTLE: Bounds<Duration> = time(0, 5 * MINUTE_MS, 10 * SECOND_MS);

@@ -5,6 +5,7 @@
 //! that is the work of the snapshot.
 
 mod audit;
+mod retention;
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -23,6 +24,7 @@ use crate::config::values::{
 };
 
 pub use audit::{Audit, SigningKey, Witness};
+pub use retention::Retention;
 
 /// One whole configuration file, checked.
 #[derive(Clone, Debug)]
@@ -51,6 +53,8 @@ pub struct Config {
     pub limits: Limits,
     /// The tamper-evident log.
     pub audit: Audit,
+    /// How long the tamper-evident log is kept.
+    pub retention: Retention,
     /// Who is sent the tamper-evident log; at most 16, names unique.
     pub sinks: Vec<Sink>,
     /// Absent: no access log is written.

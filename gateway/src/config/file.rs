@@ -248,6 +248,17 @@ pub(super) struct Audit {
     pub(super) disk_max: Option<Text>,
     pub(super) witness: Option<Witness>,
     pub(super) sinks: Vec<Sink>,
+    pub(super) retention: Retention,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Retention {
+    pub(super) days: Option<Spanned<i64>>,
+    pub(super) profile: Option<Text>,
+    pub(super) compress: Option<bool>,
+    pub(super) archive: Option<Text>,
+    pub(super) every: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -325,6 +325,13 @@ pub(super) const KEYS: &[Key] = &[
     count("audit.sinks[].batch", bounds::SINK_BATCH, "Most records that are sent together."),
     time("audit.sinks[].timeout", bounds::SINK_TIMEOUT, "Longest time to connect, and to send one batch and have it acknowledged."),
 
+    key("audit.retention", Kind::Table, Need::Otherwise("all defaults"), "How long the log is kept; a reload may change it."),
+    count("audit.retention.days", bounds::RETENTION_DAYS, "Days that a record is kept at least; less than 180 only with `profile = \"development\"`."),
+    key("audit.retention.profile", Kind::Choice(&["production", "development"]), Need::Default("\"production\""), "`development`: no duty to keep records holds here."),
+    key("audit.retention.compress", Kind::Flag, Need::Default("true"), "Finished segments are compressed (zstd); every command reads both forms."),
+    key("audit.retention.archive", Kind::Text(FOLDER), Need::Otherwise("removed segments are gone"), "Where segments are copied before they are removed; a mounted bucket or what another tool carries away."),
+    time("audit.retention.every", bounds::RETENTION_EVERY, "How often it is looked for segments to compress or remove."),
+
     key("access_log", Kind::Table, Need::Otherwise("no access log"), "One JSON line for each request."),
     text("access_log.to", "`stdout` or a file", "Where it goes; a file is opened again on SIGUSR1."),
 

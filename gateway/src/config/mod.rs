@@ -34,8 +34,8 @@ pub use checked::ClientTrust;
 pub use checked::{
     ANONYMOUS_SUBJECT, AccessLog, Admin, Application, Attribute, Audit, Balance,
     ClientAuthentication, ClientCertificate, Config, Control, ControlSocket, HeaderRule, Health,
-    Identity, Listener, Matrix, Policy, PolicyBundle, PolicySource, Purpose, Route, Server,
-    ServerCertificate, SigningKey, TlsVersion, Upstream, UpstreamTls, Witness, Zone,
+    Identity, Listener, Matrix, Policy, PolicyBundle, PolicySource, Purpose, Retention, Route,
+    Server, ServerCertificate, SigningKey, TlsVersion, Upstream, UpstreamTls, Witness, Zone,
 };
 pub use limits::{
     ConcurrencyBy, ConcurrencyLimit, Limits, Mode, Network, Part, QuotaLimit, QuotaOf,

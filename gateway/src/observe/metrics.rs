@@ -12,6 +12,7 @@ use crate::layers::Layer;
 use crate::observe::boundary::Boundary;
 use crate::observe::limits::LimitsMetrics;
 use crate::observe::policy::PolicyMetrics;
+use crate::observe::retention::RetentionMetrics;
 use crate::observe::shipping::ShippingMetrics;
 
 /// Shared by all threads.
@@ -43,6 +44,8 @@ pub struct Metrics {
     pub config_last_reload_successful: IntGauge,
     /// Reloads by result.
     pub config_reloads: IntCounterVec,
+    /// Of what is kept of the audit log.
+    pub retention: RetentionMetrics,
     /// Of the audit sinks.
     pub shipping: ShippingMetrics,
     other_refusals: IntCounterVec,
@@ -231,6 +234,7 @@ impl Metrics {
             boundary: Boundary::new(&make)?,
             policy: PolicyMetrics::new(&make)?,
             limits: LimitsMetrics::new(&make)?,
+            retention: RetentionMetrics::new(&make)?,
             shipping: ShippingMetrics::new(&make)?,
             registry: make.0.clone(),
         };

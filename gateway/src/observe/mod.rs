@@ -5,4 +5,5 @@ pub mod limits;
 pub mod log;
 pub mod metrics;
 pub mod policy;
+pub mod retention;
 pub mod shipping;

@@ -88,6 +88,12 @@ fn tell(options: &Options, verified: &Verified, seconds: f64) {
         verified.segments,
         verified.bytes
     ));
+    if verified.first > 1 {
+        say(format_args!(
+            "begins with record {}; the log itself says why those before are gone",
+            verified.first
+        ));
+    }
     say(format_args!("head hash {}", verified.head_hash));
     if options.keys.is_empty() {
         say(
@@ -115,6 +121,7 @@ fn as_json(dir: &Path, verified: &Verified) -> serde_json::Value {
     json!({
         "good": true,
         "dir": dir.display().to_string(),
+        "first": verified.first,
         "records": verified.records,
         "segments": verified.segments,
         "bytes": verified.bytes,

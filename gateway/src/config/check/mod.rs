@@ -14,6 +14,7 @@ mod policy;
 mod process;
 mod purpose;
 mod reader;
+mod retention;
 mod sinks;
 mod trust;
 mod zones;
@@ -60,6 +61,7 @@ pub(super) fn check(
     let identity = identity::identity(&mut reader, &file.identity);
     let policy = policy::policy(&mut reader, file.policy.as_ref());
     let audit = audit::audit(&mut reader, &file.audit);
+    let retention = retention::retention(&mut reader, &file.audit.retention);
     let sinks = sinks::sinks(&mut reader, &file.audit.sinks);
     let server = process::server(&mut reader, &file.server);
     let limits = limits::limits(&mut reader, &applications, &file.limits);
@@ -82,6 +84,7 @@ pub(super) fn check(
         policy: policy?,
         limits,
         audit: audit?,
+        retention: retention?,
         sinks,
         access_log,
         admin,

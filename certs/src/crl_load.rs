@@ -47,6 +47,21 @@ impl RevocationIndex {
         grace_seconds: u32,
         now: i64,
     ) -> Result<RevocationIndex, Vec<CrlError>> {
+        RevocationIndex::load_keeping(crls, trust, grace_seconds, now, &|_| false)
+    }
+
+    /// The same, where an overdue list that `keep` wants is no error: what it names stays revoked, and whomever else it covers is
+    /// refused, as when it becomes overdue in a running process. So one authority that is late keeps no other's clients out.
+    ///
+    /// # Errors
+    /// As [`RevocationIndex::load`].
+    pub fn load_keeping(
+        crls: &[(&str, &[u8])],
+        trust: &TrustBundle,
+        grace_seconds: u32,
+        now: i64,
+        keep: &dyn Fn(&CrlExpiry) -> bool,
+    ) -> Result<RevocationIndex, Vec<CrlError>> {
         let mut problems = Vec::new();
         let mut files = Vec::new();
         for (file, bytes) in crls {
@@ -70,6 +85,7 @@ impl RevocationIndex {
                 .next_update
                 .saturating_add(i64::from(grace_seconds))
         };
+        let is_past = |list: &&Verified<'_>| is_past(list) && !keep(&list.expiry);
         problems.extend(counted.iter().filter(is_past).map(|list| {
             let next_update = list.expiry.next_update;
             CrlError::new(&list.expiry.file, CrlProblem::Expired { next_update })
@@ -148,6 +164,9 @@ pub(crate) fn split(bytes: &[u8]) -> Result<Vec<CertificateRevocationListDer<'_>
     let lists: Vec<_> = CertificateRevocationListDer::pem_slice_iter(bytes)
         .collect::<Result<_, _>>()
         .map_err(|why| CrlProblem::Pem(pem::problem(&why)))?;
+    if pem::is_cut(bytes) {
+        return Err(CrlProblem::Pem(pem::CUT));
+    }
     if lists.is_empty() {
         Err(CrlProblem::Empty)
     } else {

@@ -39,6 +39,19 @@ pub(crate) fn problem(error: &Error) -> &'static str {
     }
 }
 
+/// Whether the file was cut inside the `-----BEGIN` line of a further block, which a reader of whole blocks would not miss.
+pub(crate) fn is_cut(bytes: &[u8]) -> bool {
+    let text = bytes.trim_ascii_end();
+    let last = text
+        .rsplit(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    last.starts_with(b"-") && !last.starts_with(b"-----END ")
+}
+
+/// What [`is_cut`] is told as.
+pub(crate) const CUT: &str = "it ends inside a `-----BEGIN …-----` line";
+
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 /// Bytes that four digits hold.
 const GROUP_BYTES: usize = 3;

@@ -59,6 +59,9 @@ pub enum ServerCertificateProblem {
         "the private key is encrypted; decrypt it with `openssl pkey -in KEY -out KEY.plain` and set its mode to 0600"
     )]
     EncryptedKey,
+    /// Broken PEM in the key file.
+    #[error("the private key is not readable as PEM ({0}); export it again")]
+    KeyPem(&'static str),
     /// Broken PEM.
     #[error("not readable as PEM ({0}); export it again")]
     Pem(&'static str),
@@ -117,6 +120,16 @@ pub enum ServerCertificateProblem {
     },
 }
 
+impl ServerCertificateProblem {
+    /// Whether it is the key's file that is wrong, and not the chain's.
+    pub fn is_of_the_key(&self) -> bool {
+        matches!(
+            self,
+            Self::NoKey | Self::SeveralKeys | Self::EncryptedKey | Self::KeyPem(_) | Self::Key(_)
+        )
+    }
+}
+
 impl ServerCertificate {
     /// Reads a chain (PEM, the server's own certificate first) and its key (PEM: PKCS #8, SEC 1 or PKCS #1, unencrypted), and
     /// checks that they belong together, are current at `now`, and are for every one of `hosts` (names or IP addresses).
@@ -148,6 +161,9 @@ fn load(
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(chain_pem)
         .collect::<Result<_, _>>()
         .map_err(|why| ServerCertificateProblem::Pem(pem::problem(&why)))?;
+    if pem::is_cut(chain_pem) {
+        return Err(ServerCertificateProblem::Pem(pem::CUT));
+    }
     let parsed = parse_chain(&chain)?;
     let (Some(leaf), Some(leaf_der)) = (parsed.first(), chain.first()) else {
         return Err(ServerCertificateProblem::NoCertificate);
@@ -253,7 +269,7 @@ fn read_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, ServerCertificateProbl
     let mut found = None;
     for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(pem) {
         let (kind, der) =
-            section.map_err(|why| ServerCertificateProblem::Pem(pem::problem(&why)))?;
+            section.map_err(|why| ServerCertificateProblem::KeyPem(pem::problem(&why)))?;
         let Some(key) = PrivateKeyDer::from_pem(kind, der) else {
             continue;
         };

@@ -331,6 +331,12 @@ fn read_pem(bundle: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Ve
         return Err(vec![TrustError::TooLarge { bundle: bundle() }]);
     }
     let mut certificates = Vec::new();
+    if pem::is_cut(pem) {
+        return Err(vec![TrustError::Pem {
+            bundle: bundle(),
+            why: pem::CUT,
+        }]);
+    }
     for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(pem) {
         let (kind, der) = section.map_err(|why| {
             vec![TrustError::Pem {

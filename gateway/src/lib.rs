@@ -12,6 +12,7 @@ pub mod config;
 pub mod connection;
 pub mod context;
 pub mod control;
+pub mod crl_fetch;
 pub mod denial;
 pub mod events;
 pub mod layers;

@@ -17,9 +17,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::config::{self, Config};
+use crate::crl_fetch::cached;
 use crate::observe::metrics::Metrics;
 use crate::shared::Shared;
-use crate::snapshot::{Expiry, LoadError, Snapshot, build, remember};
+use crate::snapshot::{Expiry, LoadError, Snapshot, build, lists_at, remember};
 
 /// Loads a configuration file and builds a generation from it.
 ///
@@ -274,7 +275,13 @@ fn files_of(config: &Config, file: &Path) -> BTreeSet<PathBuf> {
     for listener in &config.listeners {
         for own in &listener.certificates {
             files.extend([&own.chain, &own.key, &own.trust.client_ca].map(Clone::clone));
-            files.extend(own.trust.crls.iter().cloned());
+            for list in &own.trust.crls {
+                // The folder too: what comes and goes in it changes its time.
+                files.insert(list.clone());
+                files.extend(lists_at(list).unwrap_or_default());
+            }
+            let fetched = own.trust.crl_urls.iter();
+            files.extend(fetched.map(|url| cached(&config.crl_fetch, url)));
         }
     }
     for tls in config

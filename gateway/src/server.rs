@@ -28,6 +28,7 @@ use crate::audit_trail::{AuditTrail, Settings, TrailError, WhenLocked};
 use crate::bound::{Bound, bind};
 use crate::config::Config;
 use crate::control::{self, Control};
+use crate::crl_fetch::Fetcher;
 use crate::layers::edge::accept::Accept;
 use crate::observe::metrics::Metrics;
 use crate::pipeline::Gateway;
@@ -211,6 +212,7 @@ fn add_background(server: &mut Server, shared: &Arc<Shared>, config: &Config, re
     server.add_service(background_service("retention", keeper));
     let shipper = Shipper::new(Arc::clone(shared), config.audit.folder.clone());
     server.add_service(background_service("ship", shipper));
+    server.add_service(background_service("crl", Fetcher::new(Arc::clone(shared))));
 }
 
 fn http2_options(header_bytes_max: usize) -> pingora::protocols::http::v2::server::H2Options {

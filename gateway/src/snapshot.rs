@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use hangu_certs::{ClientVerifier, RevocationIndex};
+use hangu_certs::{ClientVerifier, RevocationIndex, TrustBundle};
 use hangu_policy::{PartitionedPolicy, RuleId};
 use http::HeaderName;
 use prometheus::{Histogram, HistogramTimer};
@@ -28,7 +28,7 @@ use crate::ship::Plan;
 mod build;
 mod names;
 
-pub use build::{LoadError, build, policy_problems, remember};
+pub use build::{LoadError, build, lists_at, policy_problems, remember};
 pub use names::Names;
 
 /// One generation.
@@ -83,6 +83,8 @@ pub struct ListenerState {
 pub struct TrustGroup {
     /// What the configuration says of it.
     pub trust: ClientTrust,
+    /// Its authorities.
+    pub bundle: Arc<TrustBundle>,
     /// For the handshake.
     pub tls: Arc<ServerConfig>,
     /// Gives the verified chain of a client once its handshake is done.

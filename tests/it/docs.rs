@@ -115,6 +115,7 @@ fn the_guide_for_operators_lists_every_metric() {
         &read("gateway/src/observe/limits.rs"),
         &read("gateway/src/observe/retention.rs"),
         &read("gateway/src/observe/shipping.rs"),
+        &read("gateway/src/observe/crl.rs"),
     ]
     .concat();
     let made: BTreeSet<String> = code

@@ -13,6 +13,7 @@ use crate::support::{
 mod groups;
 mod identity;
 mod listeners;
+mod lists;
 mod trust;
 
 #[test]

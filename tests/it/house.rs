@@ -161,6 +161,7 @@ fn alerts_speak_of_metrics_and_reasons_that_exist() -> Outcome {
         "limits.rs",
         "retention.rs",
         "shipping.rs",
+        "crl.rs",
     ]
     .map(|file| {
         fs::read_to_string(root().join("gateway/src/observe").join(file)).unwrap_or_default()

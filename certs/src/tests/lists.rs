@@ -347,3 +347,36 @@ proptest! {
         prop_assert!(load(&[&root], &[list]).is_err());
     }
 }
+
+#[test]
+fn a_file_that_was_cut_inside_a_later_block_is_refused_and_not_taken_with_one_list_fewer() {
+    let roots = ["one", "two"].map(|name| Draft::authority(name).self_signed());
+    let anchors = [&roots[0], &roots[1]];
+    let blocks =
+        anchors.map(|root| crate::pem::encode("X509 CRL", &ListDraft::of(&[7]).signed_by(root)));
+    let whole = blocks.concat();
+    assert!(load(&anchors, &[whole.clone().into_bytes()]).is_ok());
+    let second = blocks[0].len();
+    // At the very end of the first block nothing shows that there was more; the second issuer is then uncovered, and refused.
+    for cut in second + 1..whole.trim_end().len() {
+        let problems = load(&anchors, &[whole.as_bytes()[..cut].to_vec()]);
+        assert!(problems.is_err(), "cut at {cut}");
+    }
+    let index = load(&anchors, &[blocks[0].clone().into_bytes()]).unwrap();
+    assert!(index.check(&[link(&roots[1], 1)], NOW).is_err());
+}
+
+#[test]
+fn an_overdue_list_that_is_kept_refuses_whom_it_covers_and_still_knows_the_revoked() {
+    let root = Draft::authority("root").self_signed();
+    let list = ListDraft::of(&[7]).signed_by(&root);
+    let later = NOW + 2 * DAY;
+    let trust = bundle(&[&root]);
+    let files = [("ca.crl", list.as_slice())];
+    assert!(RevocationIndex::load(&files, &trust, later).is_err());
+    let kept = RevocationIndex::load_keeping(&files, &trust, 0, later, &|_| true).unwrap();
+    let said = |serial| kept.check(&[link(&root, serial)], later).unwrap_err();
+    assert!(matches!(said(7), Revocation::Revoked { .. }));
+    assert!(matches!(said(8), Revocation::ListExpired { .. }));
+    assert_eq!(kept.stale(later).count(), 1);
+}

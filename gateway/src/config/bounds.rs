@@ -84,6 +84,10 @@ pub(super) const IDLE_TIMEOUT: Bounds<Duration> = time(SECOND_MS, HOUR_MS, MINUT
 pub(super) const HEADERS_MAX: Bounds<NonZeroU32> = count(256, Some(100));
 pub(super) const HEADER_BYTES_MAX: Bounds<ByteSize> = size(KIB, 512 * KIB, 32 * KIB);
 
+pub(super) const CRL_FETCH_EVERY: Bounds<Duration> = time(SECOND_MS, 24 * HOUR_MS, 10 * MINUTE_MS);
+pub(super) const CRL_FETCH_TIMEOUT: Bounds<Duration> = time(100, 10 * MINUTE_MS, 30 * SECOND_MS);
+/// A list of a million entries has about 40 MB.
+pub(super) const CRL_FETCH_SIZE: Bounds<ByteSize> = size(KIB, 256 * MIB, 64 * MIB);
 pub(super) const POSTURE_MAX_AGE: Bounds<Duration> = time(SECOND_MS, 30 * 24 * HOUR_MS, HOUR_MS);
 
 pub(super) const REQUEST_BODY_MAX: Bounds<ByteSize> = size(0, 64 * GIB, 16 * MIB);

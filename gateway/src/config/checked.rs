@@ -19,8 +19,8 @@ use http::HeaderName;
 use crate::config::limits::Limits;
 use crate::config::sinks::Sink;
 use crate::config::values::{
-    ByteSize, Host, HostPattern, IpPrefix, LabelId, LabelSet, MethodSet, Name, RoutePrefix, Tenant,
-    ZoneId,
+    ByteSize, CrlUrl, Host, HostPattern, IpPrefix, LabelId, LabelSet, MethodSet, Name, RoutePrefix,
+    Tenant, ZoneId,
 };
 
 pub use audit::{Audit, SigningKey, Witness};
@@ -49,6 +49,8 @@ pub struct Config {
     pub applications: Vec<Application>,
     /// Where the policy comes from.
     pub policy: Policy,
+    /// How lists are fetched.
+    pub crl_fetch: CrlFetch,
     /// How often, how much at once, how much a day.
     pub limits: Limits,
     /// The tamper-evident log.
@@ -139,10 +141,25 @@ pub struct ClientTrust {
     pub client_authentication: ClientAuthentication,
     /// PEM bundle of the authorities that sign clients.
     pub client_ca: PathBuf,
-    /// PEM or DER revocation lists of these authorities; may be empty.
+    /// PEM or DER revocation lists of these authorities, or folders of them; may be empty.
     pub crls: Vec<PathBuf>,
+    /// Where lists are fetched from.
+    pub crl_urls: Vec<CrlUrl>,
     /// How long a revocation list counts beyond its end.
     pub crl_grace: Duration,
+}
+
+/// `[crl_fetch]`: how revocation lists are fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CrlFetch {
+    /// Where they are kept; it may not exist yet (created with mode 0700).
+    pub folder: PathBuf,
+    /// How often it is asked for a newer one.
+    pub every: Duration,
+    /// From connecting to the last byte.
+    pub timeout: Duration,
+    /// Bytes of one list.
+    pub size_max: ByteSize,
 }
 
 /// Whether a client must show a certificate. One that it does show is always verified.

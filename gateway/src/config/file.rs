@@ -29,6 +29,7 @@ pub(super) struct File {
     pub(super) applications: Vec<Application>,
     pub(super) policy: Option<Spanned<Policy>>,
     pub(super) limits: Limits,
+    pub(super) crl_fetch: CrlFetch,
     pub(super) audit: Audit,
     pub(super) access_log: Option<AccessLog>,
     pub(super) admin: Option<Admin>,
@@ -52,6 +53,7 @@ pub(super) struct Listener {
     pub(super) client_authentication: Option<Text>,
     pub(super) client_ca: Option<Text>,
     pub(super) crls: Option<Texts>,
+    pub(super) crl_urls: Option<Texts>,
     pub(super) crl_grace: Option<Text>,
     pub(super) tls_min: Option<Text>,
     pub(super) proxy_protocol: Option<Text>,
@@ -77,6 +79,7 @@ pub(super) struct ServerCertificate {
     pub(super) client_authentication: Option<Text>,
     pub(super) client_ca: Option<Text>,
     pub(super) crls: Option<Texts>,
+    pub(super) crl_urls: Option<Texts>,
     pub(super) crl_grace: Option<Text>,
 }
 
@@ -165,6 +168,15 @@ pub(super) struct Policy {
     pub(super) keys: Option<Texts>,
     pub(super) signatures: Option<Spanned<i64>>,
     pub(super) state: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct CrlFetch {
+    pub(super) folder: Option<Text>,
+    pub(super) every: Option<Text>,
+    pub(super) timeout: Option<Text>,
+    pub(super) size_max: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]

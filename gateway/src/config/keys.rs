@@ -163,7 +163,8 @@ pub(super) const KEYS: &[Key] = &[
     key("listeners[].zone", Kind::Text("a zone"), Need::Otherwise("such clients are refused"), "Zone of a client that no prefix in `[zones]` covers."),
     key("listeners[].client_authentication", Kind::Choice(&["required", "optional"]), Need::Default("\"required\""), "`optional`: a client without a certificate is the subject `anonymous`; one that shows a certificate is verified all the same."),
     text("listeners[].client_ca", FILE, "PEM bundle of the authorities that sign clients."),
-    key("listeners[].crls", Kind::Texts(FILE, bounds::CRLS), Need::Default("[]"), "Revocation lists of these authorities."),
+    key("listeners[].crls", Kind::Texts(FILE, bounds::CRLS), Need::Default("[]"), "Revocation lists of these authorities: PEM or DER, or folders whose files are all lists. With any list, or URL of one, every issuer needs one."),
+    key("listeners[].crl_urls", Kind::Texts("an `http:` URL", bounds::CRLS), Need::Default("[]"), "Where lists of these authorities are fetched from; see `[crl_fetch]`."),
     time("listeners[].crl_grace", bounds::CRL_GRACE, "How long a revocation list counts beyond its end, with a warning; after that nobody whom it covers is let in."),
     key("listeners[].tls_min", Kind::Choice(&["1.3", "1.2"]), Need::Default("\"1.3\""), "Oldest TLS version that is spoken."),
     key("listeners[].proxy_protocol", Kind::Choice(&["none", "required"]), Need::Default("\"none\""), "`required`: every connection begins with a PROXY header, version 1 or 2, and its client is where that says; `none`: none may."),
@@ -184,6 +185,7 @@ pub(super) const KEYS: &[Key] = &[
     key("listeners[].certificates[].client_authentication", Kind::Choice(&["required", "optional"]), Need::Otherwise("the listener's"), "Whether a client of these hosts must show a certificate."),
     key("listeners[].certificates[].client_ca", Kind::Text(FILE), Need::Otherwise("the listener's"), "Authorities that sign clients of these hosts, in place of the listener's; with it come its own `crls` and `crl_grace`."),
     key("listeners[].certificates[].crls", Kind::Texts(FILE, bounds::CRLS), Need::Otherwise("the listener's; none with a `client_ca` of its own"), "Revocation lists of the authorities in `client_ca` beside it."),
+    key("listeners[].certificates[].crl_urls", Kind::Texts("an `http:` URL", bounds::CRLS), Need::Otherwise("the listener's; none with a `client_ca` of its own"), "Where lists of the authorities in `client_ca` beside it are fetched from."),
     key("listeners[].certificates[].crl_grace", Kind::Duration(bounds::CRL_GRACE), Need::Otherwise("the listener's; 0 with a `client_ca` of its own"), "As for the listener, for the lists in `crls` beside it."),
 
     key("zones", Kind::Named(bounds::ZONES), Need::Otherwise("no zones"), "Where clients are, by address; the longest prefix wins."),
@@ -245,6 +247,12 @@ pub(super) const KEYS: &[Key] = &[
     key("policy.keys", Kind::Texts("a public key", bounds::POLICY_KEYS), Need::Otherwise("required with `bundle`"), "Who may sign bundles: lines that `hangu policy sign --make-key` prints."),
     key("policy.signatures", Kind::Count(bounds::SIGNATURES), Need::Bounds, "How many different keys must have signed a bundle."),
     key("policy.state", Kind::Text(FILE), Need::Otherwise("required with `bundle`"), "Where the gateway remembers the newest bundle that it has taken; in a folder that it may write and that survives a reboot."),
+
+    key("crl_fetch", Kind::Table, Need::Otherwise("all defaults"), "How the lists of `crl_urls` are fetched: beside the requests, verified before they count, kept for a restart without a network."),
+    key("crl_fetch.folder", Kind::Text(FOLDER), Need::Default("\"crl-cache\""), "Holds the lists; created with mode 0700."),
+    time("crl_fetch.every", bounds::CRL_FETCH_EVERY, "How often a newer one is asked for; after a failure at least once a minute."),
+    time("crl_fetch.timeout", bounds::CRL_FETCH_TIMEOUT, "From connecting to the last byte."),
+    size("crl_fetch.size_max", bounds::CRL_FETCH_SIZE, "Bytes of one list."),
 
     key("limits", Kind::Table, Need::Otherwise("no limits"), "Who may ask how often, how much at once and how much a day. The limits of a request all apply; each has a name of its own."),
     key("limits.utc_offset", Kind::Text("hours and minutes east of Greenwich"), Need::Default("\"+00:00\""), "Where quotas begin their day, in whole hours: `+08:00` is midnight in Beijing."),

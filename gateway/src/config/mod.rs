@@ -30,13 +30,13 @@ use problem::Report;
 
 pub use hangu_certs::Template;
 
-pub use checked::ClientTrust;
 pub use checked::{
     ANONYMOUS_SUBJECT, AccessLog, Admin, Application, Attribute, Audit, Balance,
     ClientAuthentication, ClientCertificate, Config, Control, ControlSocket, HeaderRule, Health,
     Identity, Listener, Matrix, Policy, PolicyBundle, PolicySource, Purpose, Retention, Route,
     Server, ServerCertificate, SigningKey, TlsVersion, Upstream, UpstreamTls, Witness, Zone,
 };
+pub use checked::{ClientTrust, CrlFetch};
 pub use limits::{
     ConcurrencyBy, ConcurrencyLimit, Limits, Mode, Network, Part, QuotaLimit, QuotaOf,
     REQUEST_CONCURRENCY_MAX, Rate, RateLimit, Scope, SourceClients, SourceLimit,
@@ -44,6 +44,7 @@ pub use limits::{
 pub use problem::{ConfigErrors, Fault, Problem};
 pub use reference::reference;
 pub use sinks::{Sink, SinkTarget, SinkTls};
+pub use values::CrlUrl;
 pub use values::{
     ByteSize, Host, HostPattern, IpPrefix, LabelId, LabelSet, Method, MethodSet, Name, RoutePrefix,
     Tenant, ZoneId,

@@ -10,6 +10,7 @@ use prometheus::{
 use crate::denial::Denial;
 use crate::layers::Layer;
 use crate::observe::boundary::Boundary;
+use crate::observe::crl::Crl;
 use crate::observe::limits::LimitsMetrics;
 use crate::observe::policy::PolicyMetrics;
 use crate::observe::retention::RetentionMetrics;
@@ -51,6 +52,8 @@ pub struct Metrics {
     other_refusals: IntCounterVec,
     /// What the boundary refuses without a request.
     pub boundary: Boundary,
+    /// Revocation lists.
+    pub crl: Crl,
     /// About the policy that serves and those that were refused.
     pub policy: PolicyMetrics,
     /// What limits refuse.
@@ -232,6 +235,7 @@ impl Metrics {
                 &["reason", "app"],
             )?,
             boundary: Boundary::new(&make)?,
+            crl: Crl::new(&make)?,
             policy: PolicyMetrics::new(&make)?,
             limits: LimitsMetrics::new(&make)?,
             retention: RetentionMetrics::new(&make)?,

@@ -1,6 +1,7 @@
 //! What the gateway tells about itself: every metric in one struct, and the operators' log.
 
 pub mod boundary;
+pub mod crl;
 pub mod limits;
 pub mod log;
 pub mod metrics;

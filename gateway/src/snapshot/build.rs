@@ -21,8 +21,11 @@ mod callers;
 mod listener;
 mod places;
 mod policy;
+mod revocation;
 mod sinks;
 mod upstream_tls;
+
+pub use revocation::lists_at;
 
 /// One thing wrong with what the configuration names. Shown as one line: where, what, how to fix.
 #[derive(Debug, thiserror::Error)]
@@ -190,6 +193,7 @@ pub fn build(
     let mut loader = Loader {
         places: Places::of(&config.file),
         now,
+        crl_fetch: config.crl_fetch.clone(),
         problems: Vec::new(),
         expiries: Vec::new(),
     };
@@ -261,6 +265,7 @@ pub fn build(
 struct Loader {
     places: Places,
     now: i64,
+    crl_fetch: config::CrlFetch,
     problems: Vec<LoadError>,
     expiries: Vec<Expiry>,
 }

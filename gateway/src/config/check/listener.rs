@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::Names;
 use super::reader::{Reader, parse_address};
-use super::trust::{CLIENT_AUTHENTICATION, crls, own_trust};
+use super::trust::{CLIENT_AUTHENTICATION, crl_urls, crls, own_trust};
 use crate::config::bounds;
 use crate::config::checked::{
     ClientAuthentication, ClientTrust, Listener, ServerCertificate, TlsVersion,
@@ -52,6 +52,7 @@ fn one(
     let trust = ClientTrust {
         client_authentication,
         crls: crls(reader, written.crls.as_ref()),
+        crl_urls: crl_urls(reader, written.crl_urls.as_ref()),
         crl_grace: reader.duration(written.crl_grace.as_ref(), &bounds::CRL_GRACE),
         client_ca: client_ca.clone().unwrap_or_default(),
     };

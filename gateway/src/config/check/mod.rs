@@ -65,6 +65,7 @@ pub(super) fn check(
     let sinks = sinks::sinks(&mut reader, &file.audit.sinks);
     let server = process::server(&mut reader, &file.server);
     let limits = limits::limits(&mut reader, &applications, &file.limits);
+    let crl_fetch = trust::crl_fetch(&mut reader, &file.crl_fetch);
     let access_log = process::access_log(&mut reader, file.access_log.as_ref());
     let admin = process::admin(&mut reader, file.admin.as_ref());
     let control = process::control(&mut reader, &file.control, server.as_ref());
@@ -82,6 +83,7 @@ pub(super) fn check(
         purpose,
         applications,
         policy: policy?,
+        crl_fetch: crl_fetch?,
         limits,
         audit: audit?,
         retention: retention?,

@@ -175,6 +175,15 @@ impl<'r, 'a> Reader<'r, 'a> {
         None
     }
 
+    /// A file or a folder that must be there.
+    pub(super) fn file_or_folder(&mut self, text: &Text) -> Option<PathBuf> {
+        let path = self.path(text)?;
+        if (self.look)(&path) == Found::Folder {
+            return Some(path);
+        }
+        self.file(Some(text))
+    }
+
     /// A folder that is there or can be created in one that is.
     pub(super) fn folder(&mut self, text: &Text) -> Option<PathBuf> {
         let path = self.path(text)?;

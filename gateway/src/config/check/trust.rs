@@ -4,15 +4,33 @@ use std::path::PathBuf;
 
 use super::reader::Reader;
 use crate::config::bounds;
-use crate::config::checked::{ClientAuthentication, ClientTrust};
+use crate::config::checked::{ClientAuthentication, ClientTrust, CrlFetch};
 use crate::config::file::{self, Text, Texts};
 use crate::config::problem::Fault;
+use crate::config::values::CrlUrl;
 
 pub(super) fn crls(reader: &mut Reader<'_, '_>, written: Option<&Texts>) -> Vec<PathBuf> {
     let crls = written.map_or(&[][..], |crls| crls.get_ref());
     crls.iter()
-        .filter_map(|crl| reader.file(Some(crl)))
+        .filter_map(|crl| reader.file_or_folder(crl))
         .collect()
+}
+
+/// Where lists are fetched from.
+pub(super) fn crl_urls(reader: &mut Reader<'_, '_>, written: Option<&Texts>) -> Vec<CrlUrl> {
+    let urls = reader.read_each(written, CrlUrl::parse);
+    urls.into_iter().map(|(_, url)| url).collect()
+}
+
+pub(super) fn crl_fetch(reader: &mut Reader<'_, '_>, written: &file::CrlFetch) -> Option<CrlFetch> {
+    let default = Text::new(0..0, DEFAULT_FOLDER.to_owned());
+    let folder = reader.folder(written.folder.as_ref().unwrap_or(&default));
+    Some(CrlFetch {
+        every: reader.duration(written.every.as_ref(), &bounds::CRL_FETCH_EVERY),
+        timeout: reader.duration(written.timeout.as_ref(), &bounds::CRL_FETCH_TIMEOUT),
+        size_max: reader.size(written.size_max.as_ref(), &bounds::CRL_FETCH_SIZE),
+        folder: folder?,
+    })
 }
 
 /// Whom the hosts of a certificate let in: authorities and their lists go together, so that no list is looked for in vain.
@@ -26,7 +44,8 @@ pub(super) fn own_trust(
         &CLIENT_AUTHENTICATION,
         listener.client_authentication,
     );
-    let lists = written.crls.as_ref().map(Texts::span);
+    let lists = written.crls.as_ref().or(written.crl_urls.as_ref());
+    let lists = lists.map(Texts::span);
     let alone = lists.or(written.crl_grace.as_ref().map(Text::span));
     if written.client_ca.is_none()
         && let Some(place) = alone
@@ -48,6 +67,7 @@ pub(super) fn own_trust(
             client_authentication,
             client_ca: reader.file(written.client_ca.as_ref()).unwrap_or_default(),
             crls: crls(reader, written.crls.as_ref()),
+            crl_urls: crl_urls(reader, written.crl_urls.as_ref()),
             crl_grace: reader.duration(written.crl_grace.as_ref(), &bounds::CRL_GRACE),
         },
     }
@@ -57,3 +77,4 @@ pub(super) const CLIENT_AUTHENTICATION: [(&str, ClientAuthentication); 2] = [
     ("required", ClientAuthentication::Required),
     ("optional", ClientAuthentication::Optional),
 ];
+const DEFAULT_FOLDER: &str = "crl-cache";

@@ -2,6 +2,7 @@
 //!
 //! Each `parse` answers with a [`Fault`](super::Fault) (what, how to fix); the caller knows the place.
 
+mod crl_url;
 mod host;
 mod id;
 mod ip_prefix;
@@ -10,6 +11,7 @@ mod quantity;
 mod route;
 mod template;
 
+pub use crl_url::CrlUrl;
 pub use host::{Host, HostPattern};
 pub use id::{LabelId, LabelSet, ZoneId};
 pub use ip_prefix::IpPrefix;

@@ -1,21 +1,20 @@
 //! What a listener's handshakes need: server certificates by name, client trust, revocation lists.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use hangu_certs::{
-    ClientAuthentication, ClientVerifier, CrlError, RevocationIndex, ServerCertificate,
-    TrustBundle, Uncovered,
+    ClientAuthentication, ClientVerifier, RevocationIndex, ServerCertificate, TrustBundle,
 };
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert, ServerSessionMemoryCache};
 use tokio::sync::Semaphore;
 
+use super::revocation::Lists;
 use super::{LoadError, Loader};
 use crate::config::{self, Application, ClientTrust, HostPattern, Listener, TlsVersion};
 use crate::layers::cloud::routes::HostTable;
-use crate::snapshot::{Expiry, ListenerState, Names, TrustGroup};
+use crate::snapshot::{ListenerState, Names, TrustGroup};
 
 impl Loader {
     pub(super) fn listener(
@@ -34,29 +33,24 @@ impl Loader {
         let names = self.server_certificates(listener, &trusts, &provider);
         let groups: Vec<_> = trusts
             .into_iter()
-            .map(|trust| {
-                let last = last_of(last, trust);
-                self.verifier(listener, trust, last, &provider)
-            })
+            .map(|trust| self.group(listener, trust, last, &provider))
             .collect();
         let names = Arc::new(names?);
-        let groups = groups.into_iter().map(|verified| {
-            let (trust, verifier, revocation) = verified?;
-            match tls(listener, Arc::clone(&verifier), &names, &provider) {
-                Ok(tls) => Some(TrustGroup {
-                    trust: trust.clone(),
-                    tls: Arc::new(tls),
-                    verifier,
-                    revocation,
-                }),
-                Err(source) => {
-                    self.problems.push(LoadError::Tls {
-                        listener: listener.name.as_str().to_owned(),
-                        source,
-                    });
-                    None
-                }
-            }
+        let groups = groups.into_iter().map(|group| {
+            let Group {
+                trust,
+                bundle,
+                verifier,
+                revocation,
+            } = group?;
+            let tls = tls(listener, Arc::clone(&verifier), &names, &provider);
+            Some(TrustGroup {
+                trust: trust.clone(),
+                bundle,
+                tls: Arc::new(self.tls_ready(listener, tls)?),
+                verifier,
+                revocation,
+            })
         });
         Some(ListenerState {
             groups: groups.collect::<Option<Vec<_>>>()?,
@@ -68,26 +62,51 @@ impl Loader {
         })
     }
 
-    fn verifier<'t>(
+    fn tls_ready(
+        &mut self,
+        listener: &Listener,
+        tls: Result<ServerConfig, rustls::Error>,
+    ) -> Option<ServerConfig> {
+        tls.map_err(|source| {
+            self.problems.push(LoadError::Tls {
+                listener: listener.name.as_str().to_owned(),
+                source,
+            });
+        })
+        .ok()
+    }
+
+    fn group<'t>(
         &mut self,
         listener: &Listener,
         trust: &'t ClientTrust,
-        last: Option<&RevocationIndex>,
+        last: Option<&ListenerState>,
         provider: &Arc<CryptoProvider>,
-    ) -> Option<(&'t ClientTrust, Arc<ClientVerifier>, Arc<RevocationIndex>)> {
+    ) -> Option<Group<'t>> {
         let bundle = self.client_trust(trust)?;
-        let revocation = self.revocation(listener, trust, &bundle, last)?;
+        let lists = Lists {
+            of: listener.name.as_str(),
+            files: &trust.crls,
+            urls: &trust.crl_urls,
+            grace_seconds: u32::try_from(trust.crl_grace.as_secs()).unwrap_or(u32::MAX),
+        };
+        let revocation = self.revocation(lists, &bundle, last_of(last, trust))?;
         let authentication = match trust.client_authentication {
             config::ClientAuthentication::Required => ClientAuthentication::Required,
             config::ClientAuthentication::Optional => ClientAuthentication::Optional,
         };
         let verifier = ClientVerifier::new(
-            bundle,
+            Arc::clone(&bundle),
             Arc::clone(&revocation),
             authentication,
             Arc::clone(provider),
         );
-        Some((trust, Arc::new(verifier), revocation))
+        Some(Group {
+            trust,
+            bundle,
+            verifier: Arc::new(verifier),
+            revocation,
+        })
     }
 
     fn server_certificates(
@@ -117,8 +136,14 @@ impl Loader {
                     let group = trusts.iter().position(|trust| **trust == certificate.trust);
                     names.add(&certificate.hosts, &loaded.key, group.unwrap_or(usize::MAX));
                 }
-                Err(problem) => {
-                    self.wrong(&certificate.chain, problem.into());
+                Err(mut problem) => {
+                    let file = if problem.problem.is_of_the_key() {
+                        &certificate.key
+                    } else {
+                        &certificate.chain
+                    };
+                    problem.name = file.display().to_string();
+                    self.wrong(file, problem.into());
                     complete = false;
                 }
             }
@@ -144,76 +169,14 @@ impl Loader {
             }
         }
     }
-
-    fn wrong_lists(&mut self, problems: Vec<CrlError>) {
-        for problem in problems {
-            let file = PathBuf::from(&problem.file);
-            self.wrong(&file, problem.into());
-        }
-    }
-
-    fn revocation(
-        &mut self,
-        listener: &Listener,
-        settings: &ClientTrust,
-        trust: &TrustBundle,
-        last: Option<&RevocationIndex>,
-    ) -> Option<Arc<RevocationIndex>> {
-        if settings.crls.is_empty() {
-            return Some(Arc::new(RevocationIndex::empty(Uncovered::Accepted)));
-        }
-        let mut files = Vec::new();
-        let mut complete = true;
-        for path in &settings.crls {
-            match self.bytes(path) {
-                Some(bytes) => files.push((path.display().to_string(), bytes)),
-                None => complete = false,
-            }
-        }
-        let lists: Vec<(&str, &[u8])> = files
-            .iter()
-            .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
-            .collect();
-        let grace = u32::try_from(settings.crl_grace.as_secs()).unwrap_or(u32::MAX);
-        match RevocationIndex::load_with_grace(&lists, trust, grace, self.now) {
-            Ok(index) if complete => {
-                warn_of_lists(&index, self.now);
-                // A file put back would forget the revocations since.
-                if let Some(Err(older)) = last.map(|last| index.check_follows(last)) {
-                    self.wrong_lists(older);
-                    return None;
-                }
-                for list in index.next_updates() {
-                    self.expiries.push(Expiry {
-                        kind: "crl",
-                        name: list.file.clone(),
-                        listener: listener.name.as_str().to_owned(),
-                        at: list.next_update,
-                    });
-                }
-                Some(Arc::new(index))
-            }
-            Ok(_) => None,
-            Err(problems) => {
-                self.wrong_lists(problems);
-                None
-            }
-        }
-    }
 }
 
-/// Lists that need somebody's hand, though the gateway serves.
-fn warn_of_lists(index: &RevocationIndex, now: i64) {
-    for list in index.stale(now) {
-        tracing::warn!(
-            "revocation list `{}` of `{}` is past its end and counts by `crl_grace` only; fetch the current one",
-            list.file,
-            list.issuer
-        );
-    }
-    for list in index.ignored() {
-        tracing::warn!("{list}");
-    }
+/// A group before its TLS.
+struct Group<'t> {
+    trust: &'t ClientTrust,
+    bundle: Arc<TrustBundle>,
+    verifier: Arc<ClientVerifier>,
+    revocation: Arc<RevocationIndex>,
 }
 
 /// The lists that a group had: of the same authorities, and of several such of the same files.

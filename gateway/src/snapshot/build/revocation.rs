@@ -1,0 +1,193 @@
+//! Revocation lists: out of files, folders and what was fetched, verified and indexed.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hangu_certs::{CrlError, CrlExpiry, RevocationIndex, TrustBundle, Uncovered};
+
+use super::{LoadError, Loader};
+use crate::config::CrlUrl;
+use crate::crl_fetch::cached;
+use crate::snapshot::Expiry;
+
+/// Where the lists of one trust bundle are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lists<'a> {
+    /// The listener or application that they are for.
+    pub(super) of: &'a str,
+    /// Files, and folders of files.
+    pub(super) files: &'a [PathBuf],
+    /// What is fetched.
+    pub(super) urls: &'a [CrlUrl],
+    /// How long one counts beyond its end, in seconds.
+    pub(super) grace_seconds: u32,
+}
+
+impl Loader {
+    /// The index of some lists, which must not go back behind those of `last`.
+    pub(super) fn revocation(
+        &mut self,
+        lists: Lists<'_>,
+        trust: &TrustBundle,
+        last: Option<&RevocationIndex>,
+    ) -> Option<Arc<RevocationIndex>> {
+        if lists.files.is_empty() && lists.urls.is_empty() {
+            return Some(Arc::new(RevocationIndex::empty(Uncovered::Accepted)));
+        }
+        let own = self.list_files(lists.files);
+        let (fetched, names) = self.fetched_lists(lists);
+        let mut files = own?;
+        files.extend(fetched);
+        let index = match self.index(&files, &names, lists.grace_seconds, trust, last) {
+            Err(problems) if problems.iter().all(|problem| names.contains(&problem.file)) => {
+                // What was damaged where it was kept is as good as not fetched: whom it covers is refused until it comes anew.
+                for problem in &problems {
+                    tracing::error!("{problem}");
+                }
+                let bad: BTreeSet<&str> = problems
+                    .iter()
+                    .map(|problem| problem.file.as_str())
+                    .collect();
+                files.retain(|(name, _)| !bad.contains(name.as_str()));
+                self.index(&files, &names, lists.grace_seconds, trust, last)
+            }
+            other => other,
+        };
+        match index {
+            Ok(index) => {
+                self.tell_lists(lists.of, &index);
+                Some(Arc::new(index))
+            }
+            Err(problems) => {
+                for problem in problems {
+                    let file = PathBuf::from(&problem.file);
+                    self.wrong(&file, problem.into());
+                }
+                None
+            }
+        }
+    }
+
+    fn index(
+        &self,
+        files: &[(String, Vec<u8>)],
+        fetched: &BTreeSet<String>,
+        grace_seconds: u32,
+        trust: &TrustBundle,
+        last: Option<&RevocationIndex>,
+    ) -> Result<RevocationIndex, Vec<CrlError>> {
+        let lists: Vec<(&str, &[u8])> = files
+            .iter()
+            .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
+            .collect();
+        // One authority's late list must not keep the gateway from taking anything else: it refuses that authority's clients.
+        let keep = |list: &CrlExpiry| {
+            let is_known = |last: &RevocationIndex| {
+                last.next_updates()
+                    .iter()
+                    .any(|known| known.file == list.file && known.number == list.number)
+            };
+            fetched.contains(&list.file) || last.is_some_and(is_known)
+        };
+        let index = RevocationIndex::load_keeping(&lists, trust, grace_seconds, self.now, &keep)?;
+        // A file put back would forget the revocations since.
+        match last {
+            Some(last) => index.check_follows(last).map(|()| index),
+            None => Ok(index),
+        }
+    }
+
+    /// Each file, and each file of each folder.
+    fn list_files(&mut self, paths: &[PathBuf]) -> Option<Vec<(String, Vec<u8>)>> {
+        let mut files = Vec::new();
+        let mut is_complete = true;
+        for path in paths {
+            let found = match lists_at(path) {
+                Ok(found) => found,
+                Err(source) => {
+                    let error = LoadError::Read {
+                        path: path.clone(),
+                        source,
+                    };
+                    self.wrong(path, error);
+                    is_complete = false;
+                    continue;
+                }
+            };
+            for file in found {
+                match self.bytes(&file) {
+                    Some(bytes) => files.push((file.display().to_string(), bytes)),
+                    None => is_complete = false,
+                }
+            }
+        }
+        is_complete.then_some(files)
+    }
+
+    /// What is kept of the fetched lists, and how these files are called. One that has not come yet is none.
+    fn fetched_lists(&self, lists: Lists<'_>) -> (Vec<(String, Vec<u8>)>, BTreeSet<String>) {
+        let mut files = Vec::new();
+        for url in lists.urls {
+            let path = cached(&self.crl_fetch, url);
+            match std::fs::read(&path) {
+                Ok(bytes) => files.push((path.display().to_string(), bytes)),
+                Err(why) => tracing::warn!(
+                    "`{}`: there is no revocation list from {url} yet ({why}); whom it covers is refused",
+                    lists.of
+                ),
+            }
+        }
+        let names = files.iter().map(|(name, _)| name.clone()).collect();
+        (files, names)
+    }
+
+    /// When they end, and which need somebody's hand although the gateway serves.
+    fn tell_lists(&mut self, of: &str, index: &RevocationIndex) {
+        for list in index.stale(self.now) {
+            tracing::warn!(
+                "revocation list `{}` of `{}` is past its end and counts by grace only, or refuses; fetch the current one",
+                list.file,
+                list.issuer
+            );
+        }
+        for list in index.ignored() {
+            tracing::warn!("{list}");
+        }
+        self.expiries
+            .extend(index.next_updates().iter().map(|list| Expiry {
+                kind: "crl",
+                name: list.file.clone(),
+                listener: of.to_owned(),
+                at: list.next_update,
+            }));
+    }
+}
+
+/// The lists at a path: itself, or the files of the folder that it is, by name. What begins with a dot is not one: so secret mounts name
+/// what they are about to swap.
+///
+/// # Errors
+/// The folder cannot be read, or holds more than 1,024 files.
+pub fn lists_at(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        let is_hidden = entry.file_name().to_string_lossy().starts_with('.');
+        if is_hidden || entry.path().is_dir() {
+            continue;
+        }
+        files.push(entry.path());
+        if files.len() > FOLDER_FILES_MAX {
+            return Err(io::Error::other("it holds more than 1024 files"));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+const FOLDER_FILES_MAX: usize = 1024;

@@ -74,7 +74,7 @@ pub enum Kind {
     Request,
     /// A TLS handshake was refused or aborted.
     Handshake,
-    /// A connection was refused before any handshake: address list, connection budget, PROXY header.
+    /// A connection was refused before any handshake (address list, connection budget, PROXY header) or ended while it was open.
     Connection,
     /// The process started.
     Start,

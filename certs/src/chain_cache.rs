@@ -41,6 +41,14 @@ impl ChainCache {
         &self.trust
     }
 
+    /// Whether a chain that another cache has verified stands here too.
+    pub(crate) fn still_accepts(&self, chain: &VerifiedChain, now: i64) -> bool {
+        let anchor = chain.certificates.last();
+        anchor.is_some_and(|anchor| self.trust.has_anchor(anchor))
+            && chain.is_current(now)
+            && self.revocation.check(&chain.identity.links, now).is_ok()
+    }
+
     /// The verified chain of what a peer presented, the leaf first, at `now` (Unix seconds).
     pub(crate) fn chain(
         &self,

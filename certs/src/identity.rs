@@ -74,6 +74,8 @@ pub struct Identity {
     pub not_before: i64,
     /// Unix seconds until which every certificate of the chain is valid (inclusive): the earliest end.
     pub not_after: i64,
+    /// The CAs of the chain, the leaf's issuer first and the anchor last: a pushed revocation may name one of them.
+    pub authorities: Vec<Fingerprints>,
     /// What the revocation index is asked about: every certificate of the chain below its root, the leaf first.
     pub links: Vec<Link>,
     /// Dotted OID and text of the private extensions that hold one string.
@@ -87,6 +89,15 @@ struct Texts {
     fingerprint: String,
     key_fingerprint: String,
     ips: Vec<String>,
+}
+
+/// SHA-256 of a certificate and of its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprints {
+    /// Of the DER.
+    pub certificate: [u8; 32],
+    /// Of the SubjectPublicKeyInfo.
+    pub key: [u8; 32],
 }
 
 /// What identifies a certificate to a revocation list: who issued it, and its number.
@@ -261,6 +272,14 @@ impl Identity {
                 .map(|certificate| certificate.not_after)
                 .min()
                 .unwrap_or(i64::MIN),
+            authorities: path
+                .iter()
+                .skip(1)
+                .map(|authority| Fingerprints {
+                    certificate: sha256(authority.der),
+                    key: sha256(authority.key.raw),
+                })
+                .collect(),
             links,
         })
     }

@@ -87,7 +87,7 @@ pub use der::Malformed;
 pub use directory::{Directory, Holder};
 pub use directory_error::{DirectoryError, DirectoryProblem};
 pub use field::UnknownField;
-pub use identity::{Identity, IdentityError, Link, LinkKind, NameHash};
+pub use identity::{Fingerprints, Identity, IdentityError, Link, LinkKind, NameHash};
 pub use inspect::{CertificateSummary, ListSummary};
 pub use issue::{AuthorityError, ClientRequest, Issued, Reason, Revoked, UnixSeconds, Validity};
 pub use offline::{OfflineCheck, OfflineError, OfflineVerdict};
@@ -95,7 +95,9 @@ pub use path::{
     PATH_MAX, PRESENTED_BYTES_MAX, PRESENTED_MAX, Purpose, SIGNATURES_MAX, VerifiedChain,
     verify_chain, verify_client_chain,
 };
-pub use pushed::{PUSHED_MAX, PushError, PushedRevocation, PushedRevocations, Target, TargetError};
+pub use pushed::{
+    Names, PUSHED_MAX, PushError, PushedRevocation, PushedRevocations, Target, TargetError,
+};
 pub use revocation::{CrlExpiry, Revocation, RevocationIndex, Uncovered};
 pub use serial::{SERIAL_BYTES_MAX, Serial};
 pub use server_certificate::{ServerCertificate, ServerCertificateError, ServerCertificateProblem};

@@ -16,14 +16,23 @@ use crate::serial::Serial;
 pub enum Target {
     /// Every chain with a certificate of this serial number, whoever issued it, the leaf's or a CA's.
     Serial(Serial),
-    /// The leaf certificate with this SHA-256.
+    /// Every chain with the certificate of this SHA-256: a leaf, or a CA with all below it.
     Certificate([u8; 32]),
-    /// Every leaf with this key: SHA-256 of the SubjectPublicKeyInfo. Renewing the certificate does not help its holder.
+    /// Every chain with this key: SHA-256 of the SubjectPublicKeyInfo. Renewing the certificate does not help its holder.
     Key([u8; 32]),
-    /// The policy subject as the gateway's template renders it.
+    /// The policy subject as the gateway knows it.
     Subject(String),
-    /// Every certificate with this subject O.
+    /// Every certificate with this subject O, and everybody whom the gateway knows to act for this organisation.
     Organisation(String),
+}
+
+/// What the gateway calls somebody, beyond what the certificate says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Names<'a> {
+    /// The policy subject.
+    pub subject: Option<&'a str>,
+    /// The organisation that it acts for.
+    pub organisation: Option<&'a str>,
 }
 
 /// Why some text names no target.
@@ -78,35 +87,52 @@ pub struct PushedRevocations {
 }
 
 impl PushedRevocations {
-    /// Whether somebody is revoked at `now` (Unix seconds); `subject` is the policy subject that the gateway has made of the identity.
+    /// Whether somebody is revoked at `now` (Unix seconds); a caller without a certificate has no `identity`.
     /// A handful of look-ups, none while nothing of that kind is pushed; allocates nothing.
+    ///
+    /// # Errors
+    /// The revocation that hits.
     pub fn check(
         &self,
-        identity: &Identity,
-        subject: &str,
+        identity: Option<&Identity>,
+        names: Names<'_>,
         now: i64,
     ) -> Result<(), &PushedRevocation> {
+        let subject = names.subject.and_then(|name| self.subjects.get(name));
+        let organisation = names
+            .organisation
+            .and_then(|name| self.organisations.get(name));
+        let of_certificates = identity
+            .into_iter()
+            .flat_map(|identity| self.hits(identity));
+        subject
+            .into_iter()
+            .chain(organisation)
+            .chain(of_certificates)
+            .find(|revocation| revocation.in_force(now))
+            .map_or(Ok(()), Err)
+    }
+
+    fn hits(&self, identity: &Identity) -> impl Iterator<Item = &PushedRevocation> {
         let organisation = identity
             .organisation
             .as_deref()
             .and_then(|name| self.organisations.get(name));
-        let mut found = [
-            self.certificates.get(&identity.fingerprint),
-            self.keys.get(&identity.key_fingerprint),
-            self.subjects.get(subject),
-            organisation,
-        ]
-        .into_iter()
-        .chain(
-            identity
-                .links
-                .iter()
-                .map(|link| self.serials.get(&link.serial)),
-        )
-        .flatten();
-        found
-            .find(|revocation| revocation.in_force(now))
-            .map_or(Ok(()), Err)
+        let authorities = identity.authorities.iter().flat_map(|authority| {
+            let certificate = self.certificates.get(&authority.certificate);
+            certificate.into_iter().chain(self.keys.get(&authority.key))
+        });
+        let serials = identity
+            .links
+            .iter()
+            .filter_map(|link| self.serials.get(&link.serial));
+        self.certificates
+            .get(&identity.fingerprint)
+            .into_iter()
+            .chain(self.keys.get(&identity.key_fingerprint))
+            .chain(organisation)
+            .chain(serials)
+            .chain(authorities)
     }
 
     /// Adds a revocation, in place of an earlier one for the same target.

@@ -281,6 +281,11 @@ impl TrustBundle {
         &self.name
     }
 
+    /// Whether this is one of the anchors, byte for byte.
+    pub(crate) fn has_anchor(&self, der: &CertificateDer<'_>) -> bool {
+        self.anchors.iter().any(|anchor| anchor.der == *der)
+    }
+
     /// When each CA certificate ends, for the expiry metric.
     pub fn expiries(&self) -> Vec<Expiry> {
         let expiry = |authority: &Authority| {

@@ -73,6 +73,13 @@ impl ClientVerifier {
         self.chains.presented(presented, now)
     }
 
+    /// Whether a chain that another generation has verified stands in this one too, at `now` (Unix seconds): its anchor is still
+    /// trusted, its dates hold and no list names it. No signature is checked again, since neither they nor the anchor have changed.
+    /// `false` says only that it takes [`ClientVerifier::chain`] to know: there may be another path.
+    pub fn still_accepts(&self, chain: &VerifiedChain, now: i64) -> bool {
+        self.chains.still_accepts(chain, now)
+    }
+
     /// The exact reason behind a handshake error, when this crate's verifier raised it.
     pub fn reason(error: &rustls::Error) -> Option<&ChainError> {
         let rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) = error

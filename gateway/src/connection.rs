@@ -1,16 +1,16 @@
 //! What is known of a client connection: established once, at the handshake, and shared by all its requests.
 //!
 //! A connection can outlive the generation that it was made in. The first request after a reload sees it anew: its chain against
-//! the new trust, its subject by the new template, its zone by the new prefixes.
+//! the new trust, its subject by the new template, its zone by the new prefixes. A connection that nobody asks anything of is
+//! looked at by `live`, which ends it where a new handshake would fail.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use hangu_certs::{Identity, VerifiedChain};
+use hangu_certs::{Identity, Names, VerifiedChain};
 use pingora::http::ResponseHeader;
 use pingora::protocols::raw_connect::ProxyDigest;
-use pingora::proxy::Session;
+use pingora::proxy::Session as PingoraSession;
 
 use crate::config::ClientAuthentication;
 use crate::denial::Denial;
@@ -18,6 +18,7 @@ use crate::events::Refused;
 use crate::layers::edge::tls_error::refused_chain;
 use crate::layers::endpoint::caller::Caller;
 use crate::layers::network::limits::{CallerCounts, Proven};
+use crate::live::Session;
 use crate::snapshot::Snapshot;
 
 /// One client connection, as one generation sees it.
@@ -115,6 +116,33 @@ impl Connection {
         self.chain.as_ref().map(|chain| &chain.identity)
     }
 
+    /// What the gateway calls whoever is speaking.
+    #[must_use]
+    pub fn names(&self) -> Names<'_> {
+        Names {
+            subject: self.subject.as_ref().map(|subject| &*subject.name),
+            organisation: self.caller.organisation.as_deref(),
+        }
+    }
+
+    /// Why another generation would not let the connection in, or would know it as somebody else.
+    #[must_use]
+    pub fn refused_by(&self, snapshot: &Snapshot, now: i64) -> Option<Denial> {
+        if let Err(refused) = admits(snapshot, self, now) {
+            return Some(refused.denial);
+        }
+        let caller = snapshot.callers.caller(self.identity());
+        let names = (caller.subject.as_deref(), caller.organisation.as_deref());
+        match names {
+            _ if caller.refused.is_some() => caller.refused,
+            (None, _) => Some(Denial::NoName),
+            names if names != (self.names().subject, self.names().organisation) => {
+                Some(Denial::IdentityChanged)
+            }
+            _ => None,
+        }
+    }
+
     /// The same connection under another generation.
     fn renewed(&self, snapshot: &Snapshot, now: i64) -> Self {
         let handshake = Handshake {
@@ -150,46 +178,52 @@ impl Subject {
     }
 }
 
-/// A connection with the generation that saw it last, as Pingora carries it from request to request.
+/// An open connection, as Pingora carries it from request to request.
 #[derive(Debug)]
-pub struct Live(ArcSwap<Connection>);
+pub struct Live(Arc<Session>);
 
 impl Live {
     /// Packs a connection so that Pingora hands it to each request.
     ///
     /// # Errors
     /// Never: 200 is a status.
-    pub fn into_digest(connection: Arc<Connection>) -> Result<ProxyDigest, Box<pingora::Error>> {
+    pub fn into_digest(session: Arc<Session>) -> Result<ProxyDigest, Box<pingora::Error>> {
         let unused = ResponseHeader::build(200, Some(0))?;
-        let live: Box<Self> = Box::new(Self(ArcSwap::new(connection)));
+        let live: Box<Self> = Box::new(Self(session));
         Ok(ProxyDigest::new(Box::new(unused), Some(live)))
     }
 
-    /// The connection of a request, as `snapshot` sees it at `now` (seconds since 1970).
+    /// The open connection of a request.
     #[must_use]
-    pub fn connection_of(
-        session: &Session,
-        snapshot: &Snapshot,
-        now: i64,
-    ) -> Option<Arc<Connection>> {
+    pub fn session_of(session: &PingoraSession) -> Option<&Arc<Session>> {
         let digest = session.digest()?.proxy_digest.as_ref()?;
         let live = digest.user_data.as_ref()?.downcast_ref::<Self>()?;
-        let connection = live.0.load();
-        if connection.generation == snapshot.generation {
-            return Some(Arc::clone(&connection));
-        }
-        let renewed = Arc::new(connection.renewed(snapshot, now));
-        live.0.store(Arc::clone(&renewed));
-        Some(renewed)
+        Some(&live.0)
     }
 }
 
-/// Whether a generation would let in this connection of its own, which has this chain or none.
+impl Session {
+    /// The connection as `snapshot` sees it at `now` (seconds since 1970).
+    #[must_use]
+    pub fn seen_by(&self, snapshot: &Snapshot, now: i64) -> Arc<Connection> {
+        let connection = self.connection.load();
+        if connection.generation == snapshot.generation {
+            return Arc::clone(&connection);
+        }
+        let renewed = Arc::new(connection.renewed(snapshot, now));
+        self.connection.store(Arc::clone(&renewed));
+        renewed
+    }
+}
+
+/// Whether a generation would let in this connection, which has this chain or none.
+/// What judges its certificates there is the group of its server name, which may have another number in another generation.
 fn admits(snapshot: &Snapshot, connection: &Connection, now: i64) -> Result<(), Refused> {
-    let Some(group) = snapshot.trust_of(connection) else {
+    let Some(group) = snapshot.trust_for(connection) else {
         return Err(Denial::HostMismatch.into());
     };
     match (&connection.chain, group.trust.client_authentication) {
+        (Some(chain), _) if group.verifier.still_accepts(chain, now) => Ok(()),
         (Some(chain), _) => group
             .verifier
             .chain(&chain.certificates, now)

@@ -21,6 +21,7 @@ use crate::layers::Layer;
 use crate::layers::cloud::peer::Silence;
 use crate::layers::cloud::upstreams::{Chosen, NoUpstream};
 use crate::layers::network::limits::{Clock, Limited};
+use crate::live::Session as LiveSession;
 use crate::observe::metrics::{Metrics, NO_APPLICATION};
 use crate::refusal::Refusal;
 use crate::request_id::{RequestId, is_traceparent};
@@ -53,7 +54,11 @@ pub struct Context {
     pub body_is_whole: bool,
     /// Body bytes taken from the client.
     pub bytes_in: u64,
+    /// Bytes of the answer's body that were given to the client's connection.
+    pub bytes_out: u64,
     shared: Arc<Shared>,
+    /// The open connection that it came over, once the request counts as one of its.
+    session: Option<Arc<LiveSession>>,
     clock: SystemTime,
     steps: [Step; 6],
     refusal: Option<Refusal>,
@@ -81,6 +86,8 @@ impl Context {
             limited: Limited::default(),
             body_is_whole: false,
             bytes_in: 0,
+            bytes_out: 0,
+            session: None,
             steps: [Step::NotReached; 6],
             refusal: None,
             chosen: None,
@@ -142,6 +149,60 @@ impl Context {
             ..Judgement::new(Decision::Aborted)
         });
         record
+    }
+
+    /// The request counts as one of its connection's from here on.
+    pub fn begin(&mut self, session: Arc<LiveSession>) {
+        session.begin(self.unix_seconds());
+        self.session = Some(session);
+    }
+
+    /// Whether no other request may follow on the connection.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        self.session
+            .as_ref()
+            .is_some_and(|session| session.ended().is_some())
+    }
+
+    /// The status goes into the record, should the answer be cut off.
+    pub fn note_status(&mut self, status: u16) {
+        if let Some(exchange) = self.exchange() {
+            exchange.status = Some(status);
+        }
+    }
+
+    /// Why the request is cut off from outside; `None` when it is not.
+    fn cut_reason(&self) -> Option<Denial> {
+        let session = self.session.as_ref()?;
+        session
+            .cut_reason()
+            .or_else(|| Some(session.ended()?.denial))
+    }
+
+    /// The request was dropped before it came to its end: the record says why, as far as that is known.
+    fn note_cut(&mut self) {
+        let Some(denial) = self.cut_reason() else {
+            return;
+        };
+        let (bytes_in, bytes_out, elapsed) =
+            (self.bytes_in, self.bytes_out, self.started.elapsed());
+        self.refuse(denial.into());
+        self.count(&Arc::clone(&self.shared.metrics), elapsed.as_secs_f64());
+        let mut judgement = self.judgement();
+        judgement.decision = Decision::Aborted;
+        let upstream = self.chosen.as_ref().map(|chosen| Arc::clone(chosen.name()));
+        let Some(record) = self.place.as_mut().and_then(Place::draft) else {
+            return;
+        };
+        record.time = Timestamp::from(SystemTime::now());
+        record.judgement = Some(judgement);
+        if let Some(exchange) = &mut record.exchange {
+            exchange.bytes_in = bytes_in;
+            exchange.bytes_out = bytes_out;
+            exchange.duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+            exchange.upstream = upstream;
+        }
     }
 
     /// A layer agreed.
@@ -399,6 +460,12 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
+        if self.place.is_some() {
+            self.note_cut();
+        }
+        if let Some(session) = &self.session {
+            session.finish();
+        }
         self.shared.in_flight.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -28,6 +28,10 @@ pub enum Denial {
     NoName,
     /// The SPIFFE id is of a trust domain that is not ours.
     TrustDomain,
+    /// The directory or the configuration knows the holder of the certificate as somebody else since.
+    IdentityChanged,
+    /// An operator ended the session.
+    SessionEnded,
     /// The listener takes connections from its balancers only, and this is none.
     ProxyUntrusted,
     /// The connection does not begin with a PROXY header that names a client.
@@ -157,6 +161,8 @@ impl Denial {
         Denial::RevocationUnknown,
         Denial::NoName,
         Denial::TrustDomain,
+        Denial::IdentityChanged,
+        Denial::SessionEnded,
         Denial::ProxyUntrusted,
         Denial::ProxyMalformed,
         Denial::ProxyTimeout,
@@ -235,6 +241,7 @@ impl Denial {
         Layer::ALL.into_iter().find(|layer| layer.name() == prefix)
     }
 
+    #[expect(clippy::too_many_lines, reason = "one row for each denial")]
     fn facts(self) -> (&'static str, u16) {
         match self {
             Denial::CertificateRequired => ("endpoint.certificate_required", 403),
@@ -247,6 +254,8 @@ impl Denial {
             Denial::RevocationUnknown => ("endpoint.revocation_unknown", 403),
             Denial::NoName => ("endpoint.no_name", 403),
             Denial::TrustDomain => ("endpoint.trust_domain", 403),
+            Denial::IdentityChanged => ("endpoint.identity_changed", 403),
+            Denial::SessionEnded => ("endpoint.session_ended", 403),
             Denial::ProxyUntrusted => ("edge.proxy_untrusted", 403),
             Denial::ProxyMalformed => ("edge.proxy_malformed", 400),
             Denial::ProxyTimeout => ("edge.proxy_timeout", 408),

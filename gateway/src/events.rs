@@ -92,6 +92,19 @@ pub fn refused_connection(
     refused_handshake(shared, snapshot, config, client, &refused);
 }
 
+/// An open connection was ended from outside.
+pub fn ended_connection(shared: &Shared, connection: &Connection, denial: Denial) {
+    let snapshot = shared.snapshot.load();
+    let mut record = event(shared, &snapshot, Kind::Connection, denial);
+    record.connection = Some(Arc::clone(&connection.audited));
+    if let Some(judgement) = &mut record.judgement {
+        judgement.decision = Decision::Aborted;
+    }
+    shared.metrics.refused(denial, NO_APPLICATION);
+    "ended while it was open".clone_into(&mut record.detail);
+    shared.trail.note(record);
+}
+
 /// A request head was refused before it was parsed.
 pub fn refused_head(shared: &Shared, connection: &Connection, denial: Denial, id: RequestId) {
     shared.metrics.refused(denial, NO_APPLICATION);

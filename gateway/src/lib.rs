@@ -16,6 +16,7 @@ pub mod crl_fetch;
 pub mod denial;
 pub mod events;
 pub mod layers;
+pub mod live;
 pub mod observe;
 pub mod pipeline;
 pub mod refusal;

@@ -75,7 +75,7 @@ impl Gateway {
         context.note_route(&routed);
         context.pass(Layer::Cloud);
 
-        let valid = routed.valid(context.unix_seconds())?;
+        let valid = routed.valid(&self.shared.pushed.load(), context.unix_seconds())?;
         context.pass(Layer::Endpoint);
 
         let clock = context.clock();
@@ -137,13 +137,13 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         context: &mut Context,
     ) -> pingora::Result<bool> {
-        let live = Live::connection_of(session, &context.snapshot, context.unix_seconds());
-        let Some(connection) = live else {
+        let Some(live) = Live::session_of(session).cloned() else {
             error!("a request came over a connection that the gateway did not admit");
             self.refuse(session, context, Denial::Internal.into())
                 .await?;
             return Ok(true);
         };
+        let connection = live.seen_by(&context.snapshot, context.unix_seconds());
         let refused_head =
             refused_head(&session.req_header().headers).filter(|_| session.is_http2());
         let mut draft = context.draft(session.req_header(), &connection, self.trail().origin());
@@ -167,6 +167,7 @@ impl ProxyHttp for Gateway {
             }
         };
         context.connection = Some(connection);
+        context.begin(live);
         match judged {
             Ok(permitted) => {
                 context.permitted = Some(permitted);
@@ -302,11 +303,15 @@ impl ProxyHttp for Gateway {
 
     async fn response_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> pingora::Result<()> {
         context.limited.tell(response)?;
+        if context.is_last() {
+            session.set_keepalive(None);
+        }
+        context.note_status(response.status.as_u16());
         response.insert_header(REQUEST_ID_HEADER, context.id.to_string())
     }
 

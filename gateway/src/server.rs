@@ -30,6 +30,7 @@ use crate::config::Config;
 use crate::control::{self, Control};
 use crate::crl_fetch::Fetcher;
 use crate::layers::edge::accept::Accept;
+use crate::live::Watcher;
 use crate::observe::metrics::Metrics;
 use crate::pipeline::Gateway;
 use crate::reload::{Reloader, announce, load};
@@ -207,6 +208,8 @@ fn add_listeners(
 
 /// What goes on beside the listeners.
 fn add_background(server: &mut Server, shared: &Arc<Shared>, config: &Config, reloader: Reloader) {
+    let watcher = Watcher::new(Arc::clone(shared));
+    server.add_service(background_service("live", watcher));
     server.add_service(background_service("reload", reloader));
     let keeper = Keeper::new(Arc::clone(shared), config.audit.folder.clone());
     server.add_service(background_service("retention", keeper));

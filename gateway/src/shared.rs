@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use arc_swap::ArcSwap;
+use hangu_certs::PushedRevocations;
 use tokio::sync::watch;
 
 use crate::audit_trail::AuditTrail;
 use crate::layers::edge::handshakes::Handshakes;
 use crate::layers::network::limits::LimitState;
+use crate::live::Registry;
 use crate::observe::metrics::Metrics;
 use crate::snapshot::Snapshot;
 
@@ -21,6 +23,10 @@ pub struct Shared {
     pub trail: AuditTrail,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Who is connected.
+    pub live: Arc<Registry>,
+    /// Who is revoked by operators, ahead of any list.
+    pub pushed: ArcSwap<PushedRevocations>,
     /// Handshakes under way.
     pub handshakes: Handshakes,
     /// Who is counted by limits.
@@ -40,6 +46,8 @@ impl Shared {
             trail,
             metrics,
             limits: LimitState::new(),
+            live: Arc::new(Registry::new()),
+            pushed: ArcSwap::default(),
             handshakes: Handshakes::new(),
             in_flight: AtomicUsize::new(0),
             cut: watch::Sender::new(false),

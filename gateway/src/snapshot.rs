@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use hangu_certs::{ClientVerifier, RevocationIndex, TrustBundle};
 use hangu_policy::{PartitionedPolicy, RuleId};
@@ -36,6 +37,8 @@ pub use names::Names;
 pub struct Snapshot {
     /// From 1, and one more at each reload.
     pub generation: u64,
+    /// When it began to be built: the time until a revocation is felt counts from here.
+    pub begun: Instant,
     /// What it was built from.
     pub config: Config,
     /// By index of the configuration's listeners.
@@ -159,6 +162,14 @@ impl Snapshot {
     pub fn trust_of(&self, connection: &Connection) -> Option<&TrustGroup> {
         let listener = self.listeners.get(connection.listener)?;
         listener.groups.get(connection.group?)
+    }
+
+    /// As [`Snapshot::trust_of`], of a connection that another generation saw last.
+    #[must_use]
+    pub fn trust_for(&self, connection: &Connection) -> Option<&TrustGroup> {
+        let listener = self.listeners.get(connection.listener)?;
+        let group = listener.group_of(connection.sni.as_deref())?;
+        listener.groups.get(group)
     }
 
     /// The zone of a connection's client: by its address, or the listener's own.

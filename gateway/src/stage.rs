@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use hangu_certs::PushedRevocations;
 use hangu_policy::{Permit, Request};
 use pingora::http::RequestHeader;
 
@@ -260,10 +261,16 @@ impl<'r, 's> Routed<'r, 's> {
     ///
     /// # Errors
     /// A denial of the endpoint layer.
-    pub fn valid(self, now: i64) -> Result<Valid<'r, 's>, Denial> {
+    pub fn valid(self, pushed: &PushedRevocations, now: i64) -> Result<Valid<'r, 's>, Denial> {
         let connection = self.canonical.connection;
         if let Some(denial) = connection.refused {
             return Err(denial);
+        }
+        if pushed
+            .check(connection.identity(), connection.names(), now)
+            .is_err()
+        {
+            return Err(Denial::Revoked);
         }
         if let Some(identity) = connection.identity() {
             let group = self

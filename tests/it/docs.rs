@@ -116,6 +116,7 @@ fn the_guide_for_operators_lists_every_metric() {
         &read("gateway/src/observe/retention.rs"),
         &read("gateway/src/observe/shipping.rs"),
         &read("gateway/src/observe/crl.rs"),
+        &read("gateway/src/observe/live.rs"),
     ]
     .concat();
     let made: BTreeSet<String> = code

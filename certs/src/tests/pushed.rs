@@ -3,7 +3,7 @@
 use super::craft::{CN, Draft, O, UTF8, name};
 use super::{DAY, NOW};
 use crate::identity::Identity;
-use crate::pushed::{PushError, PushedRevocation, PushedRevocations, Target};
+use crate::pushed::{Names, PushError, PushedRevocation, PushedRevocations, Target};
 
 fn alice() -> Identity {
     let root = Draft::authority("root")
@@ -17,6 +17,13 @@ fn alice() -> Identity {
         .edit(|d| (d.subject, d.serial) = (subject, vec![0x22]))
         .signed_by(&middle);
     Identity::from_chain(&[leaf.der.into(), middle.der.into(), root.der.into()]).unwrap()
+}
+
+fn named(subject: &str) -> Names<'_> {
+    Names {
+        subject: Some(subject),
+        organisation: Some("Customs"),
+    }
 }
 
 fn revocation(target: &str) -> PushedRevocation {
@@ -42,6 +49,13 @@ fn each_kind_of_target_hits_whom_it_names() {
     let alice = alice();
     let fingerprint = crate::name::hex(&alice.fingerprint);
     let key = crate::name::hex(&alice.key_fingerprint);
+    let [middle, root] = alice.authorities[..] else {
+        panic!("{:?}", alice.authorities);
+    };
+    let (middle, root_key) = (
+        crate::name::hex(&middle.certificate),
+        crate::name::hex(&root.key),
+    );
     for (target, hit) in [
         ("serial:22".to_owned(), true),
         ("serial:11".to_owned(), true),
@@ -53,10 +67,14 @@ fn each_kind_of_target_hits_whom_it_names() {
         ("subject:alice".to_owned(), false),
         ("organisation:Tax Office".to_owned(), true),
         ("organisation:Tax".to_owned(), false),
+        ("organisation:Customs".to_owned(), true),
+        (format!("certificate:{middle}"), true),
+        (format!("key:{root_key}"), true),
+        (format!("key:{middle}"), false),
     ] {
         let set = set(&[&target]);
         assert_eq!(
-            set.check(&alice, "alice@tax", NOW).is_err(),
+            set.check(Some(&alice), named("alice@tax"), NOW).is_err(),
             hit,
             "{target}"
         );
@@ -64,7 +82,7 @@ fn each_kind_of_target_hits_whom_it_names() {
     }
     assert!(
         PushedRevocations::default()
-            .check(&alice, "alice@tax", NOW)
+            .check(Some(&alice), named("alice@tax"), NOW)
             .is_ok()
     );
 }
@@ -85,11 +103,14 @@ fn a_revocation_lasts_until_its_end_or_until_it_is_lifted() {
         Some(organisation)
     );
     assert!(
-        set.check(&alice, "alice", NOW - DAY).is_err(),
+        set.check(Some(&alice), named("alice"), NOW - DAY).is_err(),
         "a clock that went back does not lift it"
     );
-    assert!(set.check(&alice, "alice", NOW + DAY - 1).is_err());
-    assert!(set.check(&alice, "alice", NOW + DAY).is_ok());
+    assert!(
+        set.check(Some(&alice), named("alice"), NOW + DAY - 1)
+            .is_err()
+    );
+    assert!(set.check(Some(&alice), named("alice"), NOW + DAY).is_ok());
     set.forget_past(NOW + DAY);
     assert_eq!(
         set.all()

@@ -12,6 +12,7 @@ use crate::layers::Layer;
 use crate::observe::boundary::Boundary;
 use crate::observe::crl::Crl;
 use crate::observe::limits::LimitsMetrics;
+use crate::observe::live::LiveMetrics;
 use crate::observe::policy::PolicyMetrics;
 use crate::observe::retention::RetentionMetrics;
 use crate::observe::shipping::ShippingMetrics;
@@ -25,6 +26,8 @@ pub struct Metrics {
     /// Time that the policy took to decide.
     pub decision_seconds: Histogram,
     handshakes: IntCounterVec,
+    /// Open connections that are ended.
+    pub live: LiveMetrics,
     /// Open client connections by listener.
     pub connections: IntGaugeVec,
     upstream_results: IntCounterVec,
@@ -204,6 +207,7 @@ impl Metrics {
             request_seconds: make.histograms("request_duration_seconds", "Whole requests.", &["app"], REQUEST_BUCKETS)?,
             decision_seconds: make.histogram("decision_duration_seconds", "Policy decisions.", DECISION_BUCKETS)?,
             handshakes: make.counters("handshakes_total", "TLS handshakes by result.", &["listener", "result"])?,
+            live: LiveMetrics::new(&make)?,
             connections: make.gauges("connections", "Open client connections.", &["listener"])?,
             upstream_results: make.counters("upstream_results_total", "Upstream attempts by result.", &["app", "result"])?,
             upstreams_out: make.gauges("upstreams_out", "Upstreams that are out after failures.", &["app"])?,

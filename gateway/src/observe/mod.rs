@@ -3,6 +3,7 @@
 pub mod boundary;
 pub mod crl;
 pub mod limits;
+pub mod live;
 pub mod log;
 pub mod metrics;
 pub mod policy;

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use hangu_certs::{CrlError, DirectoryError, ServerCertificateError, TrustError};
 
 use self::places::Places;
 pub use self::policy::{policy_problems, remember};
-use super::{ApplicationState, Expiry, ListenerState, Snapshot};
+use super::{ApplicationState, Expiry, Snapshot};
 use crate::bundle::{BundleError, NewestError};
 use crate::config::{self, Application, ConcurrencyBy, Config};
 use crate::layers::cloud::peer::PeerSettings;
@@ -190,13 +191,8 @@ pub fn build(
     metrics: &Metrics,
     now: i64,
 ) -> Result<Snapshot, Vec<LoadError>> {
-    let mut loader = Loader {
-        places: Places::of(&config.file),
-        now,
-        crl_fetch: config.crl_fetch.clone(),
-        problems: Vec::new(),
-        expiries: Vec::new(),
-    };
+    let begun = Instant::now();
+    let mut loader = Loader::new(&config, now);
     let listeners: Vec<_> = config
         .listeners
         .iter()
@@ -215,8 +211,8 @@ pub fn build(
     let policy = loader.policy(&config, callers.as_ref(), before, metrics);
     let sinks = loader.sinks(&config);
     let limits = loader.limits(&config, before, metrics);
-    let listeners: Option<Vec<ListenerState>> = listeners.into_iter().collect();
-    let applications: Option<Vec<ApplicationState>> = applications.into_iter().collect();
+    let listeners: Option<Vec<_>> = listeners.into_iter().collect();
+    let applications: Option<Vec<_>> = applications.into_iter().collect();
     let (
         Some(listeners),
         Some(applications),
@@ -239,6 +235,7 @@ pub fn build(
     };
     Ok(Snapshot {
         generation,
+        begun,
         listeners,
         applications,
         zones: zone_table(&config),
@@ -271,6 +268,16 @@ struct Loader {
 }
 
 impl Loader {
+    fn new(config: &Config, now: i64) -> Self {
+        Self {
+            places: Places::of(&config.file),
+            now,
+            crl_fetch: config.crl_fetch.clone(),
+            problems: Vec::new(),
+            expiries: Vec::new(),
+        }
+    }
+
     fn application(
         &mut self,
         config: &Config,

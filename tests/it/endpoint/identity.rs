@@ -3,6 +3,7 @@
 use hangu_certs::{ClientRequest, SpiffeId, Validity};
 use hangu_tests::{Answer, RunningGateway, TestGateway, TestUpstream, now};
 
+use super::assert_ended;
 use crate::support::{assert_allowed, assert_refused, field, gateway};
 
 /// The shipped model, with one more condition.
@@ -200,8 +201,7 @@ fn a_spiffe_id_of_another_trust_domain_is_refused() {
     let without = configuration.replace("\"gov.test\", ", "");
     gateway.folder().write("hangu.toml", &without);
     gateway.reload();
-    let response = connection.get("/").unwrap();
-    assert_refused(&gateway, &response, 403, "endpoint.trust_domain");
+    assert_ended(&gateway, &mut connection, "endpoint.trust_domain");
     let response = gateway.client("clerk").get("/").unwrap();
     assert_refused(&gateway, &response, 403, "endpoint.trust_domain");
     assert_eq!(upstream.count(), 1);

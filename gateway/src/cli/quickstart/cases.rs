@@ -39,7 +39,7 @@ pub(super) enum Course {
     Once,
     /// Again and again, until it is refused.
     Burst,
-    /// Once; then the certificate is revoked, and the same connection asks again until it is refused.
+    /// Once; then the certificate is revoked, and the same connection asks again until it is ended.
     RevokedMeanwhile,
 }
 
@@ -52,6 +52,8 @@ pub(super) enum Expect {
     Denied(Denial),
     /// There is no connection; the TLS alert, which is all that the client is told.
     NoConnection(Denial, &'static str),
+    /// The connection is ended while it is open.
+    Ended(Denial),
 }
 
 /// Where the case appears.
@@ -212,7 +214,7 @@ pub(super) const CASES: &[Case] = &[
     case(Layer::Cloud, "A method that the route does not take", "/statistics", Expect::Denied(Denial::MethodNotAllowed))
         .with_method("DELETE"),
 
-    case(Layer::Endpoint, "Chen is revoked while she is connected", "/residents/1025", Expect::Denied(Denial::Revoked))
+    case(Layer::Endpoint, "Chen is revoked while she is connected", "/residents/1025", Expect::Ended(Denial::Revoked))
         .by(Some(Person::Chen)).in_course(Course::RevokedMeanwhile),
     case(Layer::Network, "Wang asks faster than he may", "/statistics", Expect::Denied(Denial::RateIdentity))
         .by(Some(Person::Wang)).in_course(Course::Burst).guide(),

@@ -127,6 +127,9 @@ fn answer(case: &Case) -> String {
             )
         }
         Expect::Denied(denial) => format!("{}; {}", denial.status(), by(case.layer, denial.code())),
+        Expect::Ended(denial) => {
+            format!("the connection is ended; {}", by(case.layer, denial.code()))
+        }
         Expect::NoConnection(denial, alert) => {
             format!(
                 "no connection; curl is told \"alert {alert}\" and no more\n        {}",

@@ -83,6 +83,8 @@ enum Outcome {
     Answered(Answer),
     /// The connection was refused; what the gateway knows it by.
     NoConnection(std::net::SocketAddr),
+    /// The connection was ended between two requests.
+    Ended(std::net::SocketAddr),
     /// Something that no case expects, in words.
     Odd(String),
 }
@@ -141,6 +143,7 @@ impl Test {
                 Err(error) => Outcome::Odd(error.to_string()),
             });
         }
+        let local = connection.local;
         let mut ask = || {
             self.sent += 1;
             match connection.ask(&request) {
@@ -156,12 +159,19 @@ impl Test {
                 let list = self.stage.certs.join(CRL);
                 let _put_back = PutBack::of(&list)?;
                 revoke(&self.stage.certs, case.who)?;
-                Ok(until_refused(
-                    first,
-                    ask,
-                    REVOKED_TRIES_MAX,
-                    REVOKED_TRY_EVERY,
-                ))
+                let mut last = first;
+                for _ in 0..REVOKED_TRIES_MAX {
+                    if !matches!(last, Outcome::Answered(_)) {
+                        break;
+                    }
+                    thread::sleep(REVOKED_TRY_EVERY);
+                    last = ask();
+                }
+                Ok(if matches!(last, Outcome::Odd(_)) {
+                    Outcome::Ended(local)
+                } else {
+                    last
+                })
             }
         }
     }
@@ -176,6 +186,11 @@ impl Test {
             Outcome::NoConnection(local) => {
                 let local = local.to_string();
                 let is_it = |entry: &Entry| entry.kind == "handshake" && entry.client == local;
+                (NO_ANSWER.to_owned(), log.wait_for(is_it)?)
+            }
+            Outcome::Ended(local) => {
+                let local = local.to_string();
+                let is_it = |entry: &Entry| entry.kind == "connection" && entry.client == local;
                 (NO_ANSWER.to_owned(), log.wait_for(is_it)?)
             }
             Outcome::Answered(answer) => {
@@ -420,7 +435,9 @@ fn expected(case: &Case) -> String {
     match case.expect {
         Expect::Allowed(status) => status.to_string(),
         Expect::Denied(denial) => format!("{} {}", denial.status(), denial.code()),
-        Expect::NoConnection(denial, _) => format!("{NO_ANSWER} {}", denial.code()),
+        Expect::NoConnection(denial, _) | Expect::Ended(denial) => {
+            format!("{NO_ANSWER} {}", denial.code())
+        }
     }
 }
 

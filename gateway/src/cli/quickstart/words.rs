@@ -60,7 +60,10 @@ mod tests {
     #[test]
     fn every_reason_that_the_demonstration_shows_has_words() {
         for case in CASES {
-            if let Expect::Denied(denial) | Expect::NoConnection(denial, _) = case.expect {
+            if let Expect::Denied(denial)
+            | Expect::NoConnection(denial, _)
+            | Expect::Ended(denial) = case.expect
+            {
                 assert_ne!(in_words(denial.code()), "", "{}", denial.code());
             }
         }

@@ -7,7 +7,6 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -26,12 +25,17 @@ use tokio_rustls::server::TlsStream;
 use crate::config::Listener;
 use crate::connection::{Connection, Handshake, Live};
 use crate::denial::Denial;
-use crate::events::{Refused, ended_http2, refused_connection, refused_handshake, refused_head};
+use crate::events::{
+    Refused, ended_connection, ended_http2, refused_connection, refused_handshake, refused_head,
+};
+use crate::layers::edge::counted::{Newcomer, Open};
 use crate::layers::edge::head::HeadLimits;
 use crate::layers::edge::http2::{Guard, ListLimits};
 use crate::layers::edge::proxy_protocol::{Said, read_header};
 use crate::layers::edge::stream::{ClientStream, HeadDeadlines, HeadRead};
+use crate::layers::edge::streams::serve_streams;
 use crate::layers::edge::tls_error::{denial_of, refused_chain};
+use crate::live::{Judgement, Registered, Session, judge};
 use crate::pipeline::Gateway;
 use crate::refusal::raw_answer;
 use crate::request_id::RequestId;
@@ -87,9 +91,22 @@ impl Accept {
             }
         };
         match self.handshake(tcp, &snapshot, config, client).await {
-            Ok(stream) => {
+            Ok((stream, registered)) => {
                 self.shared.metrics.handshake(config.name.as_str(), None);
-                self.serve_http(stream, newcomer, shutdown).await;
+                let session = Arc::clone(registered.session());
+                tokio::select! {
+                    () = self.serve_http((stream, &session), newcomer, shutdown) => {}
+                    // What is still being served is dropped, and records itself with the reason.
+                    () = overdue(&session) => {}
+                }
+                drop(registered);
+                if let Some(ended) = session.ended() {
+                    self.shared
+                        .metrics
+                        .live
+                        .closed(ended.denial, ended.learned.elapsed());
+                    ended_connection(&self.shared, &session.connection.load(), ended.denial);
+                }
             }
             Err(Ended { refused, tcp }) => {
                 refused_handshake(&self.shared, &snapshot, config, client, &refused);
@@ -106,7 +123,7 @@ impl Accept {
         snapshot: &Snapshot,
         config: &Listener,
         client: SocketAddr,
-    ) -> Result<(ClientStream, Arc<Connection>), Ended> {
+    ) -> Result<(ClientStream, Registered), Ended> {
         let state = snapshot
             .listeners
             .get(self.listener)
@@ -132,9 +149,27 @@ impl Accept {
             .await
             .map_err(|_| Refused::from(Denial::HandshakeTimeout))??;
         let connection = Arc::new(self.connection(&tls, snapshot, client)?);
-        let digest = Live::into_digest(Arc::clone(&connection))
-            .map_err(|_| Refused::from(Denial::Internal))?;
-        Ok((ClientStream::new(tls, digest), connection))
+        let registered = self.register(&connection, snapshot);
+        let session = Arc::clone(registered.session());
+        let digest =
+            Live::into_digest(Arc::clone(&session)).map_err(|_| Refused::from(Denial::Internal))?;
+        Ok((ClientStream::new(tls, digest, session), registered))
+    }
+
+    /// From here on whoever revokes or reloads finds the connection; what changed during its handshake is looked at now.
+    fn register(&self, connection: &Arc<Connection>, admitted_by: &Snapshot) -> Registered {
+        let now = unix_seconds();
+        let registered = self.shared.live.register(Arc::clone(connection), now);
+        let (snapshot, pushed) = (self.shared.snapshot.load(), self.shared.pushed.load());
+        let how = if snapshot.generation == admitted_by.generation {
+            Judgement::Certificates
+        } else {
+            Judgement::All
+        };
+        if let Some(denial) = judge(connection, &snapshot, &pushed, how, now) {
+            registered.end(denial, Instant::now());
+        }
+        registered
     }
 
     /// Takes the identity from the handshake, once for all requests of the connection.
@@ -172,16 +207,15 @@ impl Accept {
 
     async fn serve_http(
         &self,
-        (stream, connection): (ClientStream, Arc<Connection>),
+        (stream, session): (ClientStream, &Arc<Session>),
         newcomer: Newcomer,
         shutdown: &ShutdownWatch,
     ) {
         let stream = Box::new(stream);
         if stream.is_http2() {
-            self.serve_http2(stream, &connection, newcomer, shutdown)
-                .await;
+            self.serve_http2(stream, session, newcomer, shutdown).await;
         } else {
-            self.serve_http1(stream, &connection, newcomer, shutdown.clone())
+            self.serve_http1(stream, session, newcomer, shutdown.clone())
                 .await;
         }
     }
@@ -189,7 +223,7 @@ impl Accept {
     async fn serve_http2(
         &self,
         mut stream: Box<ClientStream>,
-        connection: &Connection,
+        session: &Arc<Session>,
         newcomer: Newcomer,
         shutdown: &ShutdownWatch,
     ) {
@@ -209,17 +243,23 @@ impl Accept {
             return;
         };
         drop(newcomer);
-        // Never reusable: an HTTP/2 connection ends where it is served.
-        drop(self.proxy.process_new(stream, shutdown).await);
+        serve_streams(
+            &self.proxy,
+            stream,
+            session,
+            deadlines.idle,
+            shutdown.clone(),
+        )
+        .await;
         if let Some(ending) = verdict.get() {
-            ended_http2(&self.shared, connection, *ending);
+            ended_http2(&self.shared, &session.connection.load(), *ending);
         }
     }
 
     async fn serve_http1(
         &self,
         mut stream: Box<ClientStream>,
-        connection: &Connection,
+        client: &Session,
         newcomer: Newcomer,
         mut shutdown: ShutdownWatch,
     ) {
@@ -233,13 +273,17 @@ impl Accept {
                 biased;
                 read = stream.read_head(limits, deadlines) => read,
                 () = shut_down(&mut shutdown, newcomer.as_ref()) => HeadRead::Gone,
+                _ = client.until_ended() => {
+                    stream.say_goodbye().await;
+                    return;
+                }
             };
             match waited {
                 HeadRead::Ready => {}
                 HeadRead::Gone => return,
                 HeadRead::Refused(denial) => {
                     let id = RequestId::next();
-                    refused_head(&self.shared, connection, denial, id);
+                    refused_head(&self.shared, &client.connection.load(), denial, id);
                     stream
                         .answer_and_close(raw_answer(denial, id).as_bytes())
                         .await;
@@ -320,6 +364,13 @@ impl From<Refused> for Ended {
     fn from(refused: Refused) -> Self {
         Self { refused, tcp: None }
     }
+}
+
+/// Resolves once a session has ended and what it was about had its time: a request under way may be answered, a tunnel may say
+/// goodbye, and neither may take longer than the second that a revocation has.
+async fn overdue(session: &Session) {
+    let ended = session.until_ended().await;
+    tokio::time::sleep_until((ended.told + LAST_REQUEST).into()).await;
 }
 
 /// The handshake, with the certificate and the trust of the host that the client names.
@@ -426,44 +477,13 @@ fn channel(version: Option<rustls::ProtocolVersion>, alpn: Option<&[u8]>) -> &'s
     }
 }
 
-/// A connection before the end of its first request. A drain waits for it as for a request in flight: who was let in is answered,
-/// also when the process is told to stop between the handshake and the first byte of the request.
-struct Newcomer(Arc<Shared>);
-
-impl Newcomer {
-    fn new(shared: Arc<Shared>) -> Self {
-        shared.in_flight.fetch_add(1, Ordering::AcqRel);
-        Self(shared)
-    }
-}
-
-impl Drop for Newcomer {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// Counts a connection as open for as long as it lives.
-struct Open(prometheus::IntGauge);
-
-impl Open {
-    fn new(gauge: prometheus::IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge)
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
 /// Pingora's own wait between requests is never used: the head is read ahead, under the listener's deadlines.
 const KEEPALIVE_SECONDS: u64 = 60;
 /// How long a first request may be on the way when the process is told to stop. Some clients open connections in advance and send
 /// nothing: they are not worth more.
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
+/// How long a request may go on after its session has ended.
+const LAST_REQUEST: Duration = Duration::from_millis(500);
 /// How long, and for how many bytes, a refused client is listened to, so that it can hear why.
 const LINGER: Duration = Duration::from_millis(500);
 const LINGER_BYTES_MAX: u64 = 64 * 1024;

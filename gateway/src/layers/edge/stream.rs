@@ -26,6 +26,7 @@ use crate::denial::Denial;
 use crate::layers::edge::chunked::Chunked;
 use crate::layers::edge::head::{Body, HeadLimits, check_head, head_end};
 use crate::layers::edge::http2::{Guard, GuardedRead, Verdict};
+use crate::live::Session;
 
 /// What a connection is allowed while no request is being served on it.
 #[derive(Clone, Copy, Debug)]
@@ -60,13 +61,19 @@ pub struct ClientStream {
     /// Reads and judges the frames of an HTTP/2 connection.
     http2: Option<Box<GuardedRead>>,
     tls_digest: Arc<SslDigest>,
+    #[expect(
+        dead_code,
+        reason = "for tunnels, which say goodbye in their own words"
+    )]
+    /// Says when the connection is to end.
+    session: Arc<Session>,
     /// Carries the connection's facts to the request; see `connection.rs`.
     facts: Arc<ProxyDigest>,
 }
 
 impl ClientStream {
     /// Wraps a stream whose handshake is done. `facts` reach every request through the session's digest.
-    pub fn new(tls: TlsStream<TcpStream>, facts: ProxyDigest) -> Self {
+    pub fn new(tls: TlsStream<TcpStream>, facts: ProxyDigest, session: Arc<Session>) -> Self {
         let (cipher, version) = negotiated(&tls);
         let tls_digest = SslDigest::new(cipher, version, None, None, Vec::new());
         Self {
@@ -76,6 +83,7 @@ impl ClientStream {
             chunked: None,
             http2: None,
             tls_digest: Arc::new(tls_digest),
+            session,
             facts: Arc::new(facts),
         }
     }
@@ -121,6 +129,12 @@ impl ClientStream {
         self.ahead = BytesMut::new();
         self.http2 = Some(Box::new(guarded));
         Some(verdict)
+    }
+
+    /// Closes between two requests, so that the client knows that nothing is missing.
+    pub async fn say_goodbye(&mut self) {
+        // Who does not take it in time is cut off without.
+        drop(timeout(GOODBYE, AsyncWriteExt::shutdown(&mut self.tls)).await);
     }
 
     /// Sends a whole answer, says goodbye and waits a moment for the client to read it: closing at once with unread bytes
@@ -427,6 +441,8 @@ const PREFACE_BYTES: usize = 24;
 const READ_BYTES: usize = 4 * 1024;
 /// How long a closing connection may take to say goodbye.
 const LINGER: Duration = Duration::from_millis(500);
+/// The same without an answer: a close_notify has to fit into the send buffer.
+const GOODBYE: Duration = Duration::from_millis(100);
 const LINGER_READ_BYTES: usize = 4 * 1024;
 /// Bytes that a refused client may still send before the connection is cut.
 const LINGER_BYTES_MAX: usize = 64 * 1024;

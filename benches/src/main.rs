@@ -7,6 +7,10 @@ mod policy;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
+/// As in the gateway.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Benchmarks that answer stated questions.
 #[derive(Parser)]
 struct Arguments {

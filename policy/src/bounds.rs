@@ -28,3 +28,14 @@ pub const EXPRESSION_NODES_MAX: usize = 1_000;
 pub const EXPRESSION_DEPTH_MAX: usize = 50;
 /// Arguments of one request.
 pub const ARGUMENTS_MAX: usize = 32;
+/// Links followed to find the roles of all names of one relation, summed.
+pub const ROLE_STEPS_MAX: usize = 64_000_000;
+/// Roles that one name holds for a time, in one domain.
+pub const WINDOWS_MAX: usize = 1_000;
+/// Bytes that all compiled patterns of one policy may take.
+pub const COMPILED_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Parts of all conditions that the rows of one section hold.
+pub const CONDITION_NODES_MAX: usize = 10_000_000;
+/// Steps of one decision: a part of an expression evaluated, or four bytes matched, is one. What would take more is
+/// denied.
+pub const STEPS_MAX: u64 = 200_000_000;

@@ -1,6 +1,6 @@
 //! What rows bring besides texts: patterns, and conditions for `eval()`; each compiled once, at load.
 
-use crate::bounds::{COMPILED_MAX, CONDITIONS_MAX};
+use crate::bounds::{COMPILED_BYTES_MAX, COMPILED_MAX, CONDITION_NODES_MAX, CONDITIONS_MAX};
 use crate::engine::eval::Conditions;
 use crate::engine::expr::{Expr, PatternOf};
 use crate::engine::extract::Extraction;
@@ -24,6 +24,7 @@ pub(crate) fn compile_conditions(
     problems: &mut Problems<'_>,
 ) -> Conditions {
     let mut conditions = Conditions::default();
+    let mut parts = 0_usize;
     for column in eval_columns(&context.matcher) {
         for (symbol, row) in distinct(rows, column, symbols) {
             if conditions.contains_key(&symbol) {
@@ -32,10 +33,12 @@ pub(crate) fn compile_conditions(
             if problems.is_full() {
                 return conditions;
             }
-            if conditions.len() >= CONDITIONS_MAX {
+            if conditions.len() >= CONDITIONS_MAX || parts > CONDITION_NODES_MAX {
                 problems.add(
                     field_place(source, rows.line(row), column),
-                    format!("more than {CONDITIONS_MAX} different conditions"),
+                    format!(
+                        "more than {CONDITIONS_MAX} different conditions, or {CONDITION_NODES_MAX} parts of them"
+                    ),
                     "compare attributes in the matcher instead",
                 );
                 return conditions;
@@ -59,6 +62,7 @@ pub(crate) fn compile_conditions(
             let nowhere = Place { line: 0, column: 0 };
             match compile(nowhere, &mut Problems::new(source.name)) {
                 Some(expr) => {
+                    expr.each(&mut |_| parts += 1);
                     conditions.insert(symbol, expr);
                 }
                 None => {
@@ -93,16 +97,21 @@ pub(crate) fn compile_patterns(
     for (matching, column) in pattern_columns(exprs) {
         for (symbol, row) in distinct(rows, column, symbols) {
             let mut added = patterns.add(matching, symbol, symbols);
-            if patterns.compiled() > COMPILED_MAX {
+            if patterns.compiled() > COMPILED_MAX || patterns.bytes() > COMPILED_BYTES_MAX {
                 added = Err((
-                    format!("more than {COMPILED_MAX} patterns have to be compiled"),
+                    format!(
+                        "more than {COMPILED_MAX} patterns, or {COMPILED_BYTES_MAX} bytes of them, have to be compiled"
+                    ),
                     "write paths in whole segments: `/a/:id`, `/a/*`".to_owned(),
                 ));
             }
             if let Err((what, fix)) = added {
                 problems.add(field_place(source, rows.line(row), column), what, fix);
             }
-            if problems.is_full() || patterns.compiled() > COMPILED_MAX {
+            if problems.is_full()
+                || patterns.compiled() > COMPILED_MAX
+                || patterns.bytes() > COMPILED_BYTES_MAX
+            {
                 return;
             }
         }

@@ -30,6 +30,8 @@ mod conditions;
 mod decision;
 mod engine;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod laws;
 mod load;
 mod model;

@@ -2,6 +2,7 @@
 
 use crate::bounds::ARGUMENTS_MAX;
 use crate::conditions::{compile_conditions, compile_patterns, eval_columns, named_by_rules};
+use crate::engine::cost::Cost;
 use crate::engine::eval::Conditions;
 use crate::engine::expr::Expr;
 use crate::engine::index::{Index, Ruled};
@@ -316,7 +317,8 @@ fn section(
         effect: context.effect,
         deny: context.shape.effect.zip(deny),
     };
-    let index = Index::build(plan, ruled, symbols);
+    let cost = Cost::of(&context.matcher, &conditions);
+    let index = Index::build(plan, ruled, cost, symbols);
     Section {
         by_number,
         index,

@@ -30,6 +30,11 @@ pub enum EvaluationFault {
     /// Someone holds more roles for a time than are followed.
     #[error("someone holds more roles for a time than are followed; flatten the roles")]
     TooManyRoles,
+    /// The decision would take more steps than a request may cost.
+    #[error(
+        "the decision would take more steps than a request may cost; compare a column with `==` so that rows are found by it"
+    )]
+    TooManySteps,
     /// The request has another number of arguments than the model.
     #[error(
         "the request has another number of arguments than the model; send one for each name of `r`"

@@ -38,6 +38,19 @@ impl Glob {
         })
     }
 
+    /// Bytes that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let tokens = self.alternatives.iter().flatten();
+        tokens
+            .map(|token| match token {
+                Token::Set { ranges, .. } => size_of::<Token>() + size_of_val(&**ranges),
+                Token::Char(_) | Token::One | Token::Star | Token::Segments | Token::Rest => {
+                    size_of::<Token>()
+                }
+            })
+            .sum()
+    }
+
     /// Whether all of `value` matches. Takes at most (length of the value)² steps for each alternative.
     pub(crate) fn matches(&self, value: &str) -> bool {
         self.alternatives.iter().any(|tokens| fits(tokens, value))

@@ -5,6 +5,7 @@
 //! probe, and every row found is verified. What cannot be indexed is answered by evaluating the rows in order, by
 //! the same evaluator.
 
+use super::cost::Cost;
 use super::early::{Early, First};
 use super::eval::{Argument, Scene};
 use super::expr::Expr;
@@ -31,6 +32,8 @@ pub(crate) struct Index {
     needs: Option<Vec<Need>>,
     first_allow: Option<usize>,
     first_deny: Option<usize>,
+    /// Of judging a row.
+    pub(crate) cost: Cost,
 }
 
 /// One clause with its table.
@@ -70,7 +73,7 @@ impl Ruled<'_> {
 
 impl Index {
     /// Builds the tables of a plan over the rows of a section.
-    pub(crate) fn build(plan: Plan, ruled: Ruled<'_>, symbols: &Symbols) -> Self {
+    pub(crate) fn build(plan: Plan, ruled: Ruled<'_>, cost: Cost, symbols: &Symbols) -> Self {
         let rows = ruled.rows.len();
         let mut texts = 0;
         let needs = plan.needs.map(|mut needs| {
@@ -93,6 +96,7 @@ impl Index {
             First::of(keys.map(|key| &*key.sources))
         });
         Self {
+            cost,
             texts,
             needs,
             first: first.unwrap_or_default(),
@@ -111,6 +115,7 @@ impl Index {
     #[cfg(test)]
     pub(crate) fn walking() -> Self {
         Self {
+            cost: Cost::default(),
             clauses: Vec::new(),
             first: First::default(),
             texts: 0,
@@ -131,6 +136,8 @@ impl Index {
             scene,
             ruled,
             verdict: Verdict::new(ruled.effect),
+            cost: &self.cost,
+            left: self.cost.steps_max,
         };
         let is_text = |(index, argument): (usize, &Argument<'_>)| {
             self.texts & (1 << index) == 0 || matches!(argument.view, View::Text(_))

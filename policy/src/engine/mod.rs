@@ -1,5 +1,6 @@
 //! Deciding: patterns, roles and the expression that a row must satisfy.
 
+pub(crate) mod cost;
 pub(crate) mod dialect;
 pub(crate) mod early;
 pub(crate) mod eval;

@@ -85,6 +85,8 @@ impl Matching {
 #[derive(Debug, Default)]
 pub(crate) struct Patterns {
     compiled: HashMap<(Matching, Symbol), Compiled, PairState>,
+    /// Bytes that they take, roughly and at most.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -93,6 +95,8 @@ enum Compiled {
         regex: Regex,
         /// `keyMatch4`: the parameters' names, one for each group.
         names: Vec<Box<str>>,
+        /// The bound that it was compiled within.
+        bytes: usize,
     },
     Glob(Glob),
     Network(Network),
@@ -116,6 +120,7 @@ impl Patterns {
         let whole = matching == Matching::KeyMatch || Whole::parse(matching, text).is_some();
         if !whole && !self.compiled.contains_key(&(matching, pattern)) {
             let compiled = compile(matching, text)?;
+            self.bytes += compiled.bytes();
             self.compiled.insert((matching, pattern), compiled);
         }
         Ok(())
@@ -124,6 +129,11 @@ impl Patterns {
     /// How many had to be compiled.
     pub(crate) fn compiled(&self) -> usize {
         self.compiled.len()
+    }
+
+    /// Bytes that they take, roughly and at most.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether `value` matches a pattern that was [added](Self::add).
@@ -146,14 +156,22 @@ impl Patterns {
 }
 
 impl Compiled {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Regex { bytes, .. } => *bytes,
+            Self::Glob(glob) => glob.bytes(),
+            Self::Network(_) => size_of::<Network>(),
+        }
+    }
+
     fn matches(&self, value: &str) -> bool {
         match self {
             Self::Glob(glob) => glob.matches(value),
             Self::Network(network) => {
                 network::address(value).is_some_and(|address| network.contains(address))
             }
-            Self::Regex { regex, names } if names.len() < 2 => regex.is_match(value),
-            Self::Regex { regex, names } => {
+            Self::Regex { regex, names, .. } if names.len() < 2 => regex.is_match(value),
+            Self::Regex { regex, names, .. } => {
                 let Some(groups) = regex.captures(value) else {
                     return false;
                 };
@@ -224,11 +242,28 @@ fn regex(source: &str, text: &str, names: Vec<Box<str>>) -> Result<Compiled, Ref
         (what, fix.to_owned())
     };
     let source = dialect::from_go(source).map_err(|reason| wrong(&reason))?;
-    match RegexBuilder::new(&source)
-        .size_limit(REGEX_BYTES_MAX)
-        .build()
-    {
-        Ok(regex) => Ok(Compiled::Regex { regex, names }),
+    // How large a pattern is, is told only by what it does not fit into.
+    let (bytes, built) = REGEX_BYTES
+        .into_iter()
+        .map(|bytes| {
+            let mut builder = RegexBuilder::new(&source);
+            let built = builder
+                .size_limit(bytes)
+                .dfa_size_limit(DFA_BYTES_MAX)
+                .build();
+            (bytes, built)
+        })
+        .find(|(bytes, built)| {
+            let too_big = matches!(built, Err(regex::Error::CompiledTooBig(_)));
+            !too_big || *bytes == REGEX_BYTES_MAX
+        })
+        .ok_or_else(|| wrong("it could not be compiled"))?;
+    match built {
+        Ok(regex) => Ok(Compiled::Regex {
+            regex,
+            names,
+            bytes,
+        }),
         Err(regex::Error::CompiledTooBig(_)) => Err((
             format!("pattern `{text}` compiles to more than {REGEX_BYTES_MAX} bytes"),
             "use fewer or smaller repetitions".to_owned(),
@@ -240,6 +275,11 @@ fn regex(source: &str, text: &str, names: Vec<Box<str>>) -> Result<Compiled, Ref
         }
     }
 }
+
+/// Bounds that a pattern is compiled within, one after the other.
+const REGEX_BYTES: [usize; 3] = [16 * 1024, 64 * 1024, REGEX_BYTES_MAX];
+/// What a pattern remembers of texts that it has matched, for each thread.
+const DFA_BYTES_MAX: usize = 256 * 1024;
 
 /// What Casbin matches: `/*` is anything after a `/`.
 fn anchored(source: &str) -> String {

@@ -3,8 +3,9 @@
 //! Memory is what costs: each probe and each row found is likely not in the cache. All probes of a clause are
 //! therefore touched first, one after the other without waiting, and only then read.
 
+use super::cost::Cost;
 use super::early::Early;
-use super::eval::Scene;
+use super::eval::{EvaluationFault, Scene};
 use super::index::{Indexed, IndexedKey, OTHER, Ruled, extend};
 use super::plan::{Domain, KEYS_MAX, Key, Source};
 use super::roles::{NO_DOMAIN, domain_tag};
@@ -19,6 +20,9 @@ pub(crate) struct Query<'q, 'a> {
     pub(crate) scene: &'q Scene<'a>,
     pub(crate) ruled: Ruled<'a>,
     pub(crate) verdict: Verdict,
+    pub(crate) cost: &'q Cost,
+    /// Steps that may still be taken.
+    pub(crate) left: u64,
 }
 
 /// The symbols that one column may have: a stretch of the common set, and roles held.
@@ -158,14 +162,18 @@ impl<'a> Query<'_, 'a> {
                     if let (Some(index), Some(argument)) = (paths.next(), argument)
                         && let View::Text(text) = argument.view
                     {
-                        let asked = early.take().map(|early| early.probes);
-                        index.find(
-                            (text, argument.symbol),
-                            &asked.unwrap_or_else(|| index.probes(text)),
-                            built.others.as_ref(),
-                            self.scene.symbols,
-                            own,
-                        );
+                        let own_symbol = (text, argument.symbol);
+                        let others = built.others.as_ref();
+                        let symbols = self.scene.symbols;
+                        match early.take() {
+                            Some(early) => {
+                                index.find(own_symbol, &early.probes, others, symbols, own)
+                            }
+                            None => {
+                                let probes = index.probes(text);
+                                index.find(own_symbol, &probes, others, symbols, own);
+                            }
+                        }
                     }
                 }
             }
@@ -233,6 +241,12 @@ impl<'a> Query<'_, 'a> {
         if !self.verdict.cares(row, denies) {
             return;
         }
+        let evaluates = must_try || !indexed.clause.rest.is_empty();
+        if evaluates && !self.affords_a_row() {
+            // Whatever the other rows say: which of them come first is not known here.
+            self.verdict.failed(0, EvaluationFault::TooManySteps);
+            return;
+        }
         let scene = Scene {
             row: fields,
             ..*self.scene
@@ -260,11 +274,23 @@ impl<'a> Query<'_, 'a> {
         }
     }
 
+    /// Takes the steps of one row, if there are so many left.
+    fn affords_a_row(&mut self) -> bool {
+        let row = self.cost.of_row(self.scene.request);
+        let affords = row <= self.left;
+        self.left = self.left.saturating_sub(row);
+        affords
+    }
+
     /// Judges the rows in order until the answer is settled.
     pub(crate) fn walk(&mut self) -> Outcome {
         self.verdict = Verdict::new(self.ruled.effect);
         for row in 0..self.ruled.rows.len() {
             if self.verdict.is_settled_before(row) {
+                break;
+            }
+            if !self.affords_a_row() {
+                self.verdict.failed(row, EvaluationFault::TooManySteps);
                 break;
             }
             self.judge(row);

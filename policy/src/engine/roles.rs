@@ -4,7 +4,7 @@ use super::eval::EvaluationFault;
 use super::pattern::key_match;
 use super::table::Table;
 use super::windows::Windows;
-use crate::bounds::{ROLE_DEPTH_MAX, ROLES_HELD_MAX};
+use crate::bounds::{ROLE_DEPTH_MAX, ROLE_STEPS_MAX, ROLES_HELD_MAX};
 use crate::model::check::Relation;
 use crate::problem::{Place, Problems};
 use crate::rules::symbols::{Marks, PairState, Symbol, Symbols, mix};
@@ -67,6 +67,7 @@ impl Roles {
             links,
             seen: symbols.none(),
             held: Vec::new(),
+            steps: 0,
         };
         let mut pairs = Vec::with_capacity(order.len());
         for (name, domain) in order {
@@ -86,7 +87,7 @@ impl Roles {
                     format!("{what} from `{from}` in `{}`", relation.name),
                     fix,
                 );
-                if problems.is_full() {
+                if problems.is_full() || closing.steps > ROLE_STEPS_MAX {
                     break;
                 }
             } else if let (Ok(at), Ok(count)) = (
@@ -235,12 +236,27 @@ fn links(
         );
     }
     let mut count = 0_usize;
+    let is_pattern = |domain: &Symbol| domains.is_some() && symbols.text(*domain).contains('*');
+    let patterns = (0..rows.len()).filter_map(|row| rows.field(row, 2));
+    let patterns = patterns.filter(is_pattern).count();
+    if patterns.saturating_mul(known.len()) > ROLE_STEPS_MAX {
+        let at = Place { line: 1, column: 1 };
+        problems.add(
+            at,
+            format!(
+                "{patterns} patterns for {} domains are too many to try",
+                known.len()
+            ),
+            "use fewer patterns for domains",
+        );
+        return (links, order);
+    }
     for row in 0..rows.len() {
         let [name, role, domain @ ..] = rows.row(row) else {
             continue;
         };
         let domain = domain.first().copied().unwrap_or(NO_DOMAIN);
-        let pattern = domains.is_some() && symbols.text(domain).contains('*');
+        let pattern = is_pattern(&domain);
         let within = known
             .iter()
             .filter(|d| pattern && key_match(symbols.text(**d), symbols.text(domain)));
@@ -305,6 +321,8 @@ struct Closing {
     seen: Marks,
     /// The roles of the name at hand, each with the row that gave it.
     held: Vec<(Symbol, usize)>,
+    /// Links followed, of all names so far.
+    steps: usize,
 }
 
 struct Refused {
@@ -354,6 +372,14 @@ impl Closing {
     /// Adds the direct roles of `name` that are new.
     fn follow(&mut self, name: Symbol, domain: Symbol, room: usize) -> Result<(), Refused> {
         for (role, row) in self.links.get(&(name, domain)).into_iter().flatten() {
+            self.steps += 1;
+            if self.steps > ROLE_STEPS_MAX {
+                return Err(Refused {
+                    row: *row,
+                    what: format!("more than {ROLE_STEPS_MAX} links to follow"),
+                    fix: "link fewer roles with each other",
+                });
+            }
             if self.held.len() >= room {
                 return Err(Refused {
                     row: *row,

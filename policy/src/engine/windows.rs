@@ -4,7 +4,7 @@
 //! alone leaves the links open for ever. Here the window of a row always counts, and without a time none is open.
 
 use super::eval::EvaluationFault;
-use crate::bounds::ROLE_DEPTH_MAX;
+use crate::bounds::{ROLE_DEPTH_MAX, WINDOWS_MAX};
 use crate::problem::{Place, Problems};
 use crate::rules::symbols::{PairState, Symbol, Symbols};
 use crate::rules::table::Rows;
@@ -62,6 +62,14 @@ impl Windows {
             };
             let (after, before) = (time(start, i64::MIN), time(end, i64::MAX));
             let links = windows.links.entry((name, domain)).or_default();
+            if links.len() >= WINDOWS_MAX {
+                problems.add(
+                    at,
+                    format!("more than {WINDOWS_MAX} roles for a time of one name in `{relation}`"),
+                    "give it a role of its own that holds them",
+                );
+                break;
+            }
             if links.iter().any(|link| link.role == role) {
                 problems.add(
                     at,

@@ -51,6 +51,7 @@ fn failed(fault: EvaluationFault) -> &'static str {
         EvaluationFault::WrongType => "Go fails on another type and denies, Rust converts it",
         EvaluationFault::NoAddress => "Go fails on what is no address and denies",
         EvaluationFault::TooManyRoles
+        | EvaluationFault::TooManySteps
         | EvaluationFault::ArgumentCount
         | EvaluationFault::UnknownContext => "the request cannot be evaluated",
     }

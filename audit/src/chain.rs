@@ -51,7 +51,8 @@ impl Hash {
     }
 
     /// From exactly 64 lower-case hexadecimal digits.
-    pub(crate) fn from_hex(hex: &[u8]) -> Option<Self> {
+    #[must_use]
+    pub fn from_hex(hex: &[u8]) -> Option<Self> {
         let nibble = |digit: &u8| match digit {
             b'0'..=b'9' => Some(digit - b'0'),
             b'a'..=b'f' => Some(digit - b'a' + 10),

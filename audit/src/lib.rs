@@ -80,6 +80,7 @@ mod regrow;
 mod removal;
 mod search;
 mod segment;
+mod standing;
 mod stats;
 mod stored;
 pub mod tiles;
@@ -112,6 +113,7 @@ pub use record::{
 };
 pub use removal::{Removable, Removal, oldest};
 pub use search::Search;
+pub use standing::{Standing, StandingError};
 pub use stats::Stats;
 pub use stored::{Stored, replace_file};
 pub use time::Timestamp;

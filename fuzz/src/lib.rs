@@ -3,6 +3,7 @@
 //! One function a target. Each takes bytes and panics when a law is broken; it is called by libFuzzer (`fuzz_targets/`) and,
 //! for every file of `corpus/`, by `cargo test`.
 
+mod backup;
 mod certificate;
 mod frames;
 mod path;
@@ -10,6 +11,7 @@ mod policy;
 mod proxy;
 mod request;
 
+pub use backup::backup;
 pub use certificate::certificate_identity;
 pub use frames::http2_frames;
 pub use path::canonicalise;

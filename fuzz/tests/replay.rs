@@ -10,6 +10,11 @@ fn the_canonicaliser_keeps_its_laws_for_the_whole_corpus() -> Outcome {
 }
 
 #[test]
+fn archives_keep_their_laws_for_the_whole_corpus() -> Outcome {
+    replay("backup", hangu_fuzz::backup)
+}
+
+#[test]
 fn the_request_head_keeps_its_laws_for_the_whole_corpus() -> Outcome {
     replay("request_head", hangu_fuzz::request_head)
 }
@@ -54,6 +59,7 @@ fn every_target_has_its_program_and_its_corpus() -> Outcome {
         Ok(names)
     };
     let expected = [
+        "backup",
         "canonicalise",
         "certificate_identity",
         "http2_frames",

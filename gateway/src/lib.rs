@@ -4,6 +4,7 @@
 pub mod access_log;
 pub mod admin;
 pub mod audit_trail;
+pub mod backup;
 mod blame;
 pub mod bound;
 pub mod bundle;

@@ -267,7 +267,7 @@ fn check_fixed(before: &Config, after: &Config) -> Result<(), Vec<LoadError>> {
 }
 
 /// Every file that a reload reads.
-fn files_of(config: &Config, file: &Path) -> BTreeSet<PathBuf> {
+pub(crate) fn files_of(config: &Config, file: &Path) -> BTreeSet<PathBuf> {
     let mut files = BTreeSet::from([file.to_owned()]);
     files.extend(config.policy.source.files().map(Path::to_owned));
     files.extend(config.identity.directory.clone());

@@ -261,7 +261,8 @@ fn open_trail(
     Ok(AuditTrail::start(settings, access_log, metrics)?)
 }
 
-fn node_name() -> String {
+/// The machine's name.
+pub(crate) fn node_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .unwrap_or_default()
         .trim()

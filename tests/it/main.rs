@@ -8,6 +8,8 @@ mod application;
 mod audit;
 mod audit_cli;
 #[cfg(test)]
+mod backup;
+#[cfg(test)]
 mod certs_cli;
 #[cfg(test)]
 mod cli;

@@ -72,7 +72,7 @@ pub fn read(archive: &[u8]) -> Result<Files, ArchiveError> {
 }
 
 /// The one header for a name and a size; `None` for names and sizes that do not fit.
-fn header(name: &str, size: usize) -> Option<[u8; BLOCK]> {
+pub(crate) fn header(name: &str, size: usize) -> Option<[u8; BLOCK]> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
     let walks = name.split('/').any(|part| matches!(part, "" | "." | ".."));
     if name.len() > NAME_BYTES_MAX || !name.bytes().all(plain) || walks {
@@ -111,7 +111,7 @@ fn header(name: &str, size: usize) -> Option<[u8; BLOCK]> {
 }
 
 /// The name and the size in a header.
-fn parse(block: &[u8]) -> Option<(String, usize)> {
+pub(crate) fn parse(block: &[u8]) -> Option<(String, usize)> {
     let name = block.get(..100)?;
     let end = name.iter().position(|byte| *byte == 0)?;
     let name = std::str::from_utf8(name.get(..end)?).ok()?.to_owned();
@@ -119,7 +119,7 @@ fn parse(block: &[u8]) -> Option<(String, usize)> {
     Some((name, usize::from_str_radix(size, 8).ok()?))
 }
 
-const BLOCK: usize = 512;
+pub(crate) const BLOCK: usize = 512;
 const NAME_BYTES_MAX: usize = 99;
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod audit;
+mod backup;
 mod certs;
 mod check;
 mod control;
@@ -55,6 +56,10 @@ enum Command {
     },
     /// Ask a running gateway what it serves
     Status(status::Options),
+    /// Put a node into one signed archive: configuration, what it names, and where its audit log stands
+    Backup(backup::BackupOptions),
+    /// Prove an archive of `backup` and bring the node back from it
+    Restore(backup::RestoreOptions),
     /// Verify, search, follow, count, export and prove from an audit log
     #[command(subcommand)]
     Audit(audit::Command),
@@ -74,6 +79,8 @@ pub fn main() -> ExitCode {
         Command::Run { config, upgrade } => run::run(&config, upgrade),
         Command::Check { config } => check::check(&config),
         Command::Status(options) => status::status(&options),
+        Command::Backup(options) => backup::make(&options),
+        Command::Restore(options) => backup::bring_back(&options),
         Command::Audit(command) => audit::audit(&command),
         Command::Policy(command) => policy::policy(&command),
         Command::Certs(command) => certs::certs(&command),

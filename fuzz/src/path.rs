@@ -53,6 +53,17 @@ pub fn canonicalise(bytes: &[u8]) {
         judged.matches('/').count(),
         "a slash is hidden: {sent:?}"
     );
+    let undone = judged.replace("%2F", "/");
+    assert!(
+        undone == judged || canonical.has_encoded_slash(),
+        "an encoded slash is not told: {judged:?}"
+    );
+    assert!(
+        !undone
+            .split('/')
+            .any(|segment| matches!(segment, "." | "..")),
+        "a dot segment is hidden behind an encoded slash: {judged:?}"
+    );
     let mut segments = judged.split('/').skip(1).peekable();
     while let Some(segment) = segments.next() {
         assert!(

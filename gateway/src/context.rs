@@ -20,6 +20,7 @@ use crate::denial::Denial;
 use crate::layers::Layer;
 use crate::layers::cloud::peer::Silence;
 use crate::layers::cloud::upstreams::{Chosen, NoUpstream};
+use crate::layers::edge::headers::Hygiene;
 use crate::layers::network::limits::{Clock, Limited};
 use crate::live::Session as LiveSession;
 use crate::observe::metrics::{Metrics, NO_APPLICATION};
@@ -52,6 +53,8 @@ pub struct Context {
     pub limited: Limited,
     /// The whole body has come: whatever the upstream is late with then is its own.
     pub body_is_whole: bool,
+    /// Its body may come as slowly as it likes: gRPC.
+    pub body_is_stream: bool,
     /// Body bytes taken from the client.
     pub bytes_in: u64,
     /// Bytes of the answer's body that were given to the client's connection.
@@ -85,6 +88,7 @@ impl Context {
             failure: None,
             limited: Limited::default(),
             body_is_whole: false,
+            body_is_stream: false,
             bytes_in: 0,
             bytes_out: 0,
             session: None,
@@ -352,6 +356,43 @@ impl Context {
                     .set(i64::try_from(out).unwrap_or(i64::MAX));
             }
         }
+    }
+
+    /// Its route, once permitted.
+    fn route(&self) -> Option<&config::Route> {
+        let (config, _) = self.application()?;
+        config.routes.get(self.permitted.as_ref()?.route())
+    }
+
+    /// Bytes that its body may have.
+    #[must_use]
+    pub fn request_body_max(&self) -> u64 {
+        self.route()
+            .map_or(0, |route| route.request_body_max.bytes())
+    }
+
+    /// Whether its body comes more slowly than the listener bears, once the time for a head has passed.
+    #[must_use]
+    pub fn is_body_too_slow(&self) -> bool {
+        let listener = self.connection.as_ref().map(|known| known.listener);
+        let Some(listener) = listener.and_then(|at| self.snapshot.config.listeners.get(at)) else {
+            return false;
+        };
+        let elapsed = self.started.elapsed();
+        let needed = u128::from(listener.body_rate_min.bytes()) * elapsed.as_millis() / 1_000;
+        !self.body_is_stream
+            && elapsed > listener.header_timeout
+            && u128::from(self.bytes_in) < needed
+    }
+
+    /// What its answer must say of itself.
+    #[must_use]
+    pub fn hygiene(&self) -> Option<Hygiene> {
+        let (_, state) = self.application()?;
+        Some(Hygiene {
+            strict_transport_security: state.strict_transport_security.clone(),
+            is_confidential: self.route().is_none_or(|route| route.label.index() > 0),
+        })
     }
 
     /// How long the client may take nothing of its answer.

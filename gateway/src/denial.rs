@@ -78,6 +78,8 @@ pub enum Denial {
     PathAmbiguous,
     /// The path or the query is longer than the gateway takes.
     PathTooLong,
+    /// A browser opens a WebSocket from a page of an origin that the application does not list (RFC 6454).
+    OriginRefused,
     /// The request body is larger than the application takes.
     BodyTooLarge,
     /// The client stopped sending its body while the upstream waited for it.
@@ -186,6 +188,7 @@ impl Denial {
         Denial::HostMismatch,
         Denial::PathAmbiguous,
         Denial::PathTooLong,
+        Denial::OriginRefused,
         Denial::BodyTooLarge,
         Denial::BodyTimeout,
         Denial::BodyMalformed,
@@ -279,6 +282,7 @@ impl Denial {
             Denial::HostMismatch => ("edge.host_mismatch", 421),
             Denial::PathAmbiguous => ("edge.path_ambiguous", 400),
             Denial::PathTooLong => ("edge.path_too_long", 414),
+            Denial::OriginRefused => ("edge.origin_refused", 403),
             Denial::BodyTooLarge => ("edge.body_too_large", 413),
             Denial::BodyTimeout => ("edge.body_timeout", 408),
             Denial::BodyMalformed => ("edge.body_malformed", 400),

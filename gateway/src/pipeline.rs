@@ -23,7 +23,7 @@ use crate::context::Context;
 use crate::denial::Denial;
 use crate::layers::Layer;
 use crate::layers::cloud::peer::Silence;
-use crate::layers::edge::headers::remove_hop_by_hop;
+use crate::layers::edge::headers::{clean_response, remove_hop_by_hop};
 use crate::layers::edge::http2::refused_head;
 use crate::observe::metrics::Metrics;
 use crate::refusal::{REQUEST_ID_HEADER, Refusal, answer};
@@ -172,6 +172,7 @@ impl ProxyHttp for Gateway {
             Ok(permitted) => {
                 context.permitted = Some(permitted);
                 context.note_judgement();
+                context.body_is_stream = is_grpc(session.req_header());
                 session.set_write_timeout(context.client_write_timeout());
                 Ok(false)
             }
@@ -197,10 +198,13 @@ impl ProxyHttp for Gateway {
         context.bytes_in += body
             .as_ref()
             .map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        let bound = context
-            .application()
-            .map_or(0, |(config, _)| config.request_body_max.bytes());
-        if context.bytes_in > bound {
+        if !end_of_body && context.is_body_too_slow() {
+            context.failure = Some(Denial::BodyTimeout);
+            return Err(Error::new(ErrorType::HTTPStatus(
+                Denial::BodyTimeout.status(),
+            )));
+        }
+        if context.bytes_in > context.request_body_max() {
             context.failure = Some(Denial::BodyTooLarge);
             return Err(Error::new(ErrorType::HTTPStatus(
                 Denial::BodyTooLarge.status(),
@@ -312,6 +316,9 @@ impl ProxyHttp for Gateway {
             session.set_keepalive(None);
         }
         context.note_status(response.status.as_u16());
+        if let Some(hygiene) = context.hygiene() {
+            clean_response(response, &hygiene)?;
+        }
         response.insert_header(REQUEST_ID_HEADER, context.id.to_string())
     }
 
@@ -367,6 +374,11 @@ impl ProxyHttp for Gateway {
         // Everything is in the audit log and the metrics; Pingora's own line would carry the path.
         true
     }
+}
+
+fn is_grpc(request: &RequestHeader) -> bool {
+    let kind = request.headers.get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
 fn without_request_line(exchange: Exchange) -> Exchange {

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use hangu_certs::{ClientVerifier, RevocationIndex, TrustBundle};
 use hangu_policy::{PartitionedPolicy, RuleId};
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 use prometheus::{Histogram, HistogramTimer};
 use rustls::ServerConfig;
 use tokio::sync::Semaphore;
@@ -119,6 +119,8 @@ pub struct ApplicationState {
     pub metrics: ApplicationMetrics,
     /// By index of its routes: what records carry.
     pub targets: Vec<Arc<hangu_audit::Target>>,
+    /// What its answers say of TLS; `None`: nothing.
+    pub strict_transport_security: Option<HeaderValue>,
     /// Headers that its configuration sets and a client may not.
     pub reserved_headers: Vec<HeaderName>,
 }

@@ -7,13 +7,13 @@ use hangu_certs::PushedRevocations;
 use hangu_policy::{Permit, Request};
 use pingora::http::RequestHeader;
 
-use crate::config::{Application, LabelId, Method, Route};
+use crate::config::{Application, LabelId, Method, PathProfile, Route};
 use crate::connection::{Connection, Subject};
 use crate::denial::Denial;
 use crate::layers::cloud::routes::route_of;
 use crate::layers::edge::authority::{host_matches_sni, host_of};
 use crate::layers::edge::canonical::{CanonicalPath, canonical_path, check_query};
-use crate::layers::edge::headers::values_of;
+use crate::layers::edge::headers::{values_of, websocket_origin};
 use crate::layers::endpoint::validity::check_still_valid;
 use crate::layers::network::limits::{Clock, LimitState, Limited};
 use crate::layers::{application, data};
@@ -201,7 +201,7 @@ impl<'r> Canonical<'r> {
         }
         let index = listener
             .and_then(|listener| listener.hosts.application_of(&self.host))
-            .ok_or((Denial::NoApplication, None))?;
+            .ok_or((self.unless_ambiguous(Denial::NoApplication), None))?;
         let (Some(config), Some(state)) = (
             snapshot.config.applications.get(index),
             snapshot.applications.get(index),
@@ -209,18 +209,11 @@ impl<'r> Canonical<'r> {
             return Err((Denial::Internal, None));
         };
         let found = |denial| (denial, Some(index));
-        let route = route_of(&config.routes, self.path.as_sent(), self.method).map_err(found)?;
-        let label = config
-            .routes
-            .get(route)
-            .map(|route: &Route| route.label)
-            .ok_or(found(Denial::Internal))?;
-        if self
-            .body_bytes
-            .is_some_and(|bytes| bytes > config.request_body_max.bytes())
-        {
-            return Err(found(Denial::BodyTooLarge));
-        }
+        let route = route_of(&config.routes, self.path.as_sent(), self.method)
+            .map_err(|denial| found(self.unless_ambiguous(denial)))?;
+        let settings: &Route = config.routes.get(route).ok_or(found(Denial::Internal))?;
+        let label = settings.label;
+        self.taken_by(config, settings).map_err(found)?;
         Ok(Routed {
             canonical: self,
             snapshot,
@@ -234,6 +227,34 @@ impl<'r> Canonical<'r> {
 }
 
 impl Canonical<'_> {
+    /// What an application and a route ask of the message beyond its path and method.
+    fn taken_by(&self, config: &Application, route: &Route) -> Result<(), Denial> {
+        if self.path.has_encoded_slash() && route.path_profile == PathProfile::Strict {
+            return Err(Denial::PathAmbiguous);
+        }
+        if websocket_origin(&self.header.headers)
+            .is_some_and(|origin| !config.takes_websockets_from(origin))
+        {
+            return Err(Denial::OriginRefused);
+        }
+        if self
+            .body_bytes
+            .is_some_and(|bytes| bytes > route.request_body_max.bytes())
+        {
+            return Err(Denial::BodyTooLarge);
+        }
+        Ok(())
+    }
+
+    /// An encoded slash that no route takes is ambiguous, wherever it would have led.
+    fn unless_ambiguous(&self, denial: Denial) -> Denial {
+        if self.path.has_encoded_slash() {
+            Denial::PathAmbiguous
+        } else {
+            denial
+        }
+    }
+
     /// Whoever sent no server name was judged by what the first certificate asks for, and may ask for no host that asks for more.
     fn is_of_another_group(&self, listener: &ListenerState) -> bool {
         self.connection.sni.is_none()

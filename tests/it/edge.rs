@@ -7,6 +7,7 @@ mod http2;
 mod http2_frames;
 mod limits;
 mod preface;
+mod profiles;
 mod proxy;
 mod requests;
 mod tls;

@@ -80,6 +80,7 @@ pub(super) const HANDSHAKES_PER_SOURCE: Bounds<NonZeroU32> = count(65_536, Some(
 pub(super) const SESSION_RESUMPTION: Bounds<NonZeroU32> = count(65_536, None);
 pub(super) const HEADER_TIMEOUT: Bounds<Duration> = time(100, 5 * MINUTE_MS, 10 * SECOND_MS);
 pub(super) const IDLE_TIMEOUT: Bounds<Duration> = time(SECOND_MS, HOUR_MS, MINUTE_MS);
+pub(super) const BODY_RATE_MIN: Bounds<ByteSize> = size(0, MIB, 64);
 /// The HTTP/1 parser underneath has room for 256 fields.
 pub(super) const HEADERS_MAX: Bounds<NonZeroU32> = count(256, Some(100));
 pub(super) const HEADER_BYTES_MAX: Bounds<ByteSize> = size(KIB, 512 * KIB, 32 * KIB);
@@ -91,6 +92,10 @@ pub(super) const CRL_FETCH_SIZE: Bounds<ByteSize> = size(KIB, 256 * MIB, 64 * MI
 pub(super) const POSTURE_MAX_AGE: Bounds<Duration> = time(SECOND_MS, 30 * 24 * HOUR_MS, HOUR_MS);
 
 pub(super) const REQUEST_BODY_MAX: Bounds<ByteSize> = size(0, 64 * GIB, 16 * MIB);
+/// Up to two years, a year where nothing is said.
+pub(super) const STRICT_TRANSPORT_SECURITY: Bounds<Duration> =
+    time(0, 2 * 365 * 24 * HOUR_MS, 365 * 24 * HOUR_MS);
+pub(super) const WEBSOCKET_ORIGINS: Entries = entries(0, 64);
 pub(super) const CONNECT_TIMEOUT: Bounds<Duration> = time(10, MINUTE_MS, 2 * SECOND_MS);
 pub(super) const READ_TIMEOUT: Bounds<Duration> = time(10, HOUR_MS, 30 * SECOND_MS);
 pub(super) const WRITE_TIMEOUT: Bounds<Duration> = time(10, HOUR_MS, 30 * SECOND_MS);

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use hangu_audit::key::Verifier;
 use hangu_certs::Template;
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
+
+use crate::layers::edge::authority::host_of;
 
 use crate::config::limits::Limits;
 use crate::config::sinks::Sink;
@@ -126,6 +128,8 @@ pub struct Listener {
     pub header_timeout: Duration,
     /// How long a kept-alive connection may be silent between two requests.
     pub idle_timeout: Duration,
+    /// Bytes a second of a request body on its way in, and of an answer on its way out, below which a client is cut; zero: none.
+    pub body_rate_min: ByteSize,
     /// Header fields in a request.
     pub headers_max: NonZeroU32,
     /// Bytes of a whole request head.
@@ -281,6 +285,10 @@ pub struct Application {
     pub obligations: Vec<Box<str>>,
     /// Purposes that may be stated to it, all of them of [`Purpose::names`].
     pub purposes: Vec<Name>,
+    /// For how long browsers are told to use TLS only (RFC 6797); zero: they are told nothing.
+    pub strict_transport_security: Duration,
+    /// Origins whose pages may open a WebSocket; empty: only pages of the application's own hosts.
+    pub websocket_origins: Vec<String>,
     /// Set on every request towards the application, in the order of the names.
     pub headers: Vec<HeaderRule>,
     /// At least one, longest prefix first, those of one prefix together; of two such, no method is in both. The
@@ -292,6 +300,31 @@ pub struct Application {
     pub upstream_tls: Option<UpstreamTls>,
     /// When an upstream is taken out and when it is tried again.
     pub health: Health,
+}
+
+impl Application {
+    /// Whether a page of this origin may open a WebSocket.
+    #[must_use]
+    pub fn takes_websockets_from(&self, origin: &[u8]) -> bool {
+        if !self.websocket_origins.is_empty() {
+            return self
+                .websocket_origins
+                .iter()
+                .any(|own| own.as_bytes() == origin);
+        }
+        let host = std::str::from_utf8(origin)
+            .ok()
+            .and_then(|origin| host_of(origin.strip_prefix("https://")?).ok());
+        host.is_some_and(|host| self.hosts.iter().any(|own| own.as_str() == host))
+    }
+
+    /// What its answers say of TLS (RFC 6797 section 6.1); `None`: nothing.
+    #[must_use]
+    pub fn strict_transport_security(&self) -> Option<HeaderValue> {
+        let seconds = self.strict_transport_security.as_secs();
+        let value = format!("max-age={seconds}");
+        (seconds > 0).then(|| value.parse().ok()).flatten()
+    }
 }
 
 /// How an upstream is chosen among the healthy ones.
@@ -321,6 +354,20 @@ pub struct Route {
     pub methods: MethodSet,
     /// Its own label or the application's.
     pub label: LabelId,
+    /// What its paths may hold.
+    pub path_profile: PathProfile,
+    /// Its own bound or the application's.
+    pub request_body_max: ByteSize,
+}
+
+/// Which paths a route takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PathProfile {
+    /// Only paths that every reader splits in the same places.
+    #[default]
+    Strict,
+    /// Also `%2F` inside a segment, for an application that keeps names with slashes there and never undoes it before it splits.
+    KeepEncodedSlash,
 }
 
 /// One `[[applications.upstreams]]`.

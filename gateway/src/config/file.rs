@@ -65,6 +65,7 @@ pub(super) struct Listener {
     pub(super) session_resumption: Option<Spanned<i64>>,
     pub(super) header_timeout: Option<Text>,
     pub(super) idle_timeout: Option<Text>,
+    pub(super) body_rate_min: Option<Text>,
     pub(super) headers_max: Option<Spanned<i64>>,
     pub(super) header_bytes_max: Option<Text>,
     pub(super) certificates: Vec<ServerCertificate>,
@@ -114,6 +115,8 @@ pub(super) struct Application {
     pub(super) write_timeout: Option<Text>,
     pub(super) purposes: Option<Texts>,
     pub(super) obligations: Option<Texts>,
+    pub(super) strict_transport_security: Option<Text>,
+    pub(super) websocket_origins: Option<Texts>,
     pub(super) headers: Named<Text>,
     pub(super) routes: Vec<Route>,
     pub(super) upstreams: Vec<Upstream>,
@@ -127,6 +130,8 @@ pub(super) struct Route {
     pub(super) prefix: Option<Text>,
     pub(super) methods: Option<Texts>,
     pub(super) label: Option<Text>,
+    pub(super) path_profile: Option<Text>,
+    pub(super) request_body_max: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -33,8 +33,9 @@ pub use hangu_certs::Template;
 pub use checked::{
     ANONYMOUS_SUBJECT, AccessLog, Admin, Application, Attribute, Audit, Balance,
     ClientAuthentication, ClientCertificate, Config, Control, ControlSocket, HeaderRule, Health,
-    Identity, Listener, Matrix, Policy, PolicyBundle, PolicySource, Purpose, Retention, Route,
-    Server, ServerCertificate, SigningKey, TlsVersion, Upstream, UpstreamTls, Witness, Zone,
+    Identity, Listener, Matrix, PathProfile, Policy, PolicyBundle, PolicySource, Purpose,
+    Retention, Route, Server, ServerCertificate, SigningKey, TlsVersion, Upstream, UpstreamTls,
+    Witness, Zone,
 };
 pub use checked::{ClientTrust, CrlFetch};
 pub use limits::{

@@ -314,6 +314,7 @@ impl Loader {
             peer_settings: PeerSettings::new(application, tls),
             metrics: metrics.application(application.name.as_str()),
             targets: application.routes.iter().map(target).collect(),
+            strict_transport_security: application.strict_transport_security(),
             reserved_headers: application
                 .headers
                 .iter()

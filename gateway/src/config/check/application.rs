@@ -11,14 +11,16 @@ use super::obligations::obligations;
 use super::reader::{Reader, parse_address};
 use crate::config::bounds;
 use crate::config::checked::{
-    Application, Balance, ClientCertificate, HeaderRule, Health, Listener, Route, Upstream,
-    UpstreamTls,
+    Application, Balance, ClientCertificate, HeaderRule, Health, Listener, PathProfile, Route,
+    Upstream, UpstreamTls,
 };
 use crate::config::file::{self, File, Named, Text, Texts};
 use crate::config::problem::Fault;
 use crate::config::values::{
-    Host, HostPattern, LabelId, Method, MethodSet, Name, RoutePrefix, Tenant, parse_template,
+    ByteSize, Host, HostPattern, LabelId, Method, MethodSet, Name, RoutePrefix, Tenant,
+    parse_template,
 };
+use crate::layers::edge::authority::host_of;
 
 /// In the order of the file; those that lack something are left out, after a report.
 pub(super) fn applications(
@@ -74,7 +76,12 @@ fn one(
     let write_timeout = reader.duration(written.write_timeout.as_ref(), &bounds::WRITE_TIMEOUT);
     let obligations = obligations(reader, written.obligations.as_ref());
     let headers = headers(reader, &written.headers);
-    let routes = routes(reader, names, label, &written.routes);
+    let routes = routes(reader, names, label, request_body_max, &written.routes);
+    let strict_transport_security = reader.duration(
+        written.strict_transport_security.as_ref(),
+        &bounds::STRICT_TRANSPORT_SECURITY,
+    );
+    let websocket_origins = reader.read_each(written.websocket_origins.as_ref(), parse_origin);
     let upstreams = upstreams(reader, &written.upstreams);
     let upstream_tls = written
         .upstream_tls
@@ -96,6 +103,11 @@ fn one(
         write_timeout,
         obligations,
         purposes: Vec::new(),
+        strict_transport_security,
+        websocket_origins: websocket_origins
+            .into_iter()
+            .map(|(_, origin)| origin)
+            .collect(),
         headers,
         routes,
         upstreams,
@@ -167,12 +179,22 @@ fn routes(
     reader: &mut Reader<'_, '_>,
     names: Names<'_>,
     default: Option<LabelId>,
+    request_body_max: ByteSize,
     written: &[file::Route],
 ) -> Vec<Route> {
     let mut taken: BTreeMap<RoutePrefix, MethodSet> = BTreeMap::new();
     let mut routes = Vec::with_capacity(written.len());
     for route in written {
         let methods = methods(reader, route.methods.as_ref());
+        let path_profile = reader.choice(
+            route.path_profile.as_ref(),
+            &PATH_PROFILES,
+            PathProfile::Strict,
+        );
+        let request_body_max = match &route.request_body_max {
+            Some(_) => reader.size(route.request_body_max.as_ref(), &bounds::REQUEST_BODY_MAX),
+            None => request_body_max,
+        };
         let label = match &route.label {
             Some(label) => names.label(reader, label),
             None => default,
@@ -207,6 +229,8 @@ fn routes(
                 prefix,
                 methods,
                 label,
+                path_profile,
+                request_body_max,
             });
         }
     }
@@ -232,6 +256,27 @@ fn methods(reader: &mut Reader<'_, '_>, written: Option<&Texts>) -> MethodSet {
         .into_iter()
         .fold(MethodSet::default(), |set, (_, method)| set.with(method))
 }
+
+/// A web origin as browsers write it (RFC 6454 section 6.2): scheme, host in lower case, port unless it is the scheme's own.
+fn parse_origin(text: &str) -> Result<String, Fault> {
+    let host = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let is_origin = host.is_some_and(|host| host_of(host).is_ok())
+        && !text.bytes().any(|byte| byte.is_ascii_uppercase());
+    if is_origin {
+        return Ok(text.to_owned());
+    }
+    Err(Fault::new(
+        format!("`{text}` is not an origin"),
+        "write scheme and host in lower case and no path, as in `https://portal.example`",
+    ))
+}
+
+const PATH_PROFILES: [(&str, PathProfile); 2] = [
+    ("strict", PathProfile::Strict),
+    ("keep-encoded-slash", PathProfile::KeepEncodedSlash),
+];
 
 fn parse_method(text: &str) -> Result<Method, Fault> {
     Method::from_wire(text).ok_or_else(|| {

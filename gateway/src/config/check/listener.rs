@@ -77,6 +77,7 @@ fn one(
     let handshakes_max = reader.count(written.handshakes_max.as_ref(), &bounds::HANDSHAKES_MAX);
     let header_timeout = reader.duration(written.header_timeout.as_ref(), &bounds::HEADER_TIMEOUT);
     let idle_timeout = reader.duration(written.idle_timeout.as_ref(), &bounds::IDLE_TIMEOUT);
+    let body_rate_min = reader.size(written.body_rate_min.as_ref(), &bounds::BODY_RATE_MIN);
     let headers_max = reader.count(written.headers_max.as_ref(), &bounds::HEADERS_MAX);
     let header_bytes_max =
         reader.size(written.header_bytes_max.as_ref(), &bounds::HEADER_BYTES_MAX);
@@ -95,6 +96,7 @@ fn one(
         handshakes_per_source,
         header_timeout,
         idle_timeout,
+        body_rate_min,
         headers_max,
         header_bytes_max,
         certificates,

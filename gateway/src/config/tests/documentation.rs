@@ -65,43 +65,28 @@ uids = []
 /// Every value that the documentation gives as a default, written out.
 #[test]
 fn writing_a_default_out_changes_nothing() {
-    let listener = r#"
-client_authentication = "required"
-crls = []
-crl_urls = []
-crl_grace = "0ms"
-tls_min = "1.3"
-proxy_protocol = "none"
-balancers = []
-proxy_timeout = "2s"
-handshake_timeout = "5s"
-handshakes_max = 256
-handshakes_per_source = 128
-header_timeout = "10s"
-idle_timeout = "1m"
-headers_max = 100
-header_bytes_max = "32KiB"
-[[listeners.certificates]]"#;
     let application = r#"
 request_body_max = "16MiB"
 balance = "round_robin"
 connect_timeout = "2s"
 read_timeout = "30s"
 write_timeout = "30s"
+strict_transport_security = "8760h"
 health = { failures = 3, retry_after = "5s" }
 headers = {}
 [[applications.routes]]
 methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-label = "public""#;
+label = "public"
+path_profile = "strict""#;
     let written = LEAST
-        .replace("\n[[listeners.certificates]]", listener)
+        .replace("\n[[listeners.certificates]]", LISTENER)
         .replace("\n[[applications.routes]]", application);
     let written = written.trim_end().to_owned() + REST;
     assert_eq!(
         format!("{:?}", good(&written)),
         format!("{:?}", good(LEAST))
     );
-    for line in [listener, application, REST]
+    for line in [LISTENER, application, REST]
         .iter()
         .flat_map(|text| text.lines())
     {
@@ -119,3 +104,23 @@ label = "public""#;
         );
     }
 }
+
+/// Each default of `[[listeners]]`.
+const LISTENER: &str = r#"
+client_authentication = "required"
+crls = []
+crl_urls = []
+crl_grace = "0ms"
+tls_min = "1.3"
+proxy_protocol = "none"
+balancers = []
+proxy_timeout = "2s"
+handshake_timeout = "5s"
+handshakes_max = 256
+handshakes_per_source = 128
+header_timeout = "10s"
+idle_timeout = "1m"
+body_rate_min = "64B"
+headers_max = 100
+header_bytes_max = "32KiB"
+[[listeners.certificates]]"#;

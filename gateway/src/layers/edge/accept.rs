@@ -32,6 +32,7 @@ use crate::layers::edge::counted::{Newcomer, Open};
 use crate::layers::edge::head::HeadLimits;
 use crate::layers::edge::http2::{Guard, ListLimits};
 use crate::layers::edge::proxy_protocol::{Said, read_header};
+use crate::layers::edge::send_rate::SendRate;
 use crate::layers::edge::stream::{ClientStream, HeadDeadlines, HeadRead};
 use crate::layers::edge::streams::serve_streams;
 use crate::layers::edge::tls_error::{denial_of, refused_chain};
@@ -153,7 +154,11 @@ impl Accept {
         let session = Arc::clone(registered.session());
         let digest =
             Live::into_digest(Arc::clone(&session)).map_err(|_| Refused::from(Denial::Internal))?;
-        Ok((ClientStream::new(tls, digest, session), registered))
+        let send_rate = SendRate::new(config.body_rate_min.bytes(), config.idle_timeout / 4);
+        Ok((
+            ClientStream::new(tls, digest, session, send_rate),
+            registered,
+        ))
     }
 
     /// From here on whoever revokes or reloads finds the connection; what changed during its handshake is looked at now.

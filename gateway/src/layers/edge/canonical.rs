@@ -18,6 +18,7 @@ pub const PATH_BYTES_MAX: usize = 8 * 1024;
 pub struct CanonicalPath<'a> {
     encoded: Cow<'a, str>,
     decoded: Option<String>,
+    has_encoded_slash: bool,
 }
 
 impl CanonicalPath<'_> {
@@ -27,7 +28,14 @@ impl CanonicalPath<'_> {
         &self.encoded
     }
 
-    /// The characters that the policy sees: the same path with its escapes undone.
+    /// Whether a segment holds `%2F`, which only a route whose profile keeps it may take.
+    #[must_use]
+    pub fn has_encoded_slash(&self) -> bool {
+        self.has_encoded_slash
+    }
+
+    /// The characters that the policy sees: the same path with its escapes undone, but for `%2F`, which stays as it is: a slash
+    /// inside a segment is not one between two.
     #[must_use]
     pub fn as_judged(&self) -> &str {
         self.decoded.as_deref().unwrap_or(&self.encoded)
@@ -51,6 +59,10 @@ pub fn canonical_path(path: &[u8]) -> Result<CanonicalPath<'_>, Denial> {
         plain(path)?
     };
     check_segments(canonical.as_judged())?;
+    if canonical.has_encoded_slash {
+        // Whoever undoes it must find neither a dot segment nor an empty one.
+        check_segments(&canonical.as_judged().replace(ENCODED_SLASH, "/"))?;
+    }
     Ok(canonical)
 }
 
@@ -80,6 +92,7 @@ fn plain(path: &[u8]) -> Result<CanonicalPath<'_>, Denial> {
     Ok(CanonicalPath {
         encoded: Cow::Borrowed(encoded),
         decoded: None,
+        has_encoded_slash: false,
     })
 }
 
@@ -87,6 +100,7 @@ fn without_needless_escapes(path: &[u8]) -> Result<CanonicalPath<'_>, Denial> {
     let mut encoded = String::with_capacity(path.len());
     let mut decoded = Vec::with_capacity(path.len());
     let mut rest = path.iter();
+    let mut has_encoded_slash = false;
     while let Some(byte) = rest.next() {
         if *byte != b'%' {
             if !is_plain(*byte) {
@@ -97,6 +111,12 @@ fn without_needless_escapes(path: &[u8]) -> Result<CanonicalPath<'_>, Denial> {
             continue;
         }
         let value = escape_value(rest.next(), rest.next()).ok_or(Denial::PathAmbiguous)?;
+        if value == b'/' {
+            has_encoded_slash = true;
+            encoded.push_str(ENCODED_SLASH);
+            decoded.extend_from_slice(ENCODED_SLASH.as_bytes());
+            continue;
+        }
         if is_unsafe_when_escaped(value) {
             return Err(Denial::PathAmbiguous);
         }
@@ -114,6 +134,7 @@ fn without_needless_escapes(path: &[u8]) -> Result<CanonicalPath<'_>, Denial> {
     Ok(CanonicalPath {
         encoded: Cow::Owned(encoded),
         decoded: Some(decoded),
+        has_encoded_slash,
     })
 }
 
@@ -155,9 +176,12 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// Escapes that change a path's structure once somebody undoes them: control characters, `/`, `\`, `%`, `;`, `?`, `#`.
+/// A percent sign is never left otherwise, so this means one thing.
+const ENCODED_SLASH: &str = "%2F";
+
+/// Escapes that change a path's structure once somebody undoes them: control characters, `\`, `%`, `;`, `?`, `#`.
 fn is_unsafe_when_escaped(value: u8) -> bool {
-    value.is_ascii_control() || matches!(value, b'/' | b'\\' | b'%' | b';' | b'?' | b'#')
+    value.is_ascii_control() || matches!(value, b'\\' | b'%' | b';' | b'?' | b'#')
 }
 
 /// Characters that compatibility normalisation turns into a separator, a dot, a percent sign or an ASCII letter, combining
@@ -219,8 +243,11 @@ mod tests {
             ("/a/%2e%2e/b", "encoded dot segment"),
             ("/a/.%2E/b", "half-encoded dot segment"),
             ("/a/..;/b", "dot segment with a parameter"),
-            ("/a%2fb", "encoded slash"),
-            ("/a%2Fb", "encoded slash"),
+            ("/a%2f%2fb", "empty segment behind an encoded slash"),
+            ("/a/%2fb", "empty segment in front of an encoded slash"),
+            ("/a%2f..%2fb", "dot segment between encoded slashes"),
+            ("/a%2f%2e%2e/b", "dot segment behind an encoded slash"),
+            ("/..%2fb", "dot segment in front of an encoded slash"),
             ("/a\\b", "backslash"),
             ("/a%5cb", "encoded backslash"),
             ("/a;v=1/b", "parameter"),
@@ -282,6 +309,19 @@ mod tests {
                 "{path}"
             );
         }
+    }
+
+    #[test]
+    fn an_encoded_slash_stays_in_its_segment_and_is_told() {
+        for path in ["/a%2fb/c", "/a%2Fb/c"] {
+            let canonical = canonical_path(path.as_bytes()).expect(path);
+            assert_eq!(
+                (canonical.as_sent(), canonical.as_judged()),
+                ("/a%2Fb/c", "/a%2Fb/c")
+            );
+            assert!(canonical.has_encoded_slash());
+        }
+        assert!(!canonical_path(b"/a%20b").expect("good").has_encoded_slash());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Header hygiene: what a client may not say in our name, and what the application is told instead.
 
-use http::{HeaderName, header};
+use http::{HeaderName, HeaderValue, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 
 /// The prefix of every header that the gateway speaks in.
@@ -100,6 +100,47 @@ pub fn remove_hop_by_hop(response: &mut ResponseHeader) {
     }
 }
 
+/// Removes what tells an attacker which software answers, says that the host is only spoken to over TLS, and keeps what is not for
+/// everybody out of every cache.
+///
+/// # Errors
+/// Never for these values.
+pub fn clean_response(response: &mut ResponseHeader, hygiene: &Hygiene) -> pingora::Result<()> {
+    for banner in BANNERS {
+        response.remove_header(*banner);
+    }
+    match &hygiene.strict_transport_security {
+        Some(value) => response.insert_header(header::STRICT_TRANSPORT_SECURITY, value.clone())?,
+        None => drop(response.remove_header(&header::STRICT_TRANSPORT_SECURITY)),
+    }
+    if hygiene.is_confidential {
+        response.insert_header(header::CACHE_CONTROL, "no-store")?;
+        response.remove_header(&header::EXPIRES);
+    }
+    Ok(())
+}
+
+/// What an answer must say of itself.
+#[derive(Clone, Debug)]
+pub struct Hygiene {
+    /// The whole value of the field (RFC 6797); `None`: nothing is said.
+    pub strict_transport_security: Option<HeaderValue>,
+    /// The route's label is above the lowest one.
+    pub is_confidential: bool,
+}
+
+/// The origin of the page from which a browser opens a WebSocket; empty for an unclear one, `None` when it is no such request.
+#[must_use]
+pub fn websocket_origin(headers: &http::HeaderMap) -> Option<&[u8]> {
+    headers.get(header::UPGRADE)?;
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    let first = origins.next()?;
+    Some(match origins.next() {
+        None => first.as_bytes(),
+        Some(_) => b"",
+    })
+}
+
 /// A header value that is safe to send: visible ASCII stays, every other byte becomes a percent escape.
 #[must_use]
 pub fn header_value(text: &str) -> String {
@@ -113,6 +154,18 @@ pub fn header_value(text: &str) -> String {
     }
     value
 }
+
+/// Fields by which servers and frameworks name themselves.
+const BANNERS: &[&str] = &[
+    "server",
+    "via",
+    "x-aspnet-version",
+    "x-aspnetmvc-version",
+    "x-generator",
+    "x-powered-by",
+    "x-powered-by-plesk",
+    "x-runtime",
+];
 
 const HOP_BY_HOP: &[&str] = &[
     "keep-alive",

@@ -10,6 +10,7 @@ pub mod head;
 pub mod headers;
 pub mod http2;
 pub mod proxy_protocol;
+pub mod send_rate;
 pub mod stream;
 mod streams;
 pub mod tls_error;

@@ -26,6 +26,7 @@ use crate::denial::Denial;
 use crate::layers::edge::chunked::Chunked;
 use crate::layers::edge::head::{Body, HeadLimits, check_head, head_end};
 use crate::layers::edge::http2::{Guard, GuardedRead, Verdict};
+use crate::layers::edge::send_rate::SendRate;
 use crate::live::Session;
 
 /// What a connection is allowed while no request is being served on it.
@@ -58,6 +59,7 @@ pub struct ClientStream {
     allowed: Option<u64>,
     /// The chunked body that follows, until it is whole.
     chunked: Option<Chunked>,
+    send_rate: SendRate,
     /// Reads and judges the frames of an HTTP/2 connection.
     http2: Option<Box<GuardedRead>>,
     tls_digest: Arc<SslDigest>,
@@ -73,7 +75,12 @@ pub struct ClientStream {
 
 impl ClientStream {
     /// Wraps a stream whose handshake is done. `facts` reach every request through the session's digest.
-    pub fn new(tls: TlsStream<TcpStream>, facts: ProxyDigest, session: Arc<Session>) -> Self {
+    pub fn new(
+        tls: TlsStream<TcpStream>,
+        facts: ProxyDigest,
+        session: Arc<Session>,
+        send_rate: SendRate,
+    ) -> Self {
         let (cipher, version) = negotiated(&tls);
         let tls_digest = SslDigest::new(cipher, version, None, None, Vec::new());
         Self {
@@ -81,6 +88,7 @@ impl ClientStream {
             ahead: BytesMut::new(),
             allowed: None,
             chunked: None,
+            send_rate,
             http2: None,
             tls_digest: Arc::new(tls_digest),
             session,
@@ -245,6 +253,32 @@ impl ClientStream {
         }
     }
 
+    /// Looks at what was sent, and at how long it took.
+    fn after_write(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let Poll::Ready(Ok(bytes)) = written else {
+            if written.is_pending() {
+                self.send_rate.blocked(Instant::now());
+            }
+            return written;
+        };
+        if let Some(http2) = &mut self.http2 {
+            let (mut left, now) = (bytes, Instant::now());
+            for buf in bufs {
+                let sent = buf.get(..left.min(buf.len())).unwrap_or_default();
+                left -= sent.len();
+                http2.guard().sent(sent, now);
+            }
+        }
+        match self.send_rate.sent(bytes, Instant::now()) {
+            Ok(()) => written,
+            Err(slow) => Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, slow))),
+        }
+    }
+
     /// Gives what belongs to the chunked body; what is behind its end waits.
     fn poll_chunked(
         &mut self,
@@ -341,11 +375,7 @@ impl AsyncWrite for ClientStream {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.tls).poll_write(cx, buf);
-        if let (Poll::Ready(Ok(bytes)), Some(http2)) = (&written, &mut self.http2) {
-            let sent = buf.get(..*bytes).unwrap_or_default();
-            http2.guard().sent(sent, Instant::now());
-        }
-        written
+        self.after_write(written, &[io::IoSlice::new(buf)])
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -362,15 +392,7 @@ impl AsyncWrite for ClientStream {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.tls).poll_write_vectored(cx, bufs);
-        if let (Poll::Ready(Ok(bytes)), Some(http2)) = (&written, &mut self.http2) {
-            let (mut left, now) = (*bytes, Instant::now());
-            for buf in bufs {
-                let sent = buf.get(..left.min(buf.len())).unwrap_or_default();
-                left -= sent.len();
-                http2.guard().sent(sent, now);
-            }
-        }
-        written
+        self.after_write(written, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {

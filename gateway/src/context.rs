@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use hangu_audit::{Decision, Exchange, Judgement, Kind, Origin, Record, Step, Timestamp};
+use hangu_audit::{Decision, Exchange, Judgement, Kind, Origin, Record, Shadow, Step, Timestamp};
 use hangu_policy::Value;
 use pingora::http::RequestHeader;
 use pingora::prelude::{Error, ErrorType, HttpPeer};
@@ -18,6 +18,7 @@ use crate::config;
 use crate::connection::Connection;
 use crate::denial::Denial;
 use crate::layers::Layer;
+use crate::layers::application::shadow::Trial;
 use crate::layers::cloud::peer::Silence;
 use crate::layers::cloud::upstreams::{Chosen, NoUpstream};
 use crate::layers::edge::headers::Hygiene;
@@ -64,6 +65,7 @@ pub struct Context {
     session: Option<Arc<LiveSession>>,
     clock: SystemTime,
     steps: [Step; 6],
+    shadow: Option<Box<Shadow>>,
     refusal: Option<Refusal>,
     chosen: Option<Chosen>,
     tried: Vec<SocketAddr>,
@@ -93,6 +95,7 @@ impl Context {
             bytes_out: 0,
             session: None,
             steps: [Step::NotReached; 6],
+            shadow: None,
             refusal: None,
             chosen: None,
             tried: Vec::new(),
@@ -238,6 +241,27 @@ impl Context {
         if let Some(exchange) = self.exchange() {
             purpose.clone_into(&mut exchange.purpose);
         }
+    }
+
+    /// Compares what a policy under trial would have said with what was decided, counts it and puts it into the record.
+    pub fn note_trial(&mut self, tried: Option<Trial>, decided: &Result<Permitted, Refusal>) {
+        let (Some(tried), Some(shadow)) = (tried, self.snapshot.shadow.as_deref()) else {
+            return;
+        };
+        let permitted = match decided {
+            Ok(_) => true,
+            // The policy had permitted.
+            Err(refusal) => matches!(refusal.denial, Denial::StepUp | Denial::Obligation),
+        };
+        if let Some((_, state)) = self.application() {
+            state.metrics.tried(tried.compared(permitted));
+        }
+        let (yes, no) = (Decision::Allowed, Decision::Denied);
+        self.shadow = Some(Box::new(Shadow {
+            decision: if tried.permits { yes } else { no },
+            rule: tried.rule.map(|rule| shadow.rule_name(rule)),
+            policy: Arc::clone(&shadow.name),
+        }));
     }
 
     /// What the decision looked at goes into the record, where its rule asks for that.
@@ -459,6 +483,7 @@ impl Context {
             .or(denying_rule);
         let duty = rule.and_then(|rule| self.snapshot.duties.of(rule));
         Judgement {
+            shadow: self.shadow.clone(),
             obligations: duty.map(|duty| duty.words.clone()).unwrap_or_default(),
             reason: reason.map(Cow::Borrowed),
             rule: rule.map(|rule| self.snapshot.rule_name(rule)),

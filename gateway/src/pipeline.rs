@@ -28,7 +28,7 @@ use crate::layers::edge::http2::refused_head;
 use crate::observe::metrics::Metrics;
 use crate::refusal::{REQUEST_ID_HEADER, Refusal, answer};
 use crate::shared::Shared;
-use crate::stage::{Canonical, Permitted, Received};
+use crate::stage::{Admitted, Canonical, Permitted, Received};
 use crate::told::speak_for_the_client;
 
 /// The gateway as Pingora's proxy logic.
@@ -82,6 +82,20 @@ impl Gateway {
         let admitted = valid.admitted(&self.shared.limits, clock, &mut context.limited)?;
         context.pass(Layer::Network);
 
+        let tried = admitted.tried();
+        let decided = self.decide(header, connection, admitted, context);
+        context.note_trial(tried, &decided);
+        Ok(decided?.with_target(rewritten))
+    }
+
+    /// Stops 9 and 10: the data layer and the policy.
+    fn decide(
+        &self,
+        header: &RequestHeader,
+        connection: &Connection,
+        admitted: Admitted<'_, '_>,
+        context: &mut Context,
+    ) -> Result<Permitted, Refusal> {
         let cleared = admitted.cleared()?;
         context.note_purpose(cleared.purpose());
         context.pass(Layer::Data);
@@ -91,11 +105,11 @@ impl Gateway {
             Ok(permitted) => Some(permitted.permit().rule()),
             Err(refusal) => refusal.rule,
         };
-        let duty = rule.and_then(|rule| snapshot.duties.of(rule));
+        let duty = rule.and_then(|rule| context.snapshot.duties.of(rule));
         if duty.is_some_and(|duty| duty.log_level == LogLevel::Detailed) {
             context.note_details(header, connection);
         }
-        let permitted = permitted?.with_target(rewritten);
+        let permitted = permitted?;
         context.pass(Layer::Application);
         Ok(permitted)
     }

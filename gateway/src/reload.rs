@@ -59,6 +59,10 @@ pub fn announce(snapshot: &Snapshot, before: Option<&Snapshot>, metrics: &Metric
         {
             // What is no longer there fails to be removed twice, which is as good.
             drop(match expiry.kind {
+                "shadow" => metrics
+                    .policy
+                    .shadow_expires
+                    .remove_label_values(&[expiry.name.as_str()]),
                 "bundle" => metrics
                     .policy
                     .not_after
@@ -80,6 +84,10 @@ pub fn announce(snapshot: &Snapshot, before: Option<&Snapshot>, metrics: &Metric
         )]
         let at = expiry.at as f64;
         let gauge = match expiry.kind {
+            "shadow" => metrics
+                .policy
+                .shadow_expires
+                .with_label_values(&[expiry.name.as_str()]),
             "bundle" => metrics
                 .policy
                 .not_after
@@ -142,6 +150,7 @@ impl Reloader {
                 let generation = snapshot.generation;
                 let snapshot = Arc::new(snapshot);
                 self.shared.snapshot.store(Arc::clone(&snapshot));
+                snapshot.hits.settle();
                 announce(&snapshot, Some(&before), metrics);
                 metrics.config_last_reload_successful.set(1);
                 metrics.config_reloads.with_label_values(&["taken"]).inc();
@@ -192,6 +201,7 @@ impl Reloader {
                 }
                 _ = reopen.recv() => self.reopen_access_log.store(true, std::sync::atomic::Ordering::Relaxed),
                 () = tokio::time::sleep(WATCH_EVERY) => {
+                    self.shared.snapshot.load().hits.settle();
                     let now = self.seen();
                     let quiet = now == last;
                     // A change is taken once it is over: files that belong together arrive one by one.
@@ -270,6 +280,12 @@ fn check_fixed(before: &Config, after: &Config) -> Result<(), Vec<LoadError>> {
 pub(crate) fn files_of(config: &Config, file: &Path) -> BTreeSet<PathBuf> {
     let mut files = BTreeSet::from([file.to_owned()]);
     files.extend(config.policy.source.files().map(Path::to_owned));
+    let shadow = config.policy.shadow.iter();
+    files.extend(
+        shadow
+            .flat_map(|shadow| shadow.source.files())
+            .map(Path::to_owned),
+    );
     files.extend(config.identity.directory.clone());
     files.extend(config.sinks.iter().flat_map(config::Sink::files).cloned());
     for listener in &config.listeners {

@@ -17,6 +17,8 @@ use tokio::sync::Semaphore;
 use crate::config::{ClientTrust, Config, ZoneId};
 use crate::connection::Connection;
 use crate::layers::application::duties::Duties;
+use crate::layers::application::hits::Hits;
+use crate::layers::application::shadow::ShadowPolicy;
 use crate::layers::cloud::peer::PeerSettings;
 use crate::layers::cloud::routes::HostTable;
 use crate::layers::cloud::upstreams::Upstreams;
@@ -51,6 +53,10 @@ pub struct Snapshot {
     pub policy: Arc<PartitionedPolicy>,
     /// What its rules demand besides.
     pub duties: Arc<Duties>,
+    /// How often each of its rules has decided.
+    pub hits: Arc<Hits>,
+    /// A policy under trial.
+    pub shadow: Option<Arc<ShadowPolicy>>,
     /// The bundle that the policy came in; `None` when it came in plain files.
     pub bundle: Option<BundleInForce>,
     /// Digest of all that the policy was compiled from, rows from the directory included.

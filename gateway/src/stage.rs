@@ -10,6 +10,7 @@ use pingora::http::RequestHeader;
 use crate::config::{Application, LabelId, Method, PathProfile, Route};
 use crate::connection::{Connection, Subject};
 use crate::denial::Denial;
+use crate::layers::application::shadow::Trial;
 use crate::layers::cloud::routes::route_of;
 use crate::layers::edge::authority::{host_matches_sni, host_of};
 use crate::layers::edge::canonical::{CanonicalPath, canonical_path, check_query};
@@ -332,7 +333,51 @@ impl<'r, 's> Valid<'r, 's> {
     }
 }
 
+impl<'s> Valid<'_, 's> {
+    /// What the data are for, as one of the configuration's words.
+    fn purpose(&self) -> Result<&'s str, Denial> {
+        let routed = &self.routed;
+        match &routed.snapshot.config.purpose {
+            None => Ok(""),
+            Some(rules) => {
+                let values = values_of(routed.canonical.header, rules.header.as_str());
+                data::purpose::stated(values, &routed.config.purposes)
+            }
+        }
+    }
+
+    /// The request in the words of the policy.
+    fn request<'a>(&'a self, purpose: &'a str) -> Request<'a> {
+        let routed = &self.routed;
+        let canonical = &routed.canonical;
+        let audited = &canonical.connection.audited;
+        let label = routed.snapshot.config.label(routed.label);
+        Request {
+            subject: &self.subject.name,
+            domain: routed.config.tenant.as_str(),
+            path: canonical.path.as_judged(),
+            method: canonical.method.as_str(),
+            label: label.map_or("", |label| label.as_str()),
+            zone: &audited.zone,
+            address: client_address(&audited.client),
+            application: routed.config.name.as_str(),
+            device: canonical.connection.caller.device_class(),
+            subject_attributes: canonical.connection.caller.attributes(self.now),
+            purpose,
+            time_unix_ms: self.now.checked_mul(1_000),
+        }
+    }
+}
+
 impl<'r, 's> Admitted<'r, 's> {
+    /// What a policy under trial would say; `None` where there is none, or the request does not even state its purpose well.
+    #[must_use]
+    pub fn tried(&self) -> Option<Trial> {
+        let shadow = self.valid.routed.snapshot.shadow.as_ref()?;
+        let request = self.valid.request(self.valid.purpose().ok()?);
+        shadow.ask(&request, self.valid.now)
+    }
+
     /// Stop 9: the policy gives the subject clearance for the label, and the purpose is one that may be stated.
     ///
     /// # Errors
@@ -351,13 +396,7 @@ impl<'r, 's> Admitted<'r, 's> {
             tenant,
             label.as_str(),
         )?;
-        let purpose = match &routed.snapshot.config.purpose {
-            None => "",
-            Some(rules) => {
-                let values = values_of(routed.canonical.header, rules.header.as_str());
-                data::purpose::stated(values, &routed.config.purposes)?
-            }
-        };
+        let purpose = self.valid.purpose()?;
         Ok(Cleared {
             admitted: self,
             purpose,
@@ -380,31 +419,23 @@ impl Cleared<'_, '_> {
         let valid = &self.admitted.valid;
         let routed = &valid.routed;
         let canonical = &routed.canonical;
-        let audited = &canonical.connection.audited;
-        let label = routed.snapshot.config.label(routed.label);
-        let request = Request {
-            subject: &valid.subject.name,
-            domain: routed.config.tenant.as_str(),
-            path: canonical.path.as_judged(),
-            method: canonical.method.as_str(),
-            label: label.map_or("", |label| label.as_str()),
-            zone: &audited.zone,
-            address: client_address(&audited.client),
-            application: routed.config.name.as_str(),
-            device: canonical.connection.caller.device_class(),
-            subject_attributes: canonical.connection.caller.attributes(valid.now),
-            purpose: self.purpose,
-            time_unix_ms: valid.now.checked_mul(1_000),
-        };
+        let request = valid.request(self.purpose);
         let decided = {
             let _timer = routed.snapshot.decision_timer();
             application::decide(&routed.snapshot.policy, &request)
         };
-        let permit = decided.map_err(|(denial, rule)| Refusal {
-            denial,
-            retry_after: None,
-            rule,
+        let hits = &routed.snapshot.hits;
+        let permit = decided.map_err(|(denial, rule)| {
+            if let Some(rule) = rule {
+                hits.count(rule);
+            }
+            Refusal {
+                denial,
+                retry_after: None,
+                rule,
+            }
         })?;
+        hits.count(permit.rule());
         if let Some(duty) = routed.snapshot.duties.of(permit.rule()) {
             let connection = canonical.connection;
             let proved_at = connection.chain.as_ref().map(|_| connection.proved_at);

@@ -149,6 +149,7 @@ fn no_label_carries_anything_that_a_client_chose() {
         "result" | "reason" => {
             ["", "pass", "refuse", "ok", "taken", "refused"].contains(&value)
                 || ["allowed", "denied", "aborted", "event"].contains(&value)
+                || ["same", "would_deny", "would_allow"].contains(&value)
                 || hangu_gateway::bundle::PolicyRefusal::ALL
                     .iter()
                     .any(|refusal| refusal.word() == value)

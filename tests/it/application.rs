@@ -3,6 +3,7 @@
 mod bundles;
 mod facts;
 mod obligations;
+mod shadow;
 
 use hangu_tests::{Application, RunningGateway, TestUpstream};
 

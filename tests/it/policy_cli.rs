@@ -67,7 +67,7 @@ fn each_tool_has_help_with_an_example() {
     let (_, help) = desk.said(&["--help"]);
     for tool in [
         "check", "eval", "explain", "who-can", "what-can", "test", "diff", "replay", "fmt",
-        "import", "graph", "bundle", "sign", "verify",
+        "import", "graph", "bundle", "sign", "verify", "hits",
     ] {
         assert!(help.contains(tool), "{tool}: {help}");
         let (code, help) = desk.said(&[tool, "--help"]);

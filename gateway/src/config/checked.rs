@@ -12,13 +12,13 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hangu_audit::key::Verifier;
 use hangu_certs::Template;
 use http::{HeaderName, HeaderValue};
 
 use crate::layers::edge::authority::host_of;
 
 use crate::config::limits::Limits;
+use crate::config::policy::Policy;
 use crate::config::sinks::Sink;
 use crate::config::values::{
     ByteSize, CrlUrl, Host, HostPattern, IpPrefix, LabelId, LabelSet, MethodSet, Name, RoutePrefix,
@@ -404,70 +404,6 @@ pub struct Health {
     pub failures: NonZeroU32,
     /// How long it stays out before one request may try it again.
     pub retry_after: Duration,
-}
-
-/// `[policy]`: where the policy comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// Its files.
-    pub source: PolicySource,
-}
-
-/// The files of a policy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PolicySource {
-    /// A model and rules, believed as they are.
-    Files {
-        /// Casbin model.
-        model: PathBuf,
-        /// Casbin rules, CSV.
-        rules: PathBuf,
-    },
-    /// A signed bundle.
-    Bundle(PolicyBundle),
-}
-
-impl PolicySource {
-    /// The file whose rules these are, for what is to be said of them.
-    #[must_use]
-    pub fn rules(&self) -> &Path {
-        match self {
-            Self::Files { rules, .. } => rules,
-            Self::Bundle(bundle) => &bundle.file,
-        }
-    }
-
-    /// The file whose model it is.
-    #[must_use]
-    pub fn model(&self) -> &Path {
-        match self {
-            Self::Files { model, .. } => model,
-            Self::Bundle(bundle) => &bundle.file,
-        }
-    }
-
-    /// Every file that is read.
-    pub fn files(&self) -> impl Iterator<Item = &Path> {
-        match self {
-            Self::Files { model, rules } => [Some(&**model), Some(&**rules)],
-            Self::Bundle(bundle) => [Some(&*bundle.file), None],
-        }
-        .into_iter()
-        .flatten()
-    }
-}
-
-/// A bundle and what it must satisfy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PolicyBundle {
-    /// The bundle.
-    pub file: PathBuf,
-    /// Who may sign; at least as many different keys as must.
-    pub keys: Vec<Verifier>,
-    /// How many different keys must have signed, 1 to 32.
-    pub signatures: usize,
-    /// Remembers the newest bundle that was taken; may not exist yet.
-    pub state: PathBuf,
 }
 
 /// `[purpose]`: how a request states what the data are for.

@@ -158,6 +158,16 @@ pub(super) struct Health {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+pub(super) struct Shadow {
+    pub(super) expires: Option<Text>,
+    pub(super) rules: Option<Text>,
+    pub(super) model: Option<Text>,
+    pub(super) extra: Option<Text>,
+    pub(super) bundle: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct Purpose {
     pub(super) header: Option<Text>,
     pub(super) names: Option<Texts>,
@@ -173,6 +183,7 @@ pub(super) struct Policy {
     pub(super) keys: Option<Texts>,
     pub(super) signatures: Option<Spanned<i64>>,
     pub(super) state: Option<Text>,
+    pub(super) shadow: Option<Spanned<Shadow>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

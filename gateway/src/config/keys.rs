@@ -253,6 +253,13 @@ pub(super) const KEYS: &[Key] = &[
     key("policy.signatures", Kind::Count(bounds::SIGNATURES), Need::Bounds, "How many different keys must have signed a bundle."),
     key("policy.state", Kind::Text(FILE), Need::Otherwise("required with `bundle`"), "Where the gateway remembers the newest bundle that it has taken; in a folder that it may write and that survives a reboot."),
 
+    key("policy.shadow", Kind::Table, Need::Otherwise("no policy is under trial"), "A policy under trial: asked, counted and recorded, never enforced."),
+    text("policy.shadow.expires", "a time such as `2027-01-31T00:00:00Z`", "Until when it is asked."),
+    key("policy.shadow.rules", Kind::Text(FILE), Need::Otherwise("`extra` or `bundle`"), "Rules of a whole policy."),
+    key("policy.shadow.model", Kind::Text(FILE), Need::Otherwise("that of the policy in force"), "The model of `rules`."),
+    key("policy.shadow.extra", Kind::Text(FILE), Need::Otherwise("`rules` or `bundle`"), "Rules that are added to those in force."),
+    key("policy.shadow.bundle", Kind::Text(FILE), Need::Otherwise("`rules` or `extra`"), "A bundle that has been signed as `policy.bundle` must be; its epoch and times do not count."),
+
     key("crl_fetch", Kind::Table, Need::Otherwise("all defaults"), "How the lists of `crl_urls` are fetched: beside the requests, verified before they count, kept for a restart without a network."),
     key("crl_fetch.folder", Kind::Text(FOLDER), Need::Default("\"crl-cache\""), "Holds the lists; created with mode 0700."),
     time("crl_fetch.every", bounds::CRL_FETCH_EVERY, "How often a newer one is asked for; after a failure at least once a minute."),

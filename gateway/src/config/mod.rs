@@ -11,6 +11,7 @@ mod checked;
 mod file;
 mod keys;
 mod limits;
+mod policy;
 mod problem;
 mod reference;
 mod shape;
@@ -33,15 +34,15 @@ pub use hangu_certs::Template;
 pub use checked::{
     ANONYMOUS_SUBJECT, AccessLog, Admin, Application, Attribute, Audit, Balance,
     ClientAuthentication, ClientCertificate, Config, Control, ControlSocket, HeaderRule, Health,
-    Identity, Listener, Matrix, PathProfile, Policy, PolicyBundle, PolicySource, Purpose,
-    Retention, Route, Server, ServerCertificate, SigningKey, TlsVersion, Upstream, UpstreamTls,
-    Witness, Zone,
+    Identity, Listener, Matrix, PathProfile, Purpose, Retention, Route, Server, ServerCertificate,
+    SigningKey, TlsVersion, Upstream, UpstreamTls, Witness, Zone,
 };
 pub use checked::{ClientTrust, CrlFetch};
 pub use limits::{
     ConcurrencyBy, ConcurrencyLimit, Limits, Mode, Network, Part, QuotaLimit, QuotaOf,
     REQUEST_CONCURRENCY_MAX, Rate, RateLimit, Scope, SourceClients, SourceLimit,
 };
+pub use policy::{Policy, PolicyBundle, PolicySource, Shadow, ShadowSource};
 pub use problem::{ConfigErrors, Fault, Problem};
 pub use reference::reference;
 pub use sinks::{Sink, SinkTarget, SinkTls};

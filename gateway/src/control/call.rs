@@ -17,7 +17,6 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    #[cfg_attr(not(test), expect(dead_code, reason = "the verbs so far take nothing"))]
     /// A parameter of the query; the first, where it stands twice.
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
         let found = self.query.iter().find(|(key, _)| key == name);

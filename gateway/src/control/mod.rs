@@ -27,6 +27,7 @@ use crate::shared::Shared;
 
 mod call;
 mod caller;
+mod hits;
 pub(crate) mod http1;
 mod record;
 pub mod socket;

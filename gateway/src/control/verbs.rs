@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::call::{Call, Done, Refused};
 use super::caller::Caller;
+use super::hits::hits;
 use crate::shared::Shared;
 
 /// What a verb does. Functions do not wait: what they touch is in memory, or one small file.
@@ -17,8 +18,10 @@ pub(super) enum Effect {
 }
 
 /// All verbs: method, path, the action's name in records, effect.
-const VERBS: &[(&str, &str, &str, Effect)] =
-    &[("GET", "/v1/status", "status", Effect::Reads(status))];
+const VERBS: &[(&str, &str, &str, Effect)] = &[
+    ("GET", "/v1/policy/hits", "policy-hits", Effect::Reads(hits)),
+    ("GET", "/v1/status", "status", Effect::Reads(status)),
+];
 
 /// The verb of a call: its name in records, and what it does.
 ///

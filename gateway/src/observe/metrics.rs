@@ -9,6 +9,7 @@ use prometheus::{
 
 use crate::denial::Denial;
 use crate::layers::Layer;
+use crate::layers::application::shadow::Compared;
 use crate::observe::boundary::Boundary;
 use crate::observe::crl::Crl;
 use crate::observe::limits::LimitsMetrics;
@@ -73,6 +74,7 @@ pub struct ApplicationMetrics {
     pub upstream_ok: IntCounter,
     /// Upstreams that are out now.
     pub upstreams_out: IntGauge,
+    trials: [IntCounter; 3],
 }
 
 /// What is counted of the audit log.
@@ -269,6 +271,7 @@ impl Metrics {
             request_seconds: self.request_seconds.with_label_values(&[name]),
             upstream_ok: self.upstream_results.with_label_values(&[name, "ok"]),
             upstreams_out: self.upstreams_out.with_label_values(&[name]),
+            trials: self.policy.trials_of(name),
         }
     }
 
@@ -318,6 +321,14 @@ impl Metrics {
 }
 
 impl ApplicationMetrics {
+    /// Counts what a policy under trial would have said.
+    pub fn tried(&self, compared: Compared) {
+        let of = Compared::ALL.iter().zip(&self.trials);
+        for (_, counter) in of.filter(|(known, _)| **known == compared) {
+            counter.inc();
+        }
+    }
+
     /// Counts a layer that passed.
     pub fn passed(&self, layer: Layer) {
         if let Some(counter) = self.passes.get(layer.index()) {

@@ -1,9 +1,10 @@
 //! Metrics of the policy: what serves, and what was refused.
 
-use prometheus::{Gauge, GaugeVec, IntCounterVec, IntGauge, IntGaugeVec};
+use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::metrics::Maker;
 use crate::bundle::PolicyRefusal;
+use crate::layers::application::shadow::Compared;
 use crate::snapshot::Snapshot;
 
 /// About the policy that serves and those that were refused.
@@ -14,6 +15,9 @@ pub struct PolicyMetrics {
     last_load: Gauge,
     last_load_successful: IntGauge,
     refused: IntCounterVec,
+    trials: IntCounterVec,
+    /// Until when the policy under trial is asked, in seconds since 1970, by file.
+    pub shadow_expires: GaugeVec,
     /// Until when the bundle that serves may serve, in seconds since 1970, by file.
     pub not_after: GaugeVec,
 }
@@ -40,6 +44,16 @@ impl PolicyMetrics {
                 "Policies that were refused, by what was wrong.",
                 &["reason"],
             )?,
+            trials: make.counters(
+                "policy_shadow_total",
+                "What the policy under trial would have said, compared to what was decided.",
+                &["app", "result"],
+            )?,
+            shadow_expires: make.float_gauges(
+                "policy_shadow_expires_timestamp_seconds",
+                "Until when the policy under trial is asked.",
+                &["name"],
+            )?,
             not_after: make.float_gauges(
                 "policy_bundle_not_after_timestamp_seconds",
                 "Until when the bundle that serves may serve.",
@@ -53,6 +67,11 @@ impl PolicyMetrics {
                 .inc_by(0);
         }
         Ok(metrics)
+    }
+
+    /// The counters of one application, in the order of [`Compared::ALL`].
+    pub(super) fn trials_of(&self, application: &str) -> [IntCounter; 3] {
+        Compared::ALL.map(|result| self.trials.with_label_values(&[application, result.word()]))
     }
 
     /// A policy was looked at; `refusals` is what was wrong with it, each once.

@@ -23,6 +23,7 @@ mod listener;
 mod places;
 mod policy;
 mod revocation;
+mod shadow;
 mod sinks;
 mod upstream_tls;
 
@@ -242,14 +243,11 @@ pub fn build(
         limits,
         callers,
         sinks,
-        basis: Arc::new(hangu_audit::Basis {
-            config_generation: generation,
-            policy_epoch: policy.bundle.as_ref().map_or(0, |own| own.epoch),
-            policy_generation: generation,
-            policy_digest: policy.digest,
-        }),
+        basis: policy.basis(generation),
         policy: policy.policy,
         duties: policy.duties,
+        hits: policy.hits,
+        shadow: policy.shadow,
         bundle: policy.bundle,
         policy_inputs: policy.inputs,
         expiries: loader.expiries,

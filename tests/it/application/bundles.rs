@@ -284,6 +284,7 @@ fn an_older_bundle_is_refused_after_a_restart_too() {
     let (folder, _upstream) = desk(&Draft::new(8).write());
     let mut gateway = folder.start();
     serves_epoch(&gateway, 8);
+    assert_allowed(&gateway, &gateway.client("clerk").get("/1").unwrap());
     gateway.signal("TERM");
     assert!(gateway.wait_for_end().status.success());
     let folder = gateway.into_folder();

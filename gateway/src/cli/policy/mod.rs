@@ -15,6 +15,7 @@ mod eval;
 mod explain;
 mod files;
 mod fmt;
+mod hits;
 mod import;
 mod replay;
 mod request;
@@ -49,6 +50,8 @@ pub(super) enum Command {
     Sign(bundle::SignOptions),
     /// Say whether a gateway would take a bundle
     Verify(bundle::VerifyOptions),
+    /// Tell how often each rule of a running gateway has decided
+    Hits(hits::Options),
     /// Bring policy files into their one tidy form
     Fmt(fmt::Options),
 }
@@ -68,6 +71,7 @@ pub(super) fn policy(command: &Command) -> ExitCode {
         Command::Bundle(options) => bundle::make(options),
         Command::Sign(options) => bundle::sign(options),
         Command::Verify(options) => bundle::verify(options),
+        Command::Hits(options) => hits::run(options),
         Command::Fmt(options) => fmt::run(options),
     };
     match done {

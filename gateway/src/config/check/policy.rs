@@ -4,9 +4,10 @@ use hangu_audit::key::{KeyKind, Verifier};
 use toml::Spanned;
 
 use super::reader::Reader;
+use crate::bundle::manifest::seconds;
 use crate::config::bounds;
-use crate::config::checked::{Policy, PolicyBundle, PolicySource};
 use crate::config::file::{self, Text};
+use crate::config::policy::{Policy, PolicyBundle, PolicySource, Shadow, ShadowSource};
 use crate::config::problem::Fault;
 
 pub(super) fn policy(
@@ -18,7 +19,15 @@ pub(super) fn policy(
         Some(name) => bundle(reader, at.get_ref(), name).map(PolicySource::Bundle),
         None => files(reader, at),
     };
-    Some(Policy { source: source? })
+    let shadow = at.get_ref().shadow.as_ref();
+    let shadow = shadow.map(|written| shadow_policy(reader, written, source.as_ref()));
+    Some(Policy {
+        source: source?,
+        shadow: match shadow {
+            Some(shadow) => Some(shadow?),
+            None => None,
+        },
+    })
 }
 
 fn files(reader: &mut Reader<'_, '_>, at: &Spanned<file::Policy>) -> Option<PolicySource> {
@@ -89,6 +98,51 @@ fn bundle(
         keys,
         signatures,
         state: state?,
+    })
+}
+
+fn shadow_policy(
+    reader: &mut Reader<'_, '_>,
+    at: &Spanned<file::Shadow>,
+    source: Option<&PolicySource>,
+) -> Option<Shadow> {
+    let written = at.get_ref();
+    let expires = reader.read(written.expires.as_ref(), |text| {
+        let what = || format!("`{text}` is no time");
+        let fix = "write a time of RFC 3339 in quotes, such as `2027-01-31T00:00:00Z`";
+        seconds(text).ok_or_else(|| Fault::new(what(), fix))
+    });
+    let source = match (&written.rules, &written.extra, &written.bundle) {
+        (Some(rules), None, None) => {
+            let rules = reader.file(Some(rules));
+            let model = match &written.model {
+                Some(model) => Some(reader.file(Some(model))?),
+                None => None,
+            };
+            rules.map(|rules| ShadowSource::Files { model, rules })
+        }
+        (None, Some(extra), None) => reader.file(Some(extra)).map(ShadowSource::Extra),
+        (None, None, Some(bundle)) => {
+            if matches!(source, Some(PolicySource::Files { .. })) {
+                let fix = "put the policy in force into a bundle too, or name `rules` here";
+                let what = "there are no `keys` that could have signed this bundle";
+                reader.fault(bundle, Fault::new(what, fix));
+            }
+            reader.file(Some(bundle)).map(ShadowSource::Bundle)
+        }
+        _ => {
+            let what = "`[policy.shadow]` needs one of `rules`, `extra` and `bundle`";
+            reader.fault(at, Fault::new(what, "write one of the three, and only one"));
+            None
+        }
+    };
+    if let (Some(model), None) = (&written.model, &written.rules) {
+        let what = "`model` stands without `rules`";
+        reader.fault(model, Fault::new(what, "remove it, or add `rules`"));
+    }
+    Some(Shadow {
+        source: source?,
+        expires: expires?,
     })
 }
 

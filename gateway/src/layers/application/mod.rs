@@ -1,6 +1,8 @@
 //! Layer: 用 application. May this subject do this action on this object now.
 
 pub mod duties;
+pub mod hits;
+pub mod shadow;
 
 use hangu_policy::{Decision, PartitionedPolicy, Permit, Refusal, Request};
 

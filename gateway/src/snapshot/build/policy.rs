@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use hangu_audit::Basis;
 use hangu_policy::{PartitionedPolicy, Problem, Source};
 use ring::digest::{Context, SHA256};
 
@@ -14,6 +15,8 @@ use crate::bundle::newest::Newest;
 use crate::bundle::open::{BundleError, Demands, Opened, Signed};
 use crate::config::{self, Config, PolicyBundle, PolicySource};
 use crate::layers::application::duties::Duties;
+use crate::layers::application::hits::Hits;
+use crate::layers::application::shadow::ShadowPolicy;
 use crate::layers::endpoint::caller::Callers;
 use crate::observe::metrics::Metrics;
 use crate::snapshot::{BundleInForce, Snapshot};
@@ -24,12 +27,30 @@ pub(super) struct Loaded {
     pub(super) policy: Arc<PartitionedPolicy>,
     /// What its rules demand besides; filled in by [`Loader::policy`].
     pub(super) duties: Arc<Duties>,
+    /// Its counters; filled in by [`Loader::policy`].
+    pub(super) hits: Arc<Hits>,
+    /// A policy under trial; filled in by [`Loader::policy`].
+    pub(super) shadow: Option<Arc<ShadowPolicy>>,
+    /// Its model and rules, with rows from the directory.
+    pub(super) texts: (String, String),
     /// Of its files or its manifest.
     pub(super) digest: String,
     /// The bundle that it came in.
     pub(super) bundle: Option<BundleInForce>,
     /// Digest of all that it was compiled from.
     pub(super) inputs: String,
+}
+
+impl Loaded {
+    /// What records say of the generation that it serves in.
+    pub(super) fn basis(&self, generation: u64) -> Arc<Basis> {
+        Arc::new(Basis {
+            config_generation: generation,
+            policy_epoch: self.bundle.as_ref().map_or(0, |own| own.epoch),
+            policy_generation: generation,
+            policy_digest: self.digest.clone(),
+        })
+    }
 }
 
 impl Loader {
@@ -50,6 +71,8 @@ impl Loader {
         };
         if let Some(loaded) = &mut loaded {
             loaded.duties = self.duties(config, loaded, before);
+            loaded.hits = hits(loaded, before, self.now);
+            loaded.shadow = self.shadow(config, callers, loaded, before);
             self.check_facts(config, &loaded.policy);
             self.check_clearances(config, &loaded.policy);
             if before.is_some() && loaded.policy.rule_count() == 0 {
@@ -97,6 +120,9 @@ impl Loader {
         Some(Loaded {
             policy,
             duties: Arc::default(),
+            hits: Arc::default(),
+            shadow: None,
+            texts: (model_text, rules_text),
             digest,
             bundle: None,
             inputs,
@@ -131,10 +157,10 @@ impl Loader {
         }
         let bytes = self.bytes(&bundle.file)?;
         let loaded = Signed::read(&bytes, &demands)
-            .and_then(|signed| Ok((signed.model()?, signed)))
+            .and_then(|signed| Ok((signed.model()?, signed.rules()?, signed)))
             .map_err(|error| vec![error]);
         let loaded = match loaded {
-            Ok((model, signed)) => {
+            Ok((model, rules, signed)) => {
                 let mut rights = String::new();
                 self.append_rights(config, callers?, &model, &mut rights)?;
                 let inputs = sha256(&[&signed.digest, &rights]);
@@ -149,6 +175,9 @@ impl Loader {
                 opened.map(|(policy, own)| Loaded {
                     policy,
                     duties: Arc::default(),
+                    hits: Arc::default(),
+                    shadow: None,
+                    texts: (model, [rules, rights].concat()),
                     digest: own.digest.clone(),
                     bundle: Some(own),
                     inputs,
@@ -214,7 +243,7 @@ impl Loader {
     }
 
     /// A fact that the gateway does not know would be empty, and `!= "…"` of nothing is true: such a model is refused.
-    fn check_facts(&mut self, config: &Config, policy: &PartitionedPolicy) {
+    pub(super) fn check_facts(&mut self, config: &Config, policy: &PartitionedPolicy) {
         if config.purpose.is_none() && policy.facts_read().any(|fact| fact == "purpose") {
             self.problems.push(LoadError::NoPurposes {
                 path: config.policy.source.model().to_owned(),
@@ -257,6 +286,14 @@ impl Loader {
                     label: label.to_owned(),
                 }),
         );
+    }
+}
+
+fn hits(loaded: &Loaded, before: Option<&Snapshot>, now: i64) -> Arc<Hits> {
+    match before {
+        Some(before) if Arc::ptr_eq(&before.policy, &loaded.policy) => Arc::clone(&before.hits),
+        Some(before) => Arc::new(Hits::after(&loaded.policy, (&before.policy, &before.hits))),
+        None => Arc::new(Hits::new(&loaded.policy, now)),
     }
 }
 
@@ -378,7 +415,7 @@ fn compile(
 }
 
 /// The digest of some texts, one behind the other.
-fn sha256(texts: &[&str]) -> String {
+pub(super) fn sha256(texts: &[&str]) -> String {
     let mut context = Context::new(&SHA256);
     for text in texts {
         context.update(text.as_bytes());

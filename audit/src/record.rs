@@ -72,6 +72,8 @@ impl Record {
 pub enum Kind {
     /// A request was decided.
     Request,
+    /// What came of a request after its record was written: the rest of a stream, a tunnel, a broken answer.
+    End,
     /// A TLS handshake was refused or aborted.
     Handshake,
     /// A connection was refused before any handshake (address list, connection budget, PROXY header) or ended while it was open.
@@ -100,6 +102,7 @@ impl Kind {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Request => "request",
+            Self::End => "end",
             Self::Handshake => "handshake",
             Self::Connection => "connection",
             Self::Start => "start",

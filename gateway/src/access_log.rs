@@ -13,7 +13,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use hangu_audit::{Record, Timestamp};
+use hangu_audit::{Kind, Record, Timestamp};
 use serde::Serialize;
 use tracing::warn;
 
@@ -161,7 +161,10 @@ struct Line<'a> {
 
 impl<'a> Line<'a> {
     fn of(record: &'a Record) -> Option<Self> {
-        let exchange = record.exchange.as_ref()?;
+        let exchange = record
+            .exchange
+            .as_ref()
+            .filter(|_| record.kind == Kind::Request)?;
         let judgement = record.judgement.as_ref()?;
         let connection = record.connection.as_deref();
         Some(Self {

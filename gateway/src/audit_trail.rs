@@ -9,14 +9,15 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use hangu_audit::{Decision, Kind, OpenError, Origin, Record, Timestamp};
+use hangu_audit::{Decision, Exchange, Judgement, Kind, OpenError, Origin, Record, Timestamp};
 use tokio::sync::oneshot;
 use tracing::error;
 
 use crate::access_log::AccessLog;
 use crate::config;
+use crate::config::Acknowledge;
 use crate::observe::metrics::Metrics;
 
 mod disk;
@@ -26,7 +27,8 @@ mod signing;
 mod witness;
 mod writer;
 
-use queue::{Queue, Share, Until, Waiter};
+pub use queue::Until;
+use queue::{Queue, Share, Waiter};
 use signing::Signing;
 pub use signing::SigningError;
 pub use witness::WitnessError;
@@ -82,6 +84,8 @@ pub struct AuditTrail {
 pub struct Place {
     queue: Arc<Queue>,
     draft: Option<Box<Record>>,
+    /// The request whose beginning is told: the place is for its end.
+    told: Option<Box<str>>,
 }
 
 /// The log cannot take a record now: the queue is full or the disk refuses.
@@ -158,6 +162,7 @@ impl AuditTrail {
             Ok(Place {
                 queue: Arc::clone(&self.queue),
                 draft: Some(draft),
+                told: None,
             })
         } else {
             self.queue.dropped.fetch_add(1, Ordering::Relaxed);
@@ -191,10 +196,14 @@ impl AuditTrail {
         self.queue.is_taking()
     }
 
-    /// Whether there is room for more than denials and events.
+    /// Whether there is room for the record of a permitted request.
     #[must_use]
-    pub fn may_permit(&self) -> bool {
-        self.queue.room() < disk::Room::Reserved
+    pub fn may_permit(&self, acknowledge: Acknowledge) -> bool {
+        let room = self.queue.room();
+        match acknowledge {
+            Acknowledge::Durable | Acknowledge::Written => room < disk::Room::Reserved,
+            Acknowledge::Counted => room < disk::Room::Scarce,
+        }
     }
 
     /// Places taken now: by requests in flight and by records that wait for the disk.
@@ -274,6 +283,46 @@ impl Place {
         }
     }
 
+    /// Hands the record in and waits until the log has it so far; the place is kept for what may still be said, see
+    /// [`settle`](Self::settle).
+    ///
+    /// # Errors
+    /// [`NoPlace`] when the log does not take it now. It is written once it does.
+    pub async fn tell(&mut self, until: Until) -> Result<(), NoPlace> {
+        let Some(record) = self.draft.take() else {
+            return Ok(());
+        };
+        let id = record.exchange.as_ref();
+        self.told = id.map(|exchange| exchange.request_id.as_str().into());
+        self.queue.take_extra_place();
+        let (sender, told) = oneshot::channel();
+        self.queue.push(record, Some(Waiter { until, sender }));
+        match tokio::time::timeout(TELL_WAIT, told).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(NoPlace),
+        }
+    }
+
+    /// After [`tell`](Self::tell): gives the place back, or hands in what came after.
+    pub fn settle(mut self, rest: Option<Box<Record>>) {
+        if self.told.take().is_none() {
+            return;
+        }
+        match rest {
+            Some(rest) => self.queue.push(rest, None),
+            None => self.queue.give_back(1),
+        }
+    }
+
+    /// Gives the place back without a record, which is counted.
+    pub fn forgo(mut self) {
+        if self.draft.take().is_some() {
+            self.queue.give_back(1);
+            self.queue.dropped.fetch_add(1, Ordering::Relaxed);
+            self.queue.metrics.audit.dropped.inc();
+        }
+    }
+
     /// Hands the record in; the receiver resolves once it is on the disk, and fails when the disk does not take it now.
     pub fn hand_in_and_tell(mut self) -> oneshot::Receiver<()> {
         let (sender, told) = oneshot::channel();
@@ -287,6 +336,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        if let Some(id) = self.told.take() {
+            self.queue.push(aborted(&id, &self.queue.origin), None);
+        }
         if let Some(mut record) = self.draft.take() {
             if let Some(judgement) = &mut record.judgement {
                 judgement.decision = Decision::Aborted;
@@ -295,3 +347,18 @@ impl Drop for Place {
         }
     }
 }
+
+/// That a request ended, of which nothing more is known.
+fn aborted(id: &str, origin: &Arc<Origin>) -> Box<Record> {
+    let now = Timestamp::from(SystemTime::now());
+    let mut record = Record::event(Kind::End, now, Arc::clone(origin), String::new());
+    record.judgement = Some(Judgement::new(Decision::Aborted));
+    record.exchange = Some(Exchange {
+        request_id: id.to_owned(),
+        ..Exchange::default()
+    });
+    Box::new(record)
+}
+
+/// A disk that takes longer than this takes nothing.
+const TELL_WAIT: Duration = Duration::from_secs(10);

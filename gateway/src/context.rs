@@ -11,7 +11,6 @@ use hangu_audit::{Decision, Exchange, Judgement, Kind, Origin, Record, Shadow, S
 use hangu_policy::Value;
 use pingora::http::RequestHeader;
 use pingora::prelude::{Error, ErrorType, HttpPeer};
-use pingora::proxy::Session;
 
 use crate::audit_trail::Place;
 use crate::config;
@@ -30,6 +29,10 @@ use crate::request_id::{RequestId, is_traceparent};
 use crate::shared::Shared;
 use crate::snapshot::{ApplicationState, Snapshot};
 use crate::stage::{Canonical, Permitted, Routed};
+
+mod told;
+
+use told::Told;
 
 /// One request.
 #[derive(Debug)]
@@ -69,6 +72,8 @@ pub struct Context {
     refusal: Option<Refusal>,
     chosen: Option<Chosen>,
     tried: Vec<SocketAddr>,
+    /// What its record has said already.
+    told: Option<Told>,
 }
 
 impl Context {
@@ -99,6 +104,7 @@ impl Context {
             refusal: None,
             chosen: None,
             tried: Vec::new(),
+            told: None,
         }
     }
 
@@ -434,37 +440,6 @@ impl Context {
         if let Some(record) = self.place.as_mut().and_then(Place::draft) {
             record.judgement = Some(judgement);
         }
-    }
-
-    /// The end of the walk: metrics and the audit record.
-    pub fn finish(&mut self, session: &Session, metrics: &Metrics) {
-        let elapsed = self.started.elapsed();
-        self.count(metrics, elapsed.as_secs_f64());
-        let judgement = self.judgement();
-        let upstream = self.chosen.as_ref().map(|chosen| Arc::clone(chosen.name()));
-        let Some(mut place) = self.place.take() else {
-            return;
-        };
-        if let Some(record) = place.draft() {
-            record.time = Timestamp::from(SystemTime::now());
-            record.judgement = Some(judgement);
-            // Behind what a rule has asked to be written.
-            let limited = self.limited.detail();
-            if !limited.is_empty() && !record.detail.is_empty() {
-                record.detail.push_str("; ");
-            }
-            record.detail.push_str(&limited);
-            if let Some(exchange) = &mut record.exchange {
-                exchange.status = session
-                    .response_written()
-                    .map(|response| response.status.as_u16());
-                exchange.bytes_in = self.bytes_in;
-                exchange.bytes_out = u64::try_from(session.body_bytes_sent()).unwrap_or(u64::MAX);
-                exchange.duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-                exchange.upstream = upstream;
-            }
-        }
-        place.hand_in();
     }
 
     fn judgement(&self) -> Judgement {

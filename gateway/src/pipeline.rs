@@ -18,6 +18,7 @@ use tracing::error;
 
 use crate::audit_trail::AuditTrail;
 use crate::blame::{connect_denial, final_denial, proxy_denial};
+use crate::config::Acknowledge;
 use crate::connection::{Connection, Live};
 use crate::context::Context;
 use crate::denial::Denial;
@@ -26,7 +27,7 @@ use crate::layers::cloud::peer::Silence;
 use crate::layers::edge::headers::{clean_response, remove_hop_by_hop};
 use crate::layers::edge::http2::refused_head;
 use crate::observe::metrics::Metrics;
-use crate::refusal::{REQUEST_ID_HEADER, Refusal, answer};
+use crate::refusal::{REQUEST_ID_HEADER, Refusal, answer, problem_body};
 use crate::shared::Shared;
 use crate::stage::{Admitted, Canonical, Permitted, Received};
 use crate::told::speak_for_the_client;
@@ -115,9 +116,31 @@ impl Gateway {
     }
 
     /// The last of the disk is for denials and events: nothing is permitted that fills it.
-    fn room_for(&self, permitted: Permitted) -> Result<Permitted, Refusal> {
-        if self.trail().may_permit() {
+    fn room_for(&self, permitted: Permitted, context: &mut Context) -> Result<Permitted, Refusal> {
+        if self.trail().may_permit(context.acknowledge()) {
             return Ok(permitted);
+        }
+        if context.acknowledge() == Acknowledge::Counted {
+            if let Some(place) = context.place.take() {
+                place.forgo();
+            }
+            return Ok(permitted);
+        }
+        self.metrics().audit.refused.inc();
+        Err(Denial::AuditUnavailable.into())
+    }
+
+    /// The log has no place: only an application that lets its records be dropped and counted is still judged.
+    fn without_a_place(
+        &self,
+        session: &Session,
+        connection: &Connection,
+        context: &mut Context,
+    ) -> Result<Permitted, Refusal> {
+        let judged = self.judge(session.req_header(), connection, context);
+        if context.acknowledge() == Acknowledge::Counted {
+            self.metrics().audit.dropped.inc();
+            return judged;
         }
         self.metrics().audit.refused.inc();
         Err(Denial::AuditUnavailable.into())
@@ -130,6 +153,26 @@ impl Gateway {
         refusal: Refusal,
     ) -> pingora::Result<()> {
         context.refuse(refusal);
+        self.answer(session, context, refusal).await
+    }
+
+    /// Answers a refused request once its record is where it must be; one that the log does not take is told so instead.
+    async fn answer(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+        mut refusal: Refusal,
+    ) -> pingora::Result<()> {
+        let status = refusal.denial.status();
+        let bytes = match session.req_header().method {
+            http::Method::HEAD => 0,
+            _ => problem_body(status, context.id).len(),
+        };
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        if context.tell_of(status, bytes).await.is_err() {
+            self.metrics().audit.refused.inc();
+            refusal = Denial::AuditUnavailable.into();
+        }
         answer(session, refusal, context.id, &context.limited).await
     }
 }
@@ -172,13 +215,10 @@ impl ProxyHttp for Gateway {
                     Some((denial, _)) => Err(denial.into()),
                     None => self
                         .judge(session.req_header(), &connection, context)
-                        .and_then(|permitted| self.room_for(permitted)),
+                        .and_then(|permitted| self.room_for(permitted, context)),
                 }
             }
-            Err(_) => {
-                self.metrics().audit.refused.inc();
-                Err(Denial::AuditUnavailable.into())
-            }
+            Err(_) => self.without_a_place(session, &connection, context),
         };
         context.connection = Some(connection);
         context.begin(live);
@@ -333,7 +373,13 @@ impl ProxyHttp for Gateway {
         if let Some(hygiene) = context.hygiene() {
             clean_response(response, &hygiene)?;
         }
-        response.insert_header(REQUEST_ID_HEADER, context.id.to_string())
+        response.insert_header(REQUEST_ID_HEADER, context.id.to_string())?;
+        if context.tell(session, response).await.is_err() {
+            self.metrics().audit.refused.inc();
+            let denial = *context.failure.insert(Denial::AuditUnavailable);
+            return Err(Error::new(ErrorType::HTTPStatus(denial.status())));
+        }
+        Ok(())
     }
 
     fn response_body_filter(
@@ -367,11 +413,7 @@ impl ProxyHttp for Gateway {
         };
         context.refuse(refusal);
         let answered = session.response_written().is_some() || denial == Denial::ClientGone;
-        if !answered
-            && answer(session, refusal, context.id, &context.limited)
-                .await
-                .is_err()
-        {
+        if !answered && self.answer(session, context, refusal).await.is_err() {
             context.refuse(Denial::ClientGone.into());
         }
         FailToProxy {

@@ -7,8 +7,10 @@ use hangu_tests::{Answer, Gate, RunningGateway, TestUpstream, wait_until};
 
 use crate::support::{assert_problem, field, gateway, head, records, records_with};
 
+mod kill;
 mod place;
 mod signed;
+mod told;
 mod witness;
 
 #[test]
@@ -91,8 +93,9 @@ fn when_the_disk_takes_no_more_nothing_is_forwarded_until_it_does_again() {
     };
     assert_eq!(refused.status, 503);
     assert_problem(&refused, 503, &refused.request_id());
-    // Those whose place was promised before the disk refused were served; from now on nobody is.
+    // The one whose record the disk refused had been forwarded, and its answer held back; from now on nothing is.
     let served = upstream.count();
+    let mut connection = gateway.client("clerk").connect().unwrap();
     for _ in 0..5 {
         assert_eq!(connection.get("/residents/7").unwrap().status, 503);
         assert_eq!(connection.get("/sealed/1").unwrap().status, 503);

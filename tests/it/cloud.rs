@@ -299,9 +299,10 @@ fn an_answer_that_breaks_off_is_passed_on_as_broken_off() {
         answer.is_err(),
         "the client must not take half an answer for a whole one: {answer:?}"
     );
-    let record = gateway.audit().wait_for("the broken answer", |record| {
-        field(record, "path") == "/half"
-    });
+    let begun = gateway
+        .audit()
+        .wait_for("its beginning", |record| field(record, "path") == "/half");
+    let record = gateway.audit().end_of_request(field(&begun, "request_id"));
     assert_eq!(
         (field(&record, "decision"), field(&record, "reason")),
         ("denied", "cloud.upstream_broken"),

@@ -74,6 +74,14 @@ impl Audit {
         })
     }
 
+    /// Waits for the record of what came of a request after the record of its beginning.
+    #[track_caller]
+    pub fn end_of_request(&self, request_id: &str) -> Value {
+        self.wait_for(&format!("the end of {request_id}"), |record| {
+            text(record, "kind") == "end" && text(record, "request_id") == request_id
+        })
+    }
+
     /// All records of one kind.
     #[must_use]
     pub fn of_kind(&self, kind: &str) -> Vec<Value> {

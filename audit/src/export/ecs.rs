@@ -40,6 +40,7 @@ pub(super) fn event(entry: &Entry) -> Value {
 fn meta(entry: &Entry) -> Fields {
     let (kind, category) = match entry.kind.as_str() {
         "request" => ("access", "web"),
+        "end" => ("end", "web"),
         "handshake" | "connection" => ("connection", "network"),
         "start" => ("start", "process"),
         "stop" => ("end", "process"),

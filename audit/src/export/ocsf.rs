@@ -54,7 +54,7 @@ pub(super) fn event(entry: &Entry) -> Value {
 
 fn class(entry: &Entry) -> u64 {
     match entry.kind.as_str() {
-        "request" => HTTP_ACTIVITY,
+        "request" | "end" => HTTP_ACTIVITY,
         "handshake" | "connection" => NETWORK_ACTIVITY,
         "admin" => API_ACTIVITY,
         _ => APPLICATION_LIFECYCLE,

@@ -16,7 +16,7 @@ use crate::observe::metrics::Metrics;
 
 /// When somebody who handed a record in may go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Until {
+pub enum Until {
     /// Once the system has it: it outlives the process.
     Written,
     /// Once the disk has it: it outlives a loss of power.

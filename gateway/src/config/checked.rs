@@ -25,7 +25,7 @@ use crate::config::values::{
     Tenant, ZoneId,
 };
 
-pub use audit::{Audit, SigningKey, Witness};
+pub use audit::{Acknowledge, Audit, SigningKey, Witness};
 pub use retention::Retention;
 
 /// One whole configuration file, checked.
@@ -273,6 +273,8 @@ pub struct Application {
     pub label: LabelId,
     /// Bytes of a request body; zero: no body at all.
     pub request_body_max: ByteSize,
+    /// What is promised of the records of its requests.
+    pub acknowledge: Acknowledge,
     /// How an upstream is chosen.
     pub balance: Balance,
     /// TCP and TLS to the upstream.

@@ -109,6 +109,7 @@ pub(super) struct Application {
     pub(super) hosts: Option<Texts>,
     pub(super) label: Option<Text>,
     pub(super) request_body_max: Option<Text>,
+    pub(super) acknowledge: Option<Text>,
     pub(super) balance: Option<Text>,
     pub(super) connect_timeout: Option<Text>,
     pub(super) read_timeout: Option<Text>,

@@ -218,6 +218,7 @@ pub(super) const KEYS: &[Key] = &[
     required("applications[].hosts", Kind::Texts(HOST, bounds::APPLICATION_HOSTS), "What Host, `:authority` and SNI must be; exact; each in one application only and covered by a certificate of some listener."),
     text("applications[].label", "a label", "Label of routes that name none of their own."),
     size("applications[].request_body_max", bounds::REQUEST_BODY_MAX, "Bytes of one request body."),
+    key("applications[].acknowledge", Kind::Choice(&["durable", "written", "counted"]), Need::Default("\"durable\""), "When an answer may go out: once its record is on the disk; once the system has it; or at any time, and under pressure the record is dropped and counted."),
     key("applications[].balance", Kind::Choice(&["round_robin", "least_connections"]), Need::Default("\"round_robin\""), "How a healthy upstream is chosen."),
     time("applications[].connect_timeout", bounds::CONNECT_TIMEOUT, "To connect to an upstream, TLS included."),
     time("applications[].read_timeout", bounds::READ_TIMEOUT, "Longest wait for the next bytes of the upstream."),

@@ -32,7 +32,7 @@ use problem::Report;
 pub use hangu_certs::Template;
 
 pub use checked::{
-    ANONYMOUS_SUBJECT, AccessLog, Admin, Application, Attribute, Audit, Balance,
+    ANONYMOUS_SUBJECT, AccessLog, Acknowledge, Admin, Application, Attribute, Audit, Balance,
     ClientAuthentication, ClientCertificate, Config, Control, ControlSocket, HeaderRule, Health,
     Identity, Listener, Matrix, PathProfile, Purpose, Retention, Route, Server, ServerCertificate,
     SigningKey, TlsVersion, Upstream, UpstreamTls, Witness, Zone,

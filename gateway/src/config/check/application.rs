@@ -11,8 +11,8 @@ use super::obligations::obligations;
 use super::reader::{Reader, parse_address};
 use crate::config::bounds;
 use crate::config::checked::{
-    Application, Balance, ClientCertificate, HeaderRule, Health, Listener, PathProfile, Route,
-    Upstream, UpstreamTls,
+    Acknowledge, Application, Balance, ClientCertificate, HeaderRule, Health, Listener,
+    PathProfile, Route, Upstream, UpstreamTls,
 };
 use crate::config::file::{self, File, Named, Text, Texts};
 use crate::config::problem::Fault;
@@ -69,6 +69,11 @@ fn one(
         .and_then(|label| names.label(reader, label));
     let request_body_max =
         reader.size(written.request_body_max.as_ref(), &bounds::REQUEST_BODY_MAX);
+    let acknowledge = reader.choice(
+        written.acknowledge.as_ref(),
+        &ACKNOWLEDGE,
+        Acknowledge::Durable,
+    );
     let balance = reader.choice(written.balance.as_ref(), &BALANCES, Balance::RoundRobin);
     let connect_timeout =
         reader.duration(written.connect_timeout.as_ref(), &bounds::CONNECT_TIMEOUT);
@@ -97,6 +102,7 @@ fn one(
         hosts: hosts.into_iter().map(|(_, host)| host).collect(),
         label: label?,
         request_body_max,
+        acknowledge,
         balance,
         connect_timeout,
         read_timeout,
@@ -427,6 +433,11 @@ pub(super) fn each_host_has_a_certificate(
     }
 }
 
+const ACKNOWLEDGE: [(&str, Acknowledge); 3] = [
+    ("durable", Acknowledge::Durable),
+    ("written", Acknowledge::Written),
+    ("counted", Acknowledge::Counted),
+];
 const BALANCES: [(&str, Balance); 2] = [
     ("round_robin", Balance::RoundRobin),
     ("least_connections", Balance::LeastConnections),

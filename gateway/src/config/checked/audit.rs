@@ -40,6 +40,17 @@ pub struct Witness {
     pub ca: Option<PathBuf>,
 }
 
+/// When an answer may go to the client, seen from its record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acknowledge {
+    /// Once the record is on the disk: it outlives a loss of power.
+    Durable,
+    /// Once the system has it: it outlives the process.
+    Written,
+    /// At any time; under pressure the record may be dropped, and is counted in the log.
+    Counted,
+}
+
 /// Where the key of the log is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SigningKey {

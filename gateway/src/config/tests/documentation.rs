@@ -67,6 +67,7 @@ uids = []
 fn writing_a_default_out_changes_nothing() {
     let application = r#"
 request_body_max = "16MiB"
+acknowledge = "durable"
 balance = "round_robin"
 connect_timeout = "2s"
 read_timeout = "30s"

@@ -66,6 +66,33 @@ fn every_test_that_the_specification_cites_exists() {
 }
 
 #[test]
+fn every_feature_of_casbin_is_listed_with_a_test_that_exists() {
+    let text = read("docs/casbin-compatibility.md");
+    let features: Vec<_> = text
+        .lines()
+        .filter(|line| {
+            line.starts_with("| ") && !line.starts_with("| feature") && !line.starts_with("| case")
+        })
+        .collect();
+    assert!(
+        features.len() >= 35,
+        "only {} features are listed",
+        features.len()
+    );
+    for feature in features {
+        let cited = quoted(feature)
+            .filter_map(|code| code.split_once(".rs::"))
+            .last();
+        let (file, test) = cited.unwrap_or_else(|| panic!("no test: {feature}"));
+        let source = read(&format!("{file}.rs"));
+        assert!(
+            source.contains(&format!("fn {test}(")),
+            "{file}.rs has no test `{test}`"
+        );
+    }
+}
+
+#[test]
 fn every_promise_has_its_own_number() {
     let text = read("SPECIFICATION.md");
     let numbers: Vec<&str> = text

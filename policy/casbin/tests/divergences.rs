@@ -326,3 +326,30 @@ fn an_ipv4_address_in_ipv6_form_is_that_address() {
             .unwrap()
     );
 }
+
+#[test]
+fn a_glob_that_ends_in_two_stars_also_matches_what_stands_before() {
+    // Go's library takes `/a/**` for `/a` and all below, Rust's for what is below.
+    let model = model(ALLOW, "globMatch(r.obj, p.obj)");
+    let rules = "p, a, /a/**, GET, allow\n";
+    let oracle = Oracle::new(&model, rules).unwrap();
+    for (path, rust) in [("/a", false), ("/a/b", true)] {
+        assert!(permits(&ours(&model, rules).unwrap(), &["a", path, "GET"]));
+        assert_eq!(oracle.decide(&["a", path, "GET"]).unwrap(), rust);
+    }
+}
+
+#[test]
+fn braces_without_a_name_are_characters_for_key_match4() {
+    // Rust answers no where `keyMatch4` cannot read a pattern; Go reads the braces as characters.
+    let model = model(ALLOW, "keyMatch4(r.obj, p.obj)");
+    let rules = "p, a, /a/{}, GET, allow\n";
+    let request = ["a", "/a/{}", "GET"];
+    assert!(permits(&ours(&model, rules).unwrap(), &request));
+    assert!(
+        !Oracle::new(&model, rules)
+            .unwrap()
+            .decide(&request)
+            .unwrap()
+    );
+}

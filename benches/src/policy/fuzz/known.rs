@@ -37,9 +37,13 @@ fn permitted_in_a_panic(case: &Case, asked: &Asked) -> Option<&'static str> {
     let ours = compile(&plain).ok()?;
     let theirs = Oracle::new(&plain.model, &plain.rules).ok()?;
     let theirs = theirs.decide_values(asked.context, &asked.arguments);
-    let agree = theirs.is_ok_and(|theirs| theirs == permits(&decide(&ours, asked)));
-    (agree && plain.rules != case.rules)
-        .then_some("casbin takes a brace for a repetition and panics, Go for a character")
+    let theirs = theirs.ok().filter(|_| plain.rules != case.rules)?;
+    if theirs == permits(&decide(&ours, asked)) {
+        return Some("casbin takes a brace for a repetition and panics, Go for a character");
+    }
+    read_otherwise(&plain, asked, theirs).map(
+        |_| "casbin takes a brace for a repetition and panics, and reads another pattern otherwise",
+    )
 }
 
 /// Where Go's evaluator fails, so do we; Rust's compares what is not there, or of another type, with everything.
@@ -85,22 +89,34 @@ fn read_otherwise(case: &Case, asked: &Asked, theirs: bool) -> Option<&'static s
         .iter()
         .find(|(_, reading)| {
             let mut read = case.clone();
-            read.rules = reading(&case.rules);
+            read.rules = reading(&case.rules, asked);
             read.rules != case.rules
                 && compile(&read).is_ok_and(|policy| permits(&decide(&policy, asked)) == theirs)
         })
         .map(|(name, _)| *name)
 }
 
-type Reading = fn(&str) -> String;
+type Reading = fn(&str, &Asked) -> String;
 
 const READINGS: &[(&str, Reading)] = &[
-    ("a repeated row keeps its place, as in Go", last_of_repeated),
-    ("a deny row of another section denies", |rules| {
+    (
+        "a glob that ends in `/**` also matches what stands before, as in Go",
+        without_folders,
+    ),
+    (
+        "braces without a name are braces, as in Go, and no bad pattern",
+        |rules, _| rules.replace("{}", "-none-"),
+    ),
+    ("a repeated row keeps its place, as in Go", |rules, _| {
+        last_of_repeated(rules)
+    }),
+    ("a deny row of another section denies", |rules, _| {
         in_rows(rules, "p2, ", |row| row.replace(", deny", ", allow"))
     }),
-    ("the priority column counts, as in Go", without_priorities),
-    ("relations do not share a graph", |rules| {
+    ("the priority column counts, as in Go", |rules, _| {
+        without_priorities(rules)
+    }),
+    ("relations do not share a graph", |rules, _| {
         let shared = |from: &str, to: &str| {
             in_rows(rules, from, |row| {
                 format!("{row}\n{}", row.replacen(from, to, 1))
@@ -108,15 +124,15 @@ const READINGS: &[(&str, Reading)] = &[
         };
         [shared("g, ", "g2, "), shared("g2, ", "g, ")].concat()
     }),
-    ("a bare colon is a colon, as in Go", |rules| {
+    ("a bare colon is a colon, as in Go", |rules, _| {
         rules.replace("/:/", "/:x/").replace("/:,", "/:x,")
     }),
-    ("braces without a name are braces, as in Go", |rules| {
+    ("braces without a name are braces, as in Go", |rules, _| {
         rules.replace("{}", "{x}")
     }),
     (
         "a deny row of another section denies, and a repeated row keeps its place",
-        |rules| {
+        |rules, _| {
             last_of_repeated(&in_rows(rules, "p2, ", |row| {
                 row.replace(", deny", ", allow")
             }))
@@ -124,11 +140,11 @@ const READINGS: &[(&str, Reading)] = &[
     ),
     (
         "the priority column counts, and a repeated row keeps its place",
-        |rules| without_priorities(&last_of_repeated(rules)),
+        |rules, _| without_priorities(&last_of_repeated(rules)),
     ),
     (
         "a bare colon is a colon, and a repeated row keeps its place",
-        |rules| {
+        |rules, _| {
             last_of_repeated(rules)
                 .replace("/:/", "/:x/")
                 .replace("/:,", "/:x,")
@@ -147,6 +163,20 @@ fn last_of_repeated(rules: &str) -> String {
     kept.map(|(_, line)| format!("{line}\n")).collect()
 }
 
+/// Rust matches only what stands below.
+fn without_folders(rules: &str, asked: &Asked) -> String {
+    let is_folder = |line: &str| {
+        let folder = line
+            .split('"')
+            .nth(1)
+            .and_then(|glob| glob.strip_suffix("/**"));
+        let path = asked.arguments.get(1).and_then(Value::as_str);
+        folder.is_some_and(|folder| path == Some(folder))
+    };
+    let kept = rules.lines().filter(|line| !is_folder(line));
+    kept.map(|line| format!("{line}\n")).collect()
+}
+
 /// Rust takes the rows as they stand.
 fn without_priorities(rules: &str) -> String {
     in_rows(rules, "p, ", |row| {
@@ -155,6 +185,7 @@ fn without_priorities(rules: &str) -> String {
     })
 }
 
+/// Changes the rows that start so.
 fn in_rows(rules: &str, start: &str, change: impl Fn(&str) -> String) -> String {
     let changed = |line: &str| {
         if line.starts_with(start) {

@@ -20,9 +20,10 @@ pub(super) fn name(
         (Decision::Deny(_), Err(OracleError::Panic)) => Some("casbin panics, we deny"),
         (Decision::Deny(_), Err(_)) => Some("casbin fails, we deny"),
         (Decision::Permit(_), Err(OracleError::Panic)) => permitted_in_a_panic(case, asked),
-        (Decision::Permit(_), Err(_)) => None,
+        (Decision::Permit(_), Err(_)) => first_instead_fails(case, asked),
         (Decision::Deny(Refusal::EvaluationError(_, fault)), Ok(true)) => Some(failed(*fault)),
-        (_, Ok(theirs)) => read_otherwise(case, asked, *theirs),
+        (_, Ok(theirs)) => read_otherwise(case, asked, *theirs)
+            .or_else(|| first_instead_fails(case, asked).filter(|_| *theirs)),
     }
 }
 
@@ -44,6 +45,19 @@ fn permitted_in_a_panic(case: &Case, asked: &Asked) -> Option<&'static str> {
     read_otherwise(&plain, asked, theirs).map(
         |_| "casbin takes a brace for a repetition and panics, and reads another pattern otherwise",
     )
+}
+
+/// Rust moves a repeated row to the end, and what then comes first cannot be evaluated: by us an error, by Rust an error or
+/// a comparison with nothing.
+fn first_instead_fails(case: &Case, asked: &Asked) -> Option<&'static str> {
+    let mut moved = case.clone();
+    moved.rules = last_of_repeated(&case.rules);
+    let policy = compile(&moved).ok().filter(|_| moved.rules != case.rules)?;
+    let fails = matches!(
+        decide(&policy, asked),
+        Decision::Deny(Refusal::EvaluationError(..))
+    );
+    fails.then_some("a repeated row keeps its place, as in Go, before one that cannot be evaluated")
 }
 
 /// Where Go's evaluator fails, so do we; Rust's compares what is not there, or of another type, with everything.

@@ -1,6 +1,7 @@
 //! Backup and restore, drilled: a node that is lost comes back from one file and goes on with its log.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Output;
 
@@ -158,6 +159,9 @@ fn keys_stay_at_home_unless_they_are_asked_for() {
 fn an_archive_of_somebody_else_or_that_was_changed_is_refused() {
     let upstream = TestUpstream::answering(|_| Answer::ok("the records"));
     let folder = gateway().records(upstream.address()).prepare();
+    // What operators revoked, and whatever else the process remembers, belongs to the node.
+    folder.write("revocations", "kept\n");
+    folder.write("run/state", "kept\n");
     let vault = vault(&folder);
     let (archive, _) = backup(&folder, &vault, &[]);
     let other = text(&vault.path().join("other.key"));
@@ -181,4 +185,12 @@ fn an_archive_of_somebody_else_or_that_was_changed_is_refused() {
     bytes.truncate(middle);
     fs::write(&changed, &bytes).unwrap();
     refused("backup.key.pub", &changed, "it ends too early");
+
+    let key = text(&vault.path().join("backup.key.pub"));
+    done(&folder.hangu(&["restore", &archive, "--dir", &target, "--key", &key]));
+    for file in ["revocations", "run/state"] {
+        assert_eq!(fs::read_to_string(to.join(file)).unwrap(), "kept\n");
+    }
+    let mode = fs::metadata(to.join("run")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700, "nobody else may enter the run folder");
 }

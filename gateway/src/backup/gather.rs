@@ -135,7 +135,7 @@ impl Gathered {
             .collect();
         let beside = crate::audit_trail::key_file::public_path(key);
         let optional = [key.clone(), beside].into_iter().chain(states(config));
-        files.extend(optional.filter(|file| file.exists()));
+        files.extend(optional);
         for file in expanded(files)? {
             let mut bytes = Vec::new();
             let opened = File::open(&file).map_err(at(&file))?;
@@ -342,6 +342,8 @@ fn states(config: &Config) -> Vec<PathBuf> {
     if let PolicySource::Bundle(bundle) = &config.policy.source {
         states.push(bundle.state.clone());
     }
+    // What operators revoked, in its usual place.
+    states.push(config.audit.folder.with_file_name("revocations"));
     // Sockets are left: they belong to a process.
     for entry in fs::read_dir(&config.server.run_dir)
         .into_iter()
@@ -355,12 +357,12 @@ fn states(config: &Config) -> Vec<PathBuf> {
     states
 }
 
-/// Folders as the files in them.
+/// Folders as the files in them, without what is not there: the configuration was checked, so that can only be a list that was not fetched yet.
 fn expanded(files: BTreeSet<PathBuf>) -> Result<BTreeSet<PathBuf>, BackupError> {
     let mut all = BTreeSet::new();
     for file in files {
         if !file.is_dir() {
-            all.insert(file);
+            all.extend(Some(file).filter(|file| file.exists()));
             continue;
         }
         for entry in fs::read_dir(&file).map_err(at(&file))? {

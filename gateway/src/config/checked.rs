@@ -6,6 +6,7 @@
 
 mod audit;
 mod retention;
+mod zones;
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -21,12 +22,13 @@ use crate::config::limits::Limits;
 use crate::config::policy::Policy;
 use crate::config::sinks::Sink;
 use crate::config::values::{
-    ByteSize, CrlUrl, Host, HostPattern, IpPrefix, LabelId, LabelSet, MethodSet, Name, RoutePrefix,
-    Tenant, ZoneId,
+    ByteSize, CrlUrl, Host, HostPattern, IpPrefix, LabelId, MethodSet, Name, RoutePrefix, Tenant,
+    ZoneId,
 };
 
 pub use audit::{Acknowledge, Audit, SigningKey, Witness};
 pub use retention::Retention;
+pub use zones::{Matrix, Zone};
 
 /// One whole configuration file, checked.
 #[derive(Clone, Debug)]
@@ -199,39 +201,6 @@ pub struct ServerCertificate {
     pub key: PathBuf,
     /// Whom its hosts let in: its own, or the listener's.
     pub trust: ClientTrust,
-}
-
-/// One line of `[zones]`.
-#[derive(Clone, Debug)]
-pub struct Zone {
-    /// Unique.
-    pub name: Name,
-    /// No prefix stands twice in the whole configuration; a longer one wins over a shorter one. May be empty:
-    /// such a zone is only reached as the zone of a listener.
-    pub prefixes: Vec<IpPrefix>,
-}
-
-/// `[matrix]`: zone × label → may reach. What is not named is refused.
-#[derive(Clone, Debug)]
-pub struct Matrix {
-    pub(super) reachable: Vec<LabelSet>,
-}
-
-impl Matrix {
-    /// Whether clients in `zone` may reach what carries `label`. Ids of another configuration: no.
-    #[must_use]
-    pub fn allows(&self, zone: ZoneId, label: LabelId) -> bool {
-        self.reachable(zone).contains(label)
-    }
-
-    /// All labels that `zone` may reach; empty for an id of another configuration.
-    #[must_use]
-    pub fn reachable(&self, zone: ZoneId) -> LabelSet {
-        self.reachable
-            .get(usize::from(zone.index()))
-            .copied()
-            .unwrap_or_default()
-    }
 }
 
 /// `[identity]`: from certificate to subject, and what else is known of its holder.

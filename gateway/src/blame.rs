@@ -26,6 +26,8 @@ pub(crate) fn connect_denial(error: &ErrorType) -> Denial {
 pub(crate) fn proxy_denial(error: &ErrorType) -> Denial {
     if matches!(error, ErrorType::ReadTimedout | ErrorType::WriteTimedout) {
         Denial::UpstreamTimeout
+    } else if matches!(error, ErrorType::InvalidCert) {
+        Denial::UpstreamIdentity
     } else {
         Denial::UpstreamBroken
     }

@@ -13,6 +13,7 @@ use hangu_policy::LogLevel;
 use http::header;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::{Error, ErrorSource, ErrorType, HttpPeer};
+use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use tracing::error;
 
@@ -313,6 +314,22 @@ impl ProxyHttp for Gateway {
         // Nothing has been sent: another member may be asked.
         error.set_retry(context.has_untried_upstream());
         error
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _: &mut Session,
+        _: bool,
+        _: &HttpPeer,
+        _: std::os::unix::io::RawFd,
+        digest: Option<&Digest>,
+        context: &mut Context,
+    ) -> pingora::Result<()> {
+        // Nothing has been sent yet, over a new connection and over one from the pool alike.
+        context.prove_upstream(digest).await.map_err(|why| {
+            tracing::warn!("an upstream is not who it must be: {why}");
+            Error::explain(ErrorType::InvalidCert, why.to_string()).into_up()
+        })
     }
 
     fn error_while_proxy(

@@ -16,7 +16,7 @@ use pingora::services::background::BackgroundService;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, CrlUrl};
 use crate::crl_fetch::cached;
 use crate::observe::metrics::Metrics;
 use crate::shared::Shared;
@@ -291,13 +291,7 @@ pub(crate) fn files_of(config: &Config, file: &Path) -> BTreeSet<PathBuf> {
     for listener in &config.listeners {
         for own in &listener.certificates {
             files.extend([&own.chain, &own.key, &own.trust.client_ca].map(Clone::clone));
-            for list in &own.trust.crls {
-                // The folder too: what comes and goes in it changes its time.
-                files.insert(list.clone());
-                files.extend(lists_at(list).unwrap_or_default());
-            }
-            let fetched = own.trust.crl_urls.iter();
-            files.extend(fetched.map(|url| cached(&config.crl_fetch, url)));
+            add_lists(&mut files, config, &own.trust.crls, &own.trust.crl_urls);
         }
     }
     for tls in config
@@ -306,6 +300,7 @@ pub(crate) fn files_of(config: &Config, file: &Path) -> BTreeSet<PathBuf> {
         .filter_map(|application| application.upstream_tls.as_ref())
     {
         files.insert(tls.ca.clone());
+        add_lists(&mut files, config, &tls.crls, &tls.crl_urls);
         files.extend(
             tls.client
                 .iter()
@@ -313,6 +308,15 @@ pub(crate) fn files_of(config: &Config, file: &Path) -> BTreeSet<PathBuf> {
         );
     }
     files
+}
+
+fn add_lists(files: &mut BTreeSet<PathBuf>, config: &Config, lists: &[PathBuf], urls: &[CrlUrl]) {
+    for list in lists {
+        // The folder too: what comes and goes in it changes its time.
+        files.insert(list.clone());
+        files.extend(lists_at(list).unwrap_or_default());
+    }
+    files.extend(urls.iter().map(|url| cached(&config.crl_fetch, url)));
 }
 
 /// What `stat` says of the files: cheap enough for each second, sees a swapped symbolic link, and works where events of the

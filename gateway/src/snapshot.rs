@@ -14,7 +14,7 @@ use prometheus::{Histogram, HistogramTimer};
 use rustls::ServerConfig;
 use tokio::sync::Semaphore;
 
-use crate::config::{ClientTrust, Config, ZoneId};
+use crate::config::{ClientTrust, Config, CrlUrl, ZoneId};
 use crate::connection::Connection;
 use crate::layers::application::duties::Duties;
 use crate::layers::application::hits::Hits;
@@ -121,6 +121,8 @@ pub struct ApplicationState {
     pub upstreams: Upstreams,
     /// How to speak to them.
     pub peer_settings: PeerSettings,
+    /// What they are judged by; `None` in plain HTTP.
+    pub upstream_trust: Option<UpstreamTrust>,
     /// Its counters.
     pub metrics: ApplicationMetrics,
     /// By index of its routes: what records carry.
@@ -141,6 +143,19 @@ pub struct BundleInForce {
     /// Until when it may serve, in seconds since 1970. A bundle that is past it serves on, with an alarm: the last good policy
     /// is kept.
     pub not_after: i64,
+}
+
+/// What the upstreams of an application are judged by.
+#[derive(Debug)]
+pub struct UpstreamTrust {
+    /// `upstream:` and the application, as metrics call the lists.
+    pub name: String,
+    /// Their authorities.
+    pub bundle: Arc<TrustBundle>,
+    /// The lists of these.
+    pub revocation: Arc<RevocationIndex>,
+    /// Where lists are fetched from.
+    pub crl_urls: Vec<CrlUrl>,
 }
 
 /// Something that ends some day.
@@ -212,6 +227,15 @@ impl Snapshot {
     /// Times one decision until it is dropped.
     pub fn decision_timer(&self) -> HistogramTimer {
         self.decision_seconds.start_timer()
+    }
+
+    fn application_named(&self, name: &str) -> Option<&ApplicationState> {
+        let index = self
+            .config
+            .applications
+            .iter()
+            .position(|known| known.name.as_str() == name)?;
+        self.applications.get(index)
     }
 
     fn upstreams_of(&self, application: &str) -> Option<&Upstreams> {

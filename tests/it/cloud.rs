@@ -12,6 +12,7 @@ use hangu_tests::{
 use crate::support::{assert_allowed, assert_refused, field, gateway, head, records};
 
 mod answers;
+mod identity;
 mod tunnels;
 
 #[test]
@@ -455,7 +456,7 @@ fn serving(
     gateway().application(change(records)).start()
 }
 
-fn over_tls(world: TestGateway, upstream: SocketAddr, more: &str) -> RunningGateway {
+pub(crate) fn over_tls(world: TestGateway, upstream: SocketAddr, more: &str) -> RunningGateway {
     let tls = format!("ca = \"certs/servers-ca.pem\"\nserver_name = \"app.internal\"\n{more}");
     world
         .application(

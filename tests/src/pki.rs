@@ -147,6 +147,44 @@ impl TestPki {
         }
     }
 
+    /// A certificate of a workload: a SPIFFE id, and no other name but these.
+    #[must_use]
+    pub fn workload(&self, id: &str, names: &[&str]) -> UpstreamCertificate {
+        let id = must(SpiffeId::parse(id), "read a SPIFFE id");
+        let issued = must(
+            self.servers.issue_workload(&id, names, a_day()),
+            "issue a workload's certificate",
+        );
+        UpstreamCertificate {
+            chain_pem: issued.certificate_pem,
+            key_pem: issued.key_pem,
+        }
+    }
+
+    /// The revocation list of the server tree, with these on it.
+    #[must_use]
+    pub fn servers_crl_pem(&self, revoked: &[&UpstreamCertificate], number: u64) -> String {
+        let this_update = now() - 60;
+        let serials: Vec<_> = revoked
+            .iter()
+            .map(|server| {
+                let links = must(Identity::from_chain(&server.parse().0), "read a server").links;
+                let serial = must(links.first().ok_or("no link"), "read a server").serial;
+                (serial, this_update)
+            })
+            .collect();
+        let list = self
+            .servers
+            .crl(&serials, this_update, now() + HOUR, number);
+        must(list, "make a revocation list")
+    }
+
+    /// PEM of the stranger's authority.
+    #[must_use]
+    pub fn foreign_ca_pem(&self) -> &str {
+        self.foreign.certificate_pem()
+    }
+
     /// A server certificate of the stranger.
     #[must_use]
     pub fn foreign_server(&self, names: &[&str]) -> UpstreamCertificate {

@@ -13,7 +13,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hangu_certs::Template;
+use hangu_certs::{ExpectedServer, Template};
 use http::{HeaderName, HeaderValue};
 
 use crate::layers::edge::authority::host_of;
@@ -353,8 +353,16 @@ pub struct Upstream {
 pub struct UpstreamTls {
     /// PEM bundle of the authorities that sign upstreams.
     pub ca: PathBuf,
-    /// SNI that we send and SAN that its certificate must carry.
+    /// SNI that we send.
     pub server_name: Host,
+    /// Who it must be, beyond a chain to `ca`: the one that SNI names, or somebody else.
+    pub expected: ExpectedServer,
+    /// Revocation lists of these authorities, or folders of them; may be empty.
+    pub crls: Vec<PathBuf>,
+    /// Where lists are fetched from.
+    pub crl_urls: Vec<CrlUrl>,
+    /// How long a revocation list counts beyond its end.
+    pub crl_grace: Duration,
     /// `None`: we show no certificate.
     pub client: Option<ClientCertificate>,
 }

@@ -146,6 +146,11 @@ pub(super) struct Upstream {
 pub(super) struct UpstreamTls {
     pub(super) ca: Option<Text>,
     pub(super) server_name: Option<Text>,
+    pub(super) spiffe_id: Option<Text>,
+    pub(super) uri: Option<Text>,
+    pub(super) crls: Option<Texts>,
+    pub(super) crl_urls: Option<Texts>,
+    pub(super) crl_grace: Option<Text>,
     pub(super) certificate: Option<Text>,
     pub(super) key: Option<Text>,
 }

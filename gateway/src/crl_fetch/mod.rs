@@ -103,20 +103,28 @@ impl Fetcher {
         let snapshot = self.shared.snapshot.load();
         let now = unix_seconds();
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        for (listener, state) in snapshot.config.listeners.iter().zip(&snapshot.listeners) {
-            let lists = || state.groups.iter().map(|group| &group.revocation);
-            let overdue: usize = lists().map(|lists| lists.stale(now).count()).sum();
-            let ignored: usize = lists().map(|lists| lists.ignored().len()).sum();
-            let metrics = &self.shared.metrics.crl;
-            let name = [listener.name.as_str()];
+        let metrics = &self.shared.metrics.crl;
+        let tell = |name: &str, lists: &[&RevocationIndex]| {
+            let overdue = lists.iter().map(|lists| lists.stale(now).count()).sum();
+            let ignored = lists.iter().map(|lists| lists.ignored().len()).sum();
             metrics
                 .overdue
-                .with_label_values(&name)
+                .with_label_values(&[name])
                 .set(number(overdue));
             metrics
                 .ignored
-                .with_label_values(&name)
+                .with_label_values(&[name])
                 .set(number(ignored));
+        };
+        for (listener, state) in snapshot.config.listeners.iter().zip(&snapshot.listeners) {
+            let groups = state.groups.iter();
+            let lists: Vec<_> = groups.map(|group| &*group.revocation).collect();
+            tell(listener.name.as_str(), &lists);
+        }
+        for application in &snapshot.applications {
+            if let Some(trust) = &application.upstream_trust {
+                tell(&trust.name, &[&*trust.revocation]);
+            }
         }
     }
 }
@@ -165,6 +173,18 @@ fn users(snapshot: &Snapshot) -> BTreeMap<CrlUrl, Vec<Arc<TrustBundle>>> {
                 .entry(url.clone())
                 .or_default()
                 .push(Arc::clone(&group.bundle));
+        }
+    }
+    let upstreams = snapshot
+        .applications
+        .iter()
+        .filter_map(|application| application.upstream_trust.as_ref());
+    for trust in upstreams {
+        for url in &trust.crl_urls {
+            users
+                .entry(url.clone())
+                .or_default()
+                .push(Arc::clone(&trust.bundle));
         }
     }
     users

@@ -284,9 +284,14 @@ impl Loader {
         metrics: &Metrics,
     ) -> Option<ApplicationState> {
         let tls = match &application.upstream_tls {
-            Some(tls) => Some(self.upstream_tls(tls)?),
+            Some(tls) => {
+                let last =
+                    before.and_then(|before| before.application_named(application.name.as_str()));
+                Some(self.upstream_tls(application, tls, last)?)
+            }
             None => None,
         };
+        let (tls, upstream_trust) = tls.unzip();
         let addresses: Vec<_> = application
             .upstreams
             .iter()
@@ -310,6 +315,7 @@ impl Loader {
             upstreams: Upstreams::new(&addresses, application.balance, application.health, known)
                 .bounded_by(in_flight_bounds(config, application, metrics)),
             peer_settings: PeerSettings::new(application, tls),
+            upstream_trust,
             metrics: metrics.application(application.name.as_str()),
             targets: application.routes.iter().map(target).collect(),
             strict_transport_security: application.strict_transport_security(),

@@ -10,6 +10,7 @@ use pingora::protocols::tls::CaType;
 use pingora::utils::tls::CertKey;
 
 use crate::config::Application;
+use crate::layers::cloud::prover::Prover;
 use crate::stage::Permitted;
 
 /// The same for all upstreams of one application in one generation.
@@ -38,8 +39,12 @@ pub struct PeerTls {
     pub server_name: String,
     /// Whose signature the upstream's certificate must carry.
     pub ca: Arc<CaType>,
-    /// Digest of `ca` and the client certificate, so that no pooled connection mixes trust.
+    /// Digest of authorities, lists, expected identity and our certificate, so that no pooled connection mixes trust.
     pub trust_digest: [u8; 32],
+    /// Whether it must be named by `server_name`; else it is known by something that the prover looks at.
+    pub is_known_by_name: bool,
+    /// Judges what Pingora cannot.
+    pub prover: Arc<Prover>,
     /// Our certificate.
     pub client: Option<Arc<CertKey>>,
 }
@@ -71,6 +76,13 @@ impl PeerSettings {
         }
     }
 
+    /// The judge of upstreams, and how long it may take; `None` in plain HTTP.
+    #[must_use]
+    pub fn prover(&self) -> Option<(&Arc<Prover>, Duration)> {
+        let tls = self.tls.as_ref()?;
+        Some((&tls.prover, self.connect_timeout))
+    }
+
     /// The peer at `address`, for a request that was permitted: without the proof nothing can be forwarded.
     #[must_use]
     pub fn peer(&self, address: SocketAddr, silence: Silence, _proof: &Permitted) -> HttpPeer {
@@ -85,7 +97,7 @@ impl PeerSettings {
             peer.client_cert_key.clone_from(&tls.client);
         }
         peer.options.verify_cert = true;
-        peer.options.verify_hostname = true;
+        peer.options.verify_hostname = self.tls.as_ref().is_none_or(|tls| tls.is_known_by_name);
         peer.options.connection_timeout = Some(self.connect_timeout);
         peer.options.total_connection_timeout = Some(self.connect_timeout);
         peer.options.read_timeout = Some(match silence {

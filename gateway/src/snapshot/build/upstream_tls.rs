@@ -3,44 +3,89 @@
 use std::panic::catch_unwind;
 use std::sync::Arc;
 
-use hangu_certs::TrustBundle;
+use hangu_certs::{ExpectedServer, RevocationIndex, ServerVerifier, TrustBundle};
 use pingora::utils::tls::{CertKey, WrappedX509, parse_x509};
 use ring::digest::{Context, SHA256};
+use rustls::ClientConfig;
+use rustls::client::Resumption;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
+use super::revocation::Lists;
 use super::{LoadError, Loader};
-use crate::config::{ClientCertificate, UpstreamTls};
+use crate::config::{Application, ClientCertificate, UpstreamTls};
 use crate::layers::cloud::peer::PeerTls;
+use crate::layers::cloud::prover::Prover;
+use crate::snapshot::{ApplicationState, UpstreamTrust};
 
 impl Loader {
-    pub(super) fn upstream_tls(&mut self, tls: &UpstreamTls) -> Option<PeerTls> {
-        let mut trust = Context::new(&SHA256);
-        let authorities = self.upstream_authorities(tls, &mut trust);
+    /// How the upstreams of an application are connected to, and what they are judged by.
+    pub(super) fn upstream_tls(
+        &mut self,
+        application: &Application,
+        tls: &UpstreamTls,
+        last: Option<&ApplicationState>,
+    ) -> Option<(PeerTls, UpstreamTrust)> {
+        let mut digest = Context::new(&SHA256);
+        let authorities = self.upstream_authorities(tls, &mut digest);
         let client = match &tls.client {
-            Some(client) => self.upstream_client(client, &mut trust).map(Some),
+            Some(client) => self.upstream_client(client, &mut digest).map(Some),
             None => Some(None),
         };
-        let (authorities, client) = (authorities?, client?);
+        let ((authorities, bundle), client) = (authorities?, client?);
+        let name = format!("upstream:{}", application.name.as_str());
+        let lists = Lists {
+            of: &name,
+            files: &tls.crls,
+            urls: &tls.crl_urls,
+            grace_seconds: u32::try_from(tls.crl_grace.as_secs()).unwrap_or(u32::MAX),
+        };
+        let trust = last.and_then(|last| last.upstream_trust.as_ref());
+        let revocation = self.revocation(lists, &bundle, trust.map(|last| &*last.revocation))?;
+        // A new list ends the use of connections that were made under the old one.
+        for list in revocation.next_updates() {
+            digest.update(format!("{list:?}").as_bytes());
+        }
+        digest.update(format!("{:?}", tls.expected).as_bytes());
         let mut trust_digest = [0; 32];
         trust_digest
             .iter_mut()
-            .zip(trust.finish().as_ref())
+            .zip(digest.finish().as_ref())
             .for_each(|(to, from)| *to = *from);
-        Some(PeerTls {
+        let (shown, own) = client.unzip();
+        let prover = match prover(tls, &bundle, &revocation, shown) {
+            Ok(prover) => prover,
+            Err(why) => {
+                let file = tls.client.as_ref().map_or(&tls.ca, |client| &client.chain);
+                return self.unusable(file, &why);
+            }
+        };
+        if let Some((before, _)) = last.and_then(|last| last.peer_settings.prover()) {
+            prover.learn_from(before, self.now);
+        }
+        let settings = PeerTls {
             server_name: tls.server_name.as_str().to_owned(),
             ca: authorities.into(),
             trust_digest,
-            client: client.map(Arc::new),
-        })
+            client: own.map(Arc::new),
+            is_known_by_name: tls.expected == ExpectedServer::RequestedName,
+            prover: Arc::new(prover),
+        };
+        let trust = UpstreamTrust {
+            name,
+            bundle,
+            revocation,
+            crl_urls: tls.crl_urls.clone(),
+        };
+        Some((settings, trust))
     }
 
     fn upstream_authorities(
         &mut self,
         tls: &UpstreamTls,
         digest: &mut Context,
-    ) -> Option<Vec<WrappedX509>> {
+    ) -> Option<(Vec<WrappedX509>, Arc<TrustBundle>)> {
         let pem = self.bytes(&tls.ca)?;
         let trust = match TrustBundle::from_pem(&tls.ca.display().to_string(), &pem, self.now) {
             Ok(trust) => trust,
@@ -64,14 +109,14 @@ impl Loader {
                 }
             }
         }
-        Some(authorities)
+        Some((authorities, Arc::new(trust)))
     }
 
     fn upstream_client(
         &mut self,
         client: &ClientCertificate,
         digest: &mut Context,
-    ) -> Option<CertKey> {
+    ) -> Option<(Shown, CertKey)> {
         let (chain, key) = (self.bytes(&client.chain), self.bytes(&client.key));
         let (chain, key) = (chain?, key?);
         digest.update(&chain);
@@ -97,12 +142,12 @@ impl Loader {
             return self.unusable(&client.chain, &error.to_string());
         }
         self.expires("upstream_client", &client.chain, identity.not_after);
-        let chain: Vec<Vec<u8>> = chain
+        let encoded: Vec<Vec<u8>> = chain
             .iter()
             .map(|certificate| certificate.to_vec())
             .collect();
-        match catch_unwind(|| CertKey::new(chain, key.secret_der().to_vec())) {
-            Ok(key) => Some(key),
+        match catch_unwind(|| CertKey::new(encoded, key.secret_der().to_vec())) {
+            Ok(own) => Some(((chain, key), own)),
             Err(_) => self.unusable(&client.chain, "a certificate of the chain cannot be parsed"),
         }
     }
@@ -118,6 +163,42 @@ impl Loader {
         None
     }
 }
+
+/// Our own handshake, for what Pingora's cannot judge.
+fn prover(
+    tls: &UpstreamTls,
+    bundle: &Arc<TrustBundle>,
+    revocation: &Arc<RevocationIndex>,
+    shown: Option<Shown>,
+) -> Result<Prover, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = Arc::new(ServerVerifier::new(
+        Arc::clone(bundle),
+        Arc::clone(revocation),
+        tls.expected.clone(),
+        Arc::clone(&provider),
+    ));
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(|error| error.to_string())?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::clone(&verifier) as Arc<_>);
+    let mut config = match shown {
+        Some((chain, key)) => builder
+            .with_client_auth_cert(chain, key)
+            .map_err(|error| error.to_string())?,
+        None => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // A resumed session would bring back a proof that nobody has judged since.
+    config.resumption = Resumption::disabled();
+    let name = ServerName::try_from(tls.server_name.as_str().to_owned())
+        .map_err(|error| error.to_string())?;
+    Ok(Prover::new(config, name, verifier, Arc::clone(revocation)))
+}
+
+/// What we show to an upstream: chain and key.
+type Shown = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 /// Pingora's parser panics on what it dislikes; here that is one more problem to report.
 fn parsed(certificate: Vec<u8>) -> Option<WrappedX509> {

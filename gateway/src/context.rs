@@ -339,7 +339,10 @@ impl Context {
     ///
     /// # Errors
     /// Why it is not; then it must hear nothing.
-    pub async fn prove_upstream(&mut self, digest: Option<&pingora::protocols::Digest>) -> Result<(), Unproven> {
+    pub async fn prove_upstream(
+        &mut self,
+        digest: Option<&pingora::protocols::Digest>,
+    ) -> Result<(), Unproven> {
         let prover = self.application().and_then(|(_, state)| {
             let (prover, within) = state.peer_settings.prover()?;
             Some((Arc::clone(prover), within))

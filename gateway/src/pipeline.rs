@@ -407,6 +407,7 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
     ) -> pingora::Result<Option<Duration>> {
         context.flow(body.as_ref())?;
+        context.bytes_out += body.as_ref().map_or(0, |bytes| bytes.len() as u64);
         Ok(None)
     }
 

@@ -270,8 +270,9 @@ fn check_fixed(before: &Config, after: &Config) -> Result<(), Vec<LoadError>> {
     differs(before.access_log != after.access_log, "`[access_log]`");
     differs(before.admin != after.admin, "`[admin]`");
     differs(
-        before.control.socket != after.control.socket,
-        "`control.socket`",
+        (&before.control.socket, &before.control.revocations)
+            != (&after.control.socket, &after.control.revocations),
+        "`control.socket` and `control.revocations`",
     );
     if fixed.is_empty() { Ok(()) } else { Err(fixed) }
 }
@@ -359,4 +360,4 @@ fn unix_seconds() -> i64 {
 }
 
 /// How often the files are looked at. A change is taken at the second look that finds it unchanged.
-const WATCH_EVERY: Duration = Duration::from_millis(500);
+const WATCH_EVERY: Duration = Duration::from_millis(100);

@@ -30,7 +30,7 @@ use crate::config::Config;
 use crate::control::{self, Control};
 use crate::crl_fetch::Fetcher;
 use crate::layers::edge::accept::Accept;
-use crate::live::Watcher;
+use crate::live::{PushedFileError, PushedStore, Watcher};
 use crate::observe::metrics::Metrics;
 use crate::pipeline::Gateway;
 use crate::reload::{Reloader, announce, load};
@@ -75,6 +75,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// Nobody knows who is revoked.
+    #[error(transparent)]
+    Pushed(#[from] PushedFileError),
     /// The control socket cannot be made.
     #[error("control socket `{}`: {source}", path.display())]
     Control {
@@ -134,6 +137,7 @@ pub fn run_beside(
         Start::Fresh => WhenLocked::Fail,
         Start::Upgrade => WhenLocked::Wait,
     };
+    let pushed = PushedStore::open(&config.control.revocations)?;
     let trail = open_trail(
         &config,
         when_locked,
@@ -142,7 +146,7 @@ pub fn run_beside(
     )?;
     announce(&snapshot, None, &metrics);
     metrics.config_last_reload_successful.set(1);
-    let shared = Arc::new(Shared::new(snapshot, trail, metrics));
+    let shared = Arc::new(Shared::new(snapshot, trail, metrics, pushed));
     shared.trail.note_event(
         Kind::Start,
         format!("hangu {} starts", env!("CARGO_PKG_VERSION")),

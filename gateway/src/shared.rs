@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use arc_swap::ArcSwap;
-use hangu_certs::PushedRevocations;
 use tokio::sync::watch;
 
 use crate::audit_trail::AuditTrail;
 use crate::layers::edge::handshakes::Handshakes;
 use crate::layers::network::limits::LimitState;
-use crate::live::Registry;
+use crate::live::{PushedStore, Registry};
 use crate::observe::metrics::Metrics;
 use crate::snapshot::Snapshot;
 
@@ -26,7 +25,7 @@ pub struct Shared {
     /// Who is connected.
     pub live: Arc<Registry>,
     /// Who is revoked by operators, ahead of any list.
-    pub pushed: ArcSwap<PushedRevocations>,
+    pub pushed: PushedStore,
     /// Handshakes under way.
     pub handshakes: Handshakes,
     /// Who is counted by limits.
@@ -40,14 +39,19 @@ pub struct Shared {
 impl Shared {
     /// A process that begins to serve `snapshot`.
     #[must_use]
-    pub fn new(snapshot: Snapshot, trail: AuditTrail, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        snapshot: Snapshot,
+        trail: AuditTrail,
+        metrics: Arc<Metrics>,
+        pushed: PushedStore,
+    ) -> Self {
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             trail,
             metrics,
             limits: LimitState::new(),
             live: Arc::new(Registry::new()),
-            pushed: ArcSwap::default(),
+            pushed,
             handshakes: Handshakes::new(),
             in_flight: AtomicUsize::new(0),
             cut: watch::Sender::new(false),

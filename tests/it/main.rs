@@ -30,6 +30,8 @@ mod endpoint;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
+mod live;
+#[cfg(test)]
 mod network;
 #[cfg(test)]
 mod policy_cli;

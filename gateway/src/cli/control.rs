@@ -61,7 +61,6 @@ impl Target {
     ///
     /// # Errors
     /// [`ControlError`].
-    #[expect(dead_code, reason = "for the verbs that change something")]
     pub(crate) fn post(&self, path: &str, body: &Value) -> Result<Value, ControlError> {
         self.call("POST", path, Some(body))
     }
@@ -103,7 +102,6 @@ impl Target {
 }
 
 /// A value for a query: everything but the unreserved characters of RFC 3986 is percent-encoded.
-#[expect(dead_code, reason = "for the verbs that look for something")]
 pub(crate) fn encoded(value: &str) -> String {
     value
         .bytes()

@@ -12,7 +12,9 @@ mod check;
 mod control;
 mod policy;
 mod quickstart;
+mod revoke;
 mod run;
+mod sessions;
 mod status;
 
 /// Prints what a command has to say to a person or a pipe.
@@ -54,6 +56,10 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Revoke a certificate, key, subject or organisation at a running gateway, at once
+    Revoke(revoke::Options),
+    /// Show who is connected to a running gateway, or end connections
+    Sessions(sessions::Options),
     /// Ask a running gateway what it serves
     Status(status::Options),
     /// Put a node into one signed archive: configuration, what it names, and where its audit log stands
@@ -78,6 +84,8 @@ pub fn main() -> ExitCode {
         Command::Quickstart(options) => quickstart::quickstart(&options),
         Command::Run { config, upgrade } => run::run(&config, upgrade),
         Command::Check { config } => check::check(&config),
+        Command::Revoke(options) => revoke::revoke(&options),
+        Command::Sessions(options) => sessions::sessions(&options),
         Command::Status(options) => status::status(&options),
         Command::Backup(options) => backup::make(&options),
         Command::Restore(options) => backup::bring_back(&options),

@@ -417,6 +417,8 @@ pub struct Admin {
 pub struct Control {
     /// Where the socket is, and who can reach it.
     pub socket: ControlSocket,
+    /// Where revocations by operators are kept; it may not exist yet.
+    pub revocations: PathBuf,
     /// Users who may call, beside root and the gateway's own.
     pub uids: Vec<NonZeroU32>,
 }

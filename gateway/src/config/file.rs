@@ -340,5 +340,6 @@ pub(super) struct Admin {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Control {
     pub(super) socket: Option<Text>,
+    pub(super) revocations: Option<Text>,
     pub(super) uids: Vec<Spanned<i64>>,
 }

@@ -367,5 +367,6 @@ pub(super) const KEYS: &[Key] = &[
 
     key("control", Kind::Table, Need::Otherwise("all defaults"), "Where operators act on the running gateway: `hangu status`, and whatever else speaks to it."),
     key("control.socket", Kind::Text(FILE), Need::Otherwise("`control.sock` in `server.run_dir`, mode 0600"), "Unix socket of its own place, mode 0666: the folder decides who reaches it, `uids` who may call."),
+    key("control.revocations", Kind::Text(FILE), Need::Otherwise("`revocations.json` beside `audit.folder`"), "Where revocations by operators are kept over restarts; in a folder that the gateway may write."),
     key("control.uids", Kind::Counts(bounds::UID, bounds::UIDS), Need::Default("[]"), "Users of this machine who may call, beside root and the gateway's own user."),
 ];

@@ -23,7 +23,6 @@ impl Call {
         found.map(|(_, value)| value.as_str())
     }
 
-    #[expect(dead_code, reason = "the verbs so far take nothing")]
     /// The body as JSON of this shape.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use pingora::server::ShutdownWatch;
@@ -30,6 +30,8 @@ mod caller;
 mod hits;
 pub(crate) mod http1;
 mod record;
+mod revocations;
+mod sessions;
 pub mod socket;
 mod verbs;
 
@@ -168,6 +170,13 @@ async fn refuse(shared: &Shared, action: &str, caller: &Caller, refused: Refused
         Some(place) => place.tell(Err(refused)).await,
         None => Reply::from(record::no_place()),
     }
+}
+
+fn unix_seconds() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// Calls that are served at once.

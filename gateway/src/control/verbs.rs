@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::call::{Call, Done, Refused};
 use super::caller::Caller;
 use super::hits::hits;
+use super::{revocations, sessions};
 use crate::shared::Shared;
 
 /// What a verb does. Functions do not wait: what they touch is in memory, or one small file.
@@ -12,15 +13,20 @@ use crate::shared::Shared;
 pub(super) enum Effect {
     /// It only looks.
     Reads(fn(&Shared, &Call) -> Result<Value, Refused>),
-    #[expect(dead_code, reason = "the verbs so far only look")]
     /// It changes something, and is recorded.
     Changes(fn(&Shared, &Call, &Caller) -> Result<Done, Refused>),
 }
 
 /// All verbs: method, path, the action's name in records, effect.
+#[rustfmt::skip]
 const VERBS: &[(&str, &str, &str, Effect)] = &[
     ("GET", "/v1/policy/hits", "policy-hits", Effect::Reads(hits)),
     ("GET", "/v1/status", "status", Effect::Reads(status)),
+    ("GET", "/v1/revocations", "list revocations", Effect::Reads(revocations::list)),
+    ("POST", "/v1/revocations", "revoke", Effect::Changes(revocations::push)),
+    ("POST", "/v1/revocations/undo", "lift revocation", Effect::Changes(revocations::lift)),
+    ("GET", "/v1/sessions", "list sessions", Effect::Reads(sessions::list)),
+    ("POST", "/v1/sessions/kill", "end sessions", Effect::Changes(sessions::kill)),
 ];
 
 /// The verb of a call: its name in records, and what it does.

@@ -6,11 +6,14 @@
 //! touching a neighbour's. What ends a connection is a word to its own task ([`Session::end`]); nothing here waits or closes sockets.
 
 mod judge;
+mod pushed;
 mod registry;
 mod session;
 mod watch;
 
 pub use judge::{Judgement, judge};
+pub use pushed::{PushedFileError, PushedStore, PushedStoreError};
 pub use registry::{Registered, Registry};
 pub use session::{Ended, Session, Stream, StreamGuard};
 pub use watch::Watcher;
+pub(crate) use watch::end_pushed;

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use hangu_certs::{PushedRevocations, Target};
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::judge::{Judgement, judge};
 use crate::denial::Denial;
@@ -50,6 +50,15 @@ impl Watcher {
         } else if lists_ran_out(&snapshot, last.at, now) {
             self.sweep(&snapshot, Judgement::Certificates, Instant::now(), now)
                 .await;
+        }
+        match self.shared.pushed.refresh() {
+            Ok(true) => {
+                let learned = Instant::now();
+                self.sweep(&snapshot, Judgement::Certificates, learned, now)
+                    .await;
+            }
+            Ok(false) => {}
+            Err(error) => warn!("{error}"),
         }
         for session in self.shared.live.past(now) {
             session.end(Denial::CertificateExpired, Instant::now());
@@ -98,7 +107,6 @@ impl BackgroundService for Watcher {
     }
 }
 
-#[expect(dead_code, reason = "for the verb that pushes")]
 /// Ends whoever a pushed revocation hits, at `now` (seconds since 1970). Gives how many were told.
 pub(crate) fn end_pushed(
     shared: &Shared,

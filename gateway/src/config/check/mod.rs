@@ -68,7 +68,11 @@ pub(super) fn check(
     let crl_fetch = trust::crl_fetch(&mut reader, &file.crl_fetch);
     let access_log = process::access_log(&mut reader, file.access_log.as_ref());
     let admin = process::admin(&mut reader, file.admin.as_ref());
-    let control = process::control(&mut reader, &file.control, server.as_ref());
+    let control = process::control(
+        &mut reader,
+        &file.control,
+        (server.as_ref(), audit.as_ref()),
+    );
     listener::no_address_twice(&mut reader, file);
     application::no_request_to_ourselves(&mut reader, file);
     application::each_host_has_a_certificate(&mut reader, &file.applications, &listeners);

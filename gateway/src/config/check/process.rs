@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use super::reader::{Reader, parse_address};
 use crate::config::bounds;
-use crate::config::checked::{AccessLog, Admin, Control, ControlSocket, Server};
+use crate::config::checked::{AccessLog, Admin, Audit, Control, ControlSocket, Server};
 use crate::config::file::{self, Text};
 use crate::config::problem::Fault;
 
@@ -66,11 +66,15 @@ pub(super) fn admin(reader: &mut Reader<'_, '_>, written: Option<&file::Admin>) 
 pub(super) fn control(
     reader: &mut Reader<'_, '_>,
     written: &file::Control,
-    server: Option<&Server>,
+    (server, audit): (Option<&Server>, Option<&Audit>),
 ) -> Option<Control> {
     let socket = match &written.socket {
         Some(text) => reader.output(text).map(ControlSocket::Open),
         None => server.map(|server| ControlSocket::Private(server.run_dir.join(CONTROL_SOCKET))),
+    };
+    let revocations = match &written.revocations {
+        Some(text) => reader.output(text),
+        None => audit.map(|audit| audit.folder.with_file_name(REVOCATIONS)),
     };
     let uids = written
         .uids
@@ -79,9 +83,11 @@ pub(super) fn control(
         .collect();
     Some(Control {
         socket: socket?,
+        revocations: revocations?,
         uids,
     })
 }
 
+const REVOCATIONS: &str = "revocations.json";
 const CONTROL_SOCKET: &str = "control.sock";
 pub(super) const DEFAULT_RUN_DIR: &str = "run";

@@ -276,12 +276,12 @@ impl Accept {
             };
             let waited = tokio::select! {
                 biased;
-                read = stream.read_head(limits, deadlines) => read,
-                () = shut_down(&mut shutdown, newcomer.as_ref()) => HeadRead::Gone,
                 _ = client.until_ended() => {
                     stream.say_goodbye().await;
                     return;
                 }
+                read = stream.read_head(limits, deadlines) => read,
+                () = shut_down(&mut shutdown, newcomer.as_ref()) => HeadRead::Gone,
             };
             match waited {
                 HeadRead::Ready => {}

@@ -99,15 +99,25 @@ fn read_otherwise(case: &Case, asked: &Asked, theirs: bool) -> Option<&'static s
     {
         return Some("an IPv4 address in IPv6 form is that IPv4 address, as in Go");
     }
-    READINGS
+    let reads = |rules: String| {
+        let mut read = case.clone();
+        read.rules = rules;
+        read.rules != case.rules
+            && compile(&read).is_ok_and(|policy| permits(&decide(&policy, asked)) == theirs)
+    };
+    let one = READINGS
         .iter()
-        .find(|(_, reading)| {
-            let mut read = case.clone();
-            read.rules = reading(&case.rules, asked);
-            read.rules != case.rules
-                && compile(&read).is_ok_and(|policy| permits(&decide(&policy, asked)) == theirs)
-        })
-        .map(|(name, _)| *name)
+        .find(|(_, reading)| reads(reading(&case.rules, asked)));
+    let two = || {
+        let pairs = READINGS
+            .iter()
+            .flat_map(|first| READINGS.iter().map(move |second| (first.1, second.1)));
+        pairs
+            .map(|(first, second)| second(&first(&case.rules, asked), asked))
+            .any(reads)
+            .then_some("two of these differences at once")
+    };
+    one.map(|(name, _)| *name).or_else(two)
 }
 
 type Reading = fn(&str, &Asked) -> String;
@@ -144,26 +154,6 @@ const READINGS: &[(&str, Reading)] = &[
     ("braces without a name are braces, as in Go", |rules, _| {
         rules.replace("{}", "{x}")
     }),
-    (
-        "a deny row of another section denies, and a repeated row keeps its place",
-        |rules, _| {
-            last_of_repeated(&in_rows(rules, "p2, ", |row| {
-                row.replace(", deny", ", allow")
-            }))
-        },
-    ),
-    (
-        "the priority column counts, and a repeated row keeps its place",
-        |rules, _| without_priorities(&last_of_repeated(rules)),
-    ),
-    (
-        "a bare colon is a colon, and a repeated row keeps its place",
-        |rules, _| {
-            last_of_repeated(rules)
-                .replace("/:/", "/:x/")
-                .replace("/:,", "/:x,")
-        },
-    ),
 ];
 
 /// Rust moves a repeated row to the end.

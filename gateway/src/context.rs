@@ -19,7 +19,6 @@ use crate::denial::Denial;
 use crate::layers::Layer;
 use crate::layers::application::shadow::Trial;
 use crate::layers::cloud::peer::Silence;
-use crate::layers::cloud::prover::Unproven;
 use crate::layers::cloud::upstreams::{Chosen, NoUpstream};
 use crate::layers::edge::headers::Hygiene;
 use crate::layers::network::limits::{Clock, Limited};
@@ -282,35 +281,10 @@ impl Context {
         Ok(peer)
     }
 
-    /// Whether the chosen upstream is who it must be, over a connection with this digest.
-    ///
-    /// # Errors
-    /// Why it is not; then it must hear nothing.
-    pub async fn prove_upstream(
-        &mut self,
-        digest: Option<&pingora::protocols::Digest>,
-    ) -> Result<(), Unproven> {
-        let prover = self.application().and_then(|(_, state)| {
-            let (prover, within) = state.peer_settings.prover()?;
-            Some((Arc::clone(prover), within))
-        });
-        let Some((prover, within)) = prover else {
-            return Ok(());
-        };
-        let fingerprint = digest.and_then(|digest| digest.ssl_digest.as_ref());
-        let result = match (fingerprint, &self.chosen) {
-            (Some(tls), Some(chosen)) => {
-                let now = self.unix_seconds();
-                prover
-                    .prove(chosen.address(), &tls.cert_digest, now, within)
-                    .await
-            }
-            (None, _) | (_, None) => Err(Unproven::Fickle),
-        };
-        if result.is_err() {
-            self.failure = Some(Denial::UpstreamIdentity);
-        }
-        result
+    /// Where the chosen upstream is.
+    #[must_use]
+    pub fn chosen_address(&self) -> Option<SocketAddr> {
+        self.chosen.as_ref().map(Chosen::address)
     }
 
     /// Whether another upstream may be asked.

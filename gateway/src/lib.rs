@@ -20,6 +20,7 @@ pub mod layers;
 pub mod live;
 pub mod observe;
 pub mod pipeline;
+mod proof;
 pub mod refusal;
 pub mod reload;
 pub mod request_id;

@@ -28,6 +28,7 @@ use crate::layers::cloud::peer::Silence;
 use crate::layers::edge::headers::{clean_response, remove_hop_by_hop};
 use crate::layers::edge::http2::refused_head;
 use crate::observe::metrics::Metrics;
+use crate::proof::prove_upstream;
 use crate::refusal::{REQUEST_ID_HEADER, Refusal, answer, problem_body};
 use crate::shared::Shared;
 use crate::stage::{Admitted, Canonical, Permitted, Received};
@@ -326,7 +327,7 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
     ) -> pingora::Result<()> {
         // Nothing has been sent yet, over a new connection and over one from the pool alike.
-        context.prove_upstream(digest).await.map_err(|why| {
+        prove_upstream(context, digest).await.map_err(|why| {
             tracing::warn!("an upstream is not who it must be: {why}");
             Error::explain(ErrorType::InvalidCert, why.to_string()).into_up()
         })

@@ -9,6 +9,7 @@ use hangu_tests::{Answer, Gate, TestUpstream, wait_until};
 use crate::support::{assert_allowed, field, first, gateway, head, records, records_with};
 
 mod hurry;
+mod rotation;
 
 /// An application whose `/slow` answers once the gate is open.
 fn slow_upstream(gate: &Gate) -> TestUpstream {

@@ -191,10 +191,11 @@ fn an_overdue_list_does_not_keep_a_reload_from_being_taken() {
     assert_allowed(&gateway, &connection.get("/").unwrap());
     gateway.wait_for_metric("hangu_crl_overdue", &[("listener", "edge")], 1.0);
     gateway.change(|world| world.policy("p, nobody, civil, /*, GET, allow\ng2, nobody, public\ng2, nobody, internal\ng2, nobody, sensitive\n"));
-    let response = connection.get("/").unwrap();
-    assert_refused(&gateway, &response, 403, "endpoint.revocation_unknown");
+    assert!(gateway.client("clerk").get("/").is_err());
+    let overdue = [("result", "endpoint.revocation_unknown")];
+    gateway.wait_for_metric("hangu_handshakes_total", &overdue, 1.0);
     let current = gateway.pki().crl_pem(&[], 3);
     gateway.change(|world| world.crl(&current));
-    let response = connection.get("/").unwrap();
+    let response = gateway.client("clerk").get("/").unwrap();
     assert_refused(&gateway, &response, 403, "data.label");
 }

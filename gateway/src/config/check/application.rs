@@ -4,13 +4,12 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use hangu_certs::{ExpectedServer, SpiffeId};
 use http::HeaderName;
 
 use super::Names;
 use super::obligations::obligations;
 use super::reader::{Reader, parse_address};
-use super::trust::{crl_urls, crls};
+use super::trust::{crl_urls, crls, expected_server};
 use crate::config::bounds;
 use crate::config::checked::{
     Acknowledge, Application, Balance, ClientCertificate, HeaderRule, Health, Listener,
@@ -375,31 +374,6 @@ fn upstream_tls(reader: &mut Reader<'_, '_>, written: &file::UpstreamTls) -> Opt
         server_name: server_name?,
         client,
     })
-}
-
-/// Who an upstream must be: by one name only.
-fn expected_server(
-    reader: &mut Reader<'_, '_>,
-    written: &file::UpstreamTls,
-) -> Option<ExpectedServer> {
-    let spiffe = |text: &str| {
-        SpiffeId::parse(text).map_err(|why| {
-            Fault::new(
-                format!("`{text}` is not a SPIFFE id: {why}"),
-                "write it as in `spiffe://gov.example/tax/api`",
-            )
-        })
-    };
-    match (&written.spiffe_id, &written.uri) {
-        (None, None) => Some(ExpectedServer::RequestedName),
-        (Some(id), None) => reader.read(Some(id), spiffe).map(ExpectedServer::Spiffe),
-        (None, Some(uri)) => Some(ExpectedServer::Uri(uri.get_ref().clone())),
-        (Some(_), Some(uri)) => {
-            let fault = Fault::new("`uri` stands beside `spiffe_id`", "keep one of them");
-            reader.fault(uri, fault);
-            None
-        }
-    }
 }
 
 /// A request that goes to one of our own listeners would come back for ever.

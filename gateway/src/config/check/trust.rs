@@ -1,6 +1,8 @@
-//! Whom the hosts of a certificate let in.
+//! Whom the hosts of a certificate let in, and whom an upstream must be.
 
 use std::path::PathBuf;
+
+use hangu_certs::{ExpectedServer, SpiffeId};
 
 use super::reader::Reader;
 use crate::config::bounds;
@@ -70,6 +72,31 @@ pub(super) fn own_trust(
             crl_urls: crl_urls(reader, written.crl_urls.as_ref()),
             crl_grace: reader.duration(written.crl_grace.as_ref(), &bounds::CRL_GRACE),
         },
+    }
+}
+
+/// Who an upstream must be: by one name only.
+pub(super) fn expected_server(
+    reader: &mut Reader<'_, '_>,
+    written: &file::UpstreamTls,
+) -> Option<ExpectedServer> {
+    let spiffe = |text: &str| {
+        SpiffeId::parse(text).map_err(|why| {
+            Fault::new(
+                format!("`{text}` is not a SPIFFE id: {why}"),
+                "write it as in `spiffe://gov.example/tax/api`",
+            )
+        })
+    };
+    match (&written.spiffe_id, &written.uri) {
+        (None, None) => Some(ExpectedServer::RequestedName),
+        (Some(id), None) => reader.read(Some(id), spiffe).map(ExpectedServer::Spiffe),
+        (None, Some(uri)) => Some(ExpectedServer::Uri(uri.get_ref().clone())),
+        (Some(_), Some(uri)) => {
+            let fault = Fault::new("`uri` stands beside `spiffe_id`", "keep one of them");
+            reader.fault(uri, fault);
+            None
+        }
     }
 }
 

@@ -104,6 +104,8 @@ pub enum Denial {
     ConnectionsSource,
     /// What may be used in the present window is used up.
     Quota,
+    /// The server of shared limits does not answer, and the fallback is to refuse.
+    SharedLimitUnavailable,
     /// The source address is over its rate.
     RateSource,
     /// The table of rate-limited callers is full of live ones.
@@ -201,6 +203,7 @@ impl Denial {
         Denial::Concurrency,
         Denial::ConnectionsSource,
         Denial::Quota,
+        Denial::SharedLimitUnavailable,
         Denial::RateSource,
         Denial::RateKeysFull,
         Denial::NoApplication,
@@ -295,6 +298,7 @@ impl Denial {
             Denial::Concurrency => ("network.concurrency", 429),
             Denial::ConnectionsSource => ("network.connections_source", 429),
             Denial::Quota => ("network.quota", 429),
+            Denial::SharedLimitUnavailable => ("network.shared_limit_unavailable", 503),
             Denial::RateSource => ("network.rate_source", 429),
             Denial::RateKeysFull => ("network.rate_keys_full", 503),
             Denial::NoApplication => ("cloud.no_application", 404),

@@ -56,7 +56,7 @@ impl Gateway {
     }
 
     /// Stops 5 to 10, cheap before dear.
-    fn judge(
+    async fn judge(
         &self,
         header: &RequestHeader,
         connection: &Connection,
@@ -80,9 +80,9 @@ impl Gateway {
 
         let valid = routed.valid(&self.shared.pushed.load(), context.unix_seconds())?;
         context.pass(Layer::Endpoint);
-
         let clock = context.clock();
-        let admitted = valid.admitted(&self.shared.limits, clock, &mut context.limited)?;
+        let admit = valid.admitted(&self.shared.limits, clock, &mut context.limited);
+        let admitted = admit.await?;
         context.pass(Layer::Network);
 
         let tried = admitted.tried();
@@ -133,13 +133,13 @@ impl Gateway {
     }
 
     /// The log has no place: only an application that lets its records be dropped and counted is still judged.
-    fn without_a_place(
+    async fn without_a_place(
         &self,
-        session: &Session,
+        header: &RequestHeader,
         connection: &Connection,
         context: &mut Context,
     ) -> Result<Permitted, Refusal> {
-        let judged = self.judge(session.req_header(), connection, context);
+        let judged = self.judge(header, connection, context).await;
         if context.acknowledge() == Acknowledge::Counted {
             self.metrics().audit.dropped.inc();
             return judged;
@@ -217,10 +217,14 @@ impl ProxyHttp for Gateway {
                     Some((denial, _)) => Err(denial.into()),
                     None => self
                         .judge(session.req_header(), &connection, context)
+                        .await
                         .and_then(|permitted| self.room_for(permitted, context)),
                 }
             }
-            Err(_) => self.without_a_place(session, &connection, context),
+            Err(_) => {
+                self.without_a_place(session.req_header(), &connection, context)
+                    .await
+            }
         };
         context.connection = Some(connection);
         context.begin(live);

@@ -151,6 +151,9 @@ impl Reloader {
                 let snapshot = Arc::new(snapshot);
                 self.shared.snapshot.store(Arc::clone(&snapshot));
                 snapshot.hits.settle();
+                let server = snapshot.config.limits.shared.as_ref();
+                let limits = &self.shared.limits;
+                limits.shared.apply(server, &metrics.limits.shared);
                 announce(&snapshot, Some(&before), metrics);
                 metrics.config_last_reload_successful.set(1);
                 metrics.config_reloads.with_label_values(&["taken"]).inc();

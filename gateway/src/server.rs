@@ -147,6 +147,11 @@ pub fn run_beside(
     announce(&snapshot, None, &metrics);
     metrics.config_last_reload_successful.set(1);
     let shared = Arc::new(Shared::new(snapshot, trail, metrics, pushed));
+    let server = shared.snapshot.load().config.limits.shared.clone();
+    let limits = &shared.limits;
+    limits
+        .shared
+        .apply(server.as_ref(), &shared.metrics.limits.shared);
     shared.trail.note_event(
         Kind::Start,
         format!("hangu {} starts", env!("CARGO_PKG_VERSION")),

@@ -315,7 +315,7 @@ impl<'r, 's> Valid<'r, 's> {
     ///
     /// # Errors
     /// A denial of the network layer, with the time to wait for a limit.
-    pub fn admitted(
+    pub async fn admitted(
         self,
         limits: &LimitState,
         clock: Clock,
@@ -328,7 +328,9 @@ impl<'r, 's> Valid<'r, 's> {
             return Err(Denial::ZoneLabel.into());
         }
         let (target, counts) = (routed.indexes(), &self.subject.counts);
-        limits.admit(&snapshot.limits, target, counts, clock, limited)?;
+        limits
+            .admit(&snapshot.limits, target, counts, clock, limited)
+            .await?;
         Ok(Admitted { valid: self })
     }
 }

@@ -78,9 +78,7 @@ pub enum Outcome {
 /// others are given back, each unless a third thread has used that limit in between; then it stays counted.
 pub fn check_all<L: Limited>(limits: &[L], now: Nanos) -> Combined {
     // First without counting, so that the common refusal touches nothing and the longest wait is found.
-    let peeked =
-        of_mode(limits, Mode::Enforced).map(|(at, limit)| (at, limit.cell.peek(limit.rate, now)));
-    let charged = longest_wait(peeked).map_or_else(|| charge(limits, 0, now), Err);
+    let charged = peek_all(limits, now).map_or_else(|| charge(limits, 0, now), Err);
     let outcome = match charged {
         Ok(Some((at, remaining))) => Outcome::Admit {
             tightest: Some(at),
@@ -106,6 +104,13 @@ pub fn check_all<L: Limited>(limits: &[L], now: Nanos) -> Combined {
         outcome,
         shadow: longest_wait(shadows).map(|(at, _)| at),
     }
+}
+
+/// The enforced limit that would refuse with the longest wait, and that wait; counts nothing.
+pub fn peek_all<L: Limited>(limits: &[L], now: Nanos) -> Option<(usize, Duration)> {
+    longest_wait(
+        of_mode(limits, Mode::Enforced).map(|(at, limit)| (at, limit.cell.peek(limit.rate, now))),
+    )
 }
 
 /// Counts the request with each enforced limit, or with none. Gives the limit with the fewest places left; one that has

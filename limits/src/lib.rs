@@ -24,7 +24,7 @@ mod sketch;
 mod slots;
 mod source;
 
-pub use combine::{Combined, Limit, Limited, Mode, Outcome, check_all};
+pub use combine::{Combined, Limit, Limited, Mode, Outcome, check_all, peek_all};
 pub use keyed::{Blank, Cells, Full, Keyed};
 pub use quota::{AMOUNT_MAX, Allowance, AllowanceError, Quota, Use};
 pub use rate::{Cell, Nanos, Rate, RateError, Verdict};

@@ -1,6 +1,7 @@
 //! 网 network, over real sockets: may this zone talk to that label, and how fast.
 
 mod limits;
+mod shared;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -120,6 +120,9 @@ pub(super) const QUOTA_BYTES: Bounds<ByteSize> = Bounds {
     max: ByteSize::of(4096 * GIB),
     default: None,
 };
+pub(super) const SHARED_DEADLINE: Bounds<Duration> = time(1, SECOND_MS, 5);
+pub(super) const SHARED_CONNECTIONS: Bounds<NonZeroU32> = count(16, Some(2));
+pub(super) const SHARED_GATEWAYS: Bounds<NonZeroU32> = count(1_000, Some(2));
 pub(super) const QUOTA_HOURS: Bounds<NonZeroU32> = count(366 * 24, Some(24));
 
 pub(super) const AUDIT_QUEUE: Bounds<NonZeroU32> = count(1 << 20, Some(1 << 16));
@@ -175,6 +178,7 @@ pub(super) const UPSTREAMS: Entries = entries(1, 256);
 pub(super) const OBLIGATIONS: Entries = entries(0, 256);
 pub(super) const PURPOSES: Entries = entries(1, 64);
 pub(super) const POLICY_KEYS: Entries = entries(1, 32);
+pub(super) const SHARED_URLS: Entries = entries(1, 16);
 pub(super) const LIMITS: Entries = entries(0, 64);
 pub(super) const LIMIT_BY: Entries = entries(1, 4);
 pub(super) const LIMIT_APPLICATIONS: Entries = entries(1, 1_024);

@@ -212,6 +212,23 @@ pub(super) struct Limits {
     pub(super) sources: Vec<SourceLimit>,
     pub(super) concurrency: Vec<ConcurrencyLimit>,
     pub(super) quotas: Vec<QuotaLimit>,
+    pub(super) shared: Option<SharedLimits>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SharedLimits {
+    pub(super) urls: Option<Texts>,
+    pub(super) kind: Option<Text>,
+    pub(super) service: Option<Text>,
+    pub(super) ca: Option<Text>,
+    pub(super) user: Option<Text>,
+    pub(super) password_file: Option<Text>,
+    pub(super) prefix: Option<Text>,
+    pub(super) deadline: Option<Text>,
+    pub(super) connections: Option<Spanned<i64>>,
+    pub(super) fallback: Option<Text>,
+    pub(super) gateways: Option<Spanned<i64>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -224,6 +241,7 @@ pub(super) struct RateLimit {
     pub(super) requests: Option<Spanned<i64>>,
     pub(super) per: Option<Text>,
     pub(super) burst: Option<Spanned<i64>>,
+    pub(super) shared: Option<Spanned<bool>>,
     pub(super) shadow: bool,
 }
 

@@ -1,6 +1,7 @@
 //! `[limits]` as it is meant.
 
 use std::num::{NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use hangu_limits::Mode;
@@ -26,6 +27,58 @@ pub struct Limits {
     pub concurrency: Vec<ConcurrencyLimit>,
     /// Of days.
     pub quotas: Vec<QuotaLimit>,
+    /// Present when any rate is shared.
+    pub shared: Option<SharedLimits>,
+}
+
+/// `[limits.shared]`: the server by which several gateways hold limits together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedLimits {
+    /// `redis://` or `rediss://`, without user and password; at least one.
+    pub urls: Vec<String>,
+    /// What is at these URLs.
+    pub kind: SharedKind,
+    /// PEM bundle; `None`: the authorities of the system.
+    pub ca: Option<PathBuf>,
+    /// Who we are; `None`: the default user.
+    pub user: Option<String>,
+    /// Holds the password.
+    pub password_file: Option<PathBuf>,
+    /// Begins each key.
+    pub prefix: Name,
+    /// Longest wait for an answer.
+    pub deadline: Duration,
+    /// Connections, 1 to 16.
+    pub connections: NonZeroU32,
+    /// What decides without an answer.
+    pub fallback: Fallback,
+    /// How many gateways there are.
+    pub gateways: NonZeroU32,
+}
+
+/// How the servers are found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SharedKind {
+    /// One server; further URLs are tried when it is not there.
+    Single,
+    /// The URLs are sentinels, which know the server of the service.
+    Sentinel {
+        /// As the sentinels call it.
+        service: String,
+    },
+    /// The URLs are nodes of a cluster.
+    Cluster,
+}
+
+/// What decides while the server does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// This gateway's share of the rate.
+    LocalShare,
+    /// Nothing: the request goes on, as far as other limits let it.
+    Allow,
+    /// The request is refused.
+    Deny,
 }
 
 /// So many requests in so long a time, with so large a burst.
@@ -77,6 +130,17 @@ pub struct RateLimit {
     pub rate: Rate,
     /// Whether it refuses.
     pub mode: Mode,
+    /// Whether it is this gateway's own or that of all together.
+    pub held: Held,
+}
+
+/// By whom a limit is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// By each gateway for itself.
+    Alone,
+    /// By all gateways together.
+    Together,
 }
 
 /// One `[[limits.sources]]`.

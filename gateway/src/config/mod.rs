@@ -39,8 +39,9 @@ pub use checked::{
 };
 pub use checked::{ClientTrust, CrlFetch};
 pub use limits::{
-    ConcurrencyBy, ConcurrencyLimit, Limits, Mode, Network, Part, QuotaLimit, QuotaOf,
-    REQUEST_CONCURRENCY_MAX, Rate, RateLimit, Scope, SourceClients, SourceLimit,
+    ConcurrencyBy, ConcurrencyLimit, Fallback, Held, Limits, Mode, Network, Part, QuotaLimit,
+    QuotaOf, REQUEST_CONCURRENCY_MAX, Rate, RateLimit, Scope, SharedKind, SharedLimits,
+    SourceClients, SourceLimit,
 };
 pub use policy::{Policy, PolicyBundle, PolicySource, Shadow, ShadowSource};
 pub use problem::{ConfigErrors, Fault, Problem};

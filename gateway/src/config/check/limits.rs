@@ -1,5 +1,7 @@
 //! Limits: how often, how much at once, how much a day.
 
+mod shared;
+
 use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 
@@ -22,6 +24,10 @@ pub(super) fn limits(
     written: &file::Limits,
 ) -> Limits {
     names(reader, written);
+    let shared = written
+        .shared
+        .as_ref()
+        .and_then(|written| shared::shared(reader, written));
     let mut rates = Vec::with_capacity(written.rates.len());
     for limit in &written.rates {
         let scope = scope(reader, applications, Written::of_rate(limit));
@@ -37,6 +43,7 @@ pub(super) fn limits(
                 scope,
                 rate,
                 mode: mode(limit.shadow),
+                held: shared::held(reader, limit, written.shared.is_some()),
             });
         }
     }
@@ -60,6 +67,7 @@ pub(super) fn limits(
         sources: sources(reader, &written.sources),
         concurrency: concurrency(reader, applications, &written.concurrency),
         quotas: quotas(reader, applications, &written.quotas),
+        shared,
     }
 }
 

@@ -1,5 +1,6 @@
 //! From who asks for what to the counts that concern it.
 
+use std::fmt::Write as _;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
@@ -8,9 +9,12 @@ use std::time::Instant;
 
 use hangu_limits::{Cell, Cells, Full, Keyed, Limit, Limited, Mode, Nanos, Quota, Slots};
 use http::HeaderValue;
+use ring::digest::{Context, SHA256};
 
 use super::connections::Refused;
-use super::plan::{CountRule, QuotaRule, RateRule, Rule, Target, Unit};
+use super::plan::{CountRule, QuotaRule, RateRule, Rule, Unit};
+use super::shared::{ClosedUntil, SharedLimits};
+use super::target::Target;
 use crate::config::Part;
 
 /// What was counted, of everybody, by every limit. Keys are 128-bit hashes under two keys of this process: the tables hold no names,
@@ -21,6 +25,9 @@ pub struct LimitState {
     quotas: Keyed<u128, Quota>,
     requests: Keyed<u128, Slots>,
     pub(super) connections: Keyed<u128, Slots>,
+    closed: Keyed<u128, ClosedUntil>,
+    /// The server by which several gateways hold limits together.
+    pub shared: SharedLimits,
     pub(super) refused: Refused,
     hashers: [RandomState; 2],
     start: Instant,
@@ -63,6 +70,8 @@ pub(super) struct Counts {
     pub(super) requests: Vec<(Arc<CountRule>, Arc<Slots>)>,
     pub(super) quotas: Vec<(Arc<QuotaRule>, Arc<Quota>)>,
     pub(super) counts_bytes: bool,
+    /// Whether any rate is held by several gateways together.
+    pub(super) is_shared: bool,
     pub(super) policy: Option<HeaderValue>,
 }
 
@@ -71,6 +80,18 @@ pub(super) struct Counts {
 pub(super) struct RateCount {
     pub(super) rule: Arc<RateRule>,
     pub(super) cell: Arc<Cell>,
+    pub(super) shared: Option<SharedCount>,
+}
+
+/// Where a rate that several gateways hold together is counted.
+#[derive(Debug)]
+pub(super) struct SharedCount {
+    /// At the server.
+    pub(super) key: Box<str>,
+    /// Here, while the server does not answer.
+    pub(super) share: Arc<Cell>,
+    /// Until when the server has refused it.
+    pub(super) closed: Arc<ClosedUntil>,
 }
 
 impl Limited for RateCount {
@@ -92,6 +113,8 @@ impl LimitState {
             quotas: Keyed::new(KEYS_MAX),
             requests: Keyed::new(KEYS_MAX),
             connections: Keyed::new(KEYS_MAX),
+            closed: Keyed::new(KEYS_MAX),
+            shared: SharedLimits::default(),
             refused: Refused::default(),
             hashers: [RandomState::new(), RandomState::new()],
             start: Instant::now(),
@@ -148,6 +171,7 @@ impl LimitState {
             shadow_rates: Vec::new(),
             requests: Vec::with_capacity(target.counts.len()),
             quotas: Vec::with_capacity(target.quotas.len()),
+            is_shared: target.rates.iter().any(|(rate, _)| rate.shared.is_some()),
             counts_bytes: target
                 .quotas
                 .iter()
@@ -157,6 +181,7 @@ impl LimitState {
         for (rule, part) in &target.rates {
             let count = RateCount {
                 cell: self.rates.find(key(&rule.rule, part), now)?,
+                shared: self.shared_count(caller, rule, part, now)?,
                 rule: Arc::clone(rule),
             };
             match rule.rule.mode {
@@ -173,6 +198,24 @@ impl LimitState {
             counts.quotas.push((Arc::clone(rule), quota));
         }
         Ok(counts)
+    }
+
+    fn shared_count(
+        &self,
+        caller: &CallerCounts,
+        rule: &RateRule,
+        part: &str,
+        now: Nanos,
+    ) -> Result<Option<SharedCount>, Full> {
+        let Some(shared) = &rule.shared else {
+            return Ok(None);
+        };
+        let key = self.key(caller, &rule.rule, part);
+        Ok(Some(SharedCount {
+            key: shared_key(&shared.prefix, caller, &rule.rule, part),
+            share: self.rates.find(self.hash(&(key, "share")), now)?,
+            closed: self.closed.find(key, now)?,
+        }))
     }
 
     /// What a limit counts by, with the route's part of it. All who have no organisation are one.
@@ -222,6 +265,29 @@ impl CallerCounts {
     }
 }
 
+/// The same key in every gateway, without a name in it: parts by their length, so that no two callers have one text.
+fn shared_key(prefix: &str, caller: &CallerCounts, rule: &Rule, part: &str) -> Box<str> {
+    let of = |wanted, value| rule.by.contains(&wanted).then_some(value);
+    let mut context = Context::new(&SHA256);
+    for value in [
+        of(Part::Identity, &*caller.subject),
+        of(Part::Organisation, &*caller.organisation),
+        Some(part),
+    ] {
+        let bytes = value.map_or(u64::MAX, |value| value.len() as u64);
+        context.update(&bytes.to_be_bytes());
+        context.update(value.unwrap_or_default().as_bytes());
+    }
+    let mut key = prefix.to_owned();
+    for byte in context.finish().as_ref().iter().take(SHARED_KEY_BYTES) {
+        // Writing to a `String` cannot fail.
+        let _written = write!(key, "{byte:02x}");
+    }
+    key.into()
+}
+
+/// Bytes of a hash that tell two callers apart.
+const SHARED_KEY_BYTES: usize = 16;
 const KEYS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1_000_000 - 1);
 /// Lists of counts that a connection remembers; who visits routes with more different limits than these looks the others up each time.
 const KNOWN_MAX: usize = 16;

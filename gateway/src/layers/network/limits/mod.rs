@@ -13,7 +13,9 @@ mod counts;
 mod fields;
 mod plan;
 mod request;
+mod shared;
 mod sources;
+mod target;
 
 use std::time::Duration;
 
@@ -21,6 +23,7 @@ pub use self::connections::ConnectionPlaces;
 pub use self::counts::{CallerCounts, LimitState, Proven};
 pub use self::plan::{LimitError, LimitPlan, Rule};
 pub use self::request::{Clock, Limited};
+pub use self::shared::SharedLimits;
 
 /// Rounded up, so that who waits as told is let in.
 fn whole_seconds(duration: Duration) -> u64 {

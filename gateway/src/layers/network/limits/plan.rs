@@ -3,19 +3,15 @@
 //! Routes that meet the same limits, counted by the same keys, share one [`Target`]: a connection that visits a thousand routes
 //! without limits of their own looks up its counts once.
 
-use std::collections::HashMap;
-use std::fmt::Write as _;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 
 use hangu_limits::{Allowance, AllowanceError, Mode, Rate, RateError, Sketch};
-use http::HeaderValue;
 
 use super::sources::SourceRule;
-use super::whole_seconds;
+use super::target::{Target, Targets};
 use crate::config::{
-    self, Application, ConcurrencyBy, Config, Name, Network, Part, QuotaOf, Route, Scope,
-    SourceClients,
+    self, ConcurrencyBy, Config, Fallback, Held, Network, Part, QuotaOf, Scope, SourceClients,
 };
 use crate::denial::Denial;
 use crate::observe::limits::LimitMetrics;
@@ -52,6 +48,19 @@ pub struct Rule {
 pub(super) struct RateRule {
     pub(super) rule: Rule,
     pub(super) rate: Rate,
+    /// How it is held by several gateways together.
+    pub(super) shared: Option<SharedRule>,
+}
+
+/// A rate that several gateways hold together.
+#[derive(Debug)]
+pub(super) struct SharedRule {
+    /// Begins its keys.
+    pub(super) prefix: Box<str>,
+    /// What decides without the server.
+    pub(super) fallback: Fallback,
+    /// This gateway's part of the rate.
+    pub(super) share: Rate,
 }
 
 /// How many at once.
@@ -76,16 +85,6 @@ pub(super) enum Unit {
     Requests,
     /// Bytes of bodies.
     Bytes,
-}
-
-/// The limits that the requests of some routes meet, each with the part of its key that the route decides.
-#[derive(Debug, Default)]
-pub(super) struct Target {
-    pub(super) rates: Vec<(Arc<RateRule>, Box<str>)>,
-    pub(super) counts: Vec<(Arc<CountRule>, Box<str>)>,
-    pub(super) quotas: Vec<(Arc<QuotaRule>, Box<str>)>,
-    /// `RateLimit-Policy`; `None` when no limit is the caller's own.
-    pub(super) policy: Option<HeaderValue>,
 }
 
 /// Numbers that make no limit.
@@ -161,7 +160,7 @@ impl LimitPlan {
 }
 
 /// A rule with what it applies to.
-type Scoped<R> = (Arc<R>, Scope);
+pub(super) type Scoped<R> = (Arc<R>, Scope);
 
 /// Makes rules and remembers what makes none.
 struct Rules<'m> {
@@ -199,7 +198,8 @@ impl Rules<'_> {
                 Mode::Enforced,
                 Denial::RateIdentity,
             );
-            rules.push((Arc::new(RateRule { rule, rate }), scope));
+            let shared = None;
+            rules.push((Arc::new(RateRule { rule, rate, shared }), scope));
         }
         for limit in &limits.rates {
             let name = limit.name.as_str();
@@ -207,10 +207,34 @@ impl Rules<'_> {
                 let by = limit.scope.by.clone();
                 let denial = rate_denial(&by);
                 let rule = self.rule(name, by, limit.mode, denial);
-                rules.push((Arc::new(RateRule { rule, rate }), limit.scope.clone()));
+                let shared = match (limit.held, &limits.shared) {
+                    (Held::Together, Some(shared)) => self.shared(name, limit.rate, shared),
+                    _ => None,
+                };
+                let rule = RateRule { rule, rate, shared };
+                rules.push((Arc::new(rule), limit.scope.clone()));
             }
         }
         rules
+    }
+
+    fn shared(
+        &mut self,
+        name: &str,
+        rate: config::Rate,
+        shared: &config::SharedLimits,
+    ) -> Option<SharedRule> {
+        let gateways = shared.gateways.get();
+        let part = config::Rate {
+            per: rate.per.saturating_mul(gateways),
+            burst: NonZeroU32::new(rate.burst.get() / gateways).unwrap_or(NonZeroU32::MIN),
+            ..rate
+        };
+        Some(SharedRule {
+            prefix: format!("{}:{name}:", shared.prefix.as_str()).into(),
+            fallback: shared.fallback,
+            share: self.rate(name, part)?,
+        })
     }
 
     fn quotas(&mut self, limits: &config::Limits) -> Vec<Scoped<QuotaRule>> {
@@ -304,130 +328,6 @@ impl Rules<'_> {
     }
 }
 
-/// The name of a limit, and the route's part of its key.
-type Applied = (Arc<str>, Box<str>);
-
-/// Lists of limits, each once.
-#[derive(Default)]
-struct Targets {
-    list: Vec<Target>,
-    known: HashMap<Vec<Applied>, usize>,
-}
-
-impl Targets {
-    fn of(
-        &mut self,
-        application: &Application,
-        route: &Route,
-        rates: &[Scoped<RateRule>],
-        counts: &[Scoped<CountRule>],
-        quotas: &[Scoped<QuotaRule>],
-    ) -> usize {
-        let mut target = Target {
-            rates: applied(rates, application, route),
-            counts: applied(counts, application, route),
-            quotas: applied(quotas, application, route),
-            policy: None,
-        };
-        let names = target.rates.iter().map(|(rate, key)| (&rate.rule, key));
-        let names = names.chain(target.counts.iter().map(|(count, key)| (&count.rule, key)));
-        let names = names.chain(target.quotas.iter().map(|(quota, key)| (&quota.rule, key)));
-        let names: Vec<Applied> = names
-            .map(|(rule, key)| (Arc::clone(&rule.name), key.clone()))
-            .collect();
-        if let Some(known) = self.known.get(&names) {
-            return *known;
-        }
-        target.policy = policy_field(&target);
-        self.list.push(target);
-        let index = self.list.len() - 1;
-        self.known.insert(names, index);
-        index
-    }
-}
-
-/// The rules that apply to a route, each with the part of its key that is the route's.
-fn applied<R: AsRef<Rule>>(
-    rules: &[Scoped<R>],
-    application: &Application,
-    route: &Route,
-) -> Vec<(Arc<R>, Box<str>)> {
-    let named = |names: &Option<Vec<Name>>| match names {
-        Some(names) => names.contains(&application.name),
-        None => true,
-    };
-    let routed = |scope: &Scope| match &scope.routes {
-        Some(prefixes) => prefixes.contains(&route.prefix),
-        None => true,
-    };
-    rules
-        .iter()
-        .filter(|(_, scope)| named(&scope.applications) && routed(scope))
-        .map(|(rule, scope)| (Arc::clone(rule), key(scope, application, route)))
-        .collect()
-}
-
-/// A route is one of its application: to count by route is to count by both.
-fn key(scope: &Scope, application: &Application, route: &Route) -> Box<str> {
-    let name = application.name.as_str();
-    if scope.by.contains(&Part::Route) {
-        format!("{name}{}", route.prefix.as_str()).into()
-    } else if scope.by.contains(&Part::Application) {
-        name.into()
-    } else {
-        "".into()
-    }
-}
-
-/// `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10, section 3) of the limits that count the caller or his organisation:
-/// how busy others are is not his to know. Of a rate it tells the burst, and how long that takes to come back.
-fn policy_field(target: &Target) -> Option<HeaderValue> {
-    let mut field = String::new();
-    let mut add = |rule: &Rule, quota: u64, unit: Option<&str>, seconds: u64| {
-        if !rule.is_told() {
-            return;
-        }
-        let comma = if field.is_empty() { "" } else { ", " };
-        let unit = unit.map_or(String::new(), |unit| format!(";qu=\"{unit}\""));
-        // Writing to a `String` cannot fail.
-        let _written = write!(
-            field,
-            "{comma}\"{}\";q={quota}{unit};w={seconds}",
-            rule.name
-        );
-    };
-    for (rate, _) in &target.rates {
-        let seconds = whole_seconds(rate.rate.full_after(0));
-        add(&rate.rule, rate.rate.burst().get().into(), None, seconds);
-    }
-    for (quota, _) in &target.quotas {
-        let unit = match quota.unit {
-            Unit::Requests => None,
-            Unit::Bytes => Some("content-bytes"),
-        };
-        let seconds = whole_seconds(quota.allowance.window());
-        add(&quota.rule, quota.allowance.amount(), unit, seconds);
-    }
-    for (count, _) in &target.counts {
-        add(
-            &count.rule,
-            count.max.into(),
-            Some("concurrent-requests"),
-            0,
-        );
-    }
-    HeaderValue::from_str(&field)
-        .ok()
-        .filter(|field| !field.is_empty())
-}
-
-impl Target {
-    /// Whether nothing limits its requests but their source.
-    pub(super) fn is_empty(&self) -> bool {
-        self.rates.is_empty() && self.counts.is_empty() && self.quotas.is_empty()
-    }
-}
-
 impl Rule {
     /// Whether the caller is told of it.
     pub(super) fn is_told(&self) -> bool {
@@ -436,24 +336,6 @@ impl Rule {
             .iter()
             .any(|part| matches!(part, Part::Identity | Part::Organisation));
         of_the_caller && self.mode == Mode::Enforced
-    }
-}
-
-impl AsRef<Rule> for RateRule {
-    fn as_ref(&self) -> &Rule {
-        &self.rule
-    }
-}
-
-impl AsRef<Rule> for CountRule {
-    fn as_ref(&self) -> &Rule {
-        &self.rule
-    }
-}
-
-impl AsRef<Rule> for QuotaRule {
-    fn as_ref(&self) -> &Rule {
-        &self.rule
     }
 }
 

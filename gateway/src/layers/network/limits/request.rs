@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use hangu_limits::{Full, Mode, Nanos, Outcome, Slot, Use, Verdict, check_all};
+use hangu_limits::{Full, Mode, Nanos, Outcome, Slot, Use, Verdict, check_all, peek_all};
 
-use super::counts::{CallerCounts, Counts, LimitState, Proven};
+use super::counts::{CallerCounts, Counts, LimitState, Proven, RateCount, SharedCount};
 use super::plan::{LimitPlan, QuotaRule, Rule, Unit};
-use crate::config::{REQUEST_CONCURRENCY_MAX, SourceClients};
+use super::shared::{Answer, SharedLimits, Unavailable};
+use crate::config::{Fallback, REQUEST_CONCURRENCY_MAX, SourceClients};
 use crate::denial::Denial;
 use crate::refusal::Refusal;
 
@@ -57,7 +58,7 @@ impl LimitState {
     ///
     /// # Errors
     /// The refusal of the tightest limit; `limited` knows its name.
-    pub fn admit(
+    pub async fn admit(
         &self,
         plan: &LimitPlan,
         (application, route): (usize, usize),
@@ -88,6 +89,12 @@ impl LimitState {
         limited.take_places(&counts)?;
         let wall = since_1970(clock.wall);
         limited.ask_quotas(&counts, wall, WHETHER_ANY_IS_LEFT)?;
+        if counts.is_shared {
+            limited.look_at_rates(&counts, now)?;
+            for limits in [&counts.rates, &counts.shadow_rates] {
+                limited.ask_server(&self.shared, limits, now).await?;
+            }
+        }
         limited.ask_rates(&counts, now)?;
         limited.ask_quotas(&counts, wall, FOR_ONE_REQUEST)?;
         limited.counts = Some(counts);
@@ -232,6 +239,21 @@ impl Limited {
         }
     }
 
+    /// Refuses what can be refused here, before any server is asked, and counts nothing.
+    fn look_at_rates(&mut self, counts: &Counts, now: Nanos) -> Result<(), Refusal> {
+        for limit in &counts.rates {
+            let closed = limit.shared.as_ref();
+            if let Some(wait) = closed.and_then(|shared| shared.closed.wait(now)) {
+                self.over(&limit.rule.rule, wait)?;
+            }
+        }
+        let Some((at, wait)) = peek_all(&counts.rates, now) else {
+            return Ok(());
+        };
+        let limit = counts.rates.get(at).ok_or(Denial::Internal)?;
+        self.over(&limit.rule.rule, wait)
+    }
+
     fn ask_rates(&mut self, counts: &Counts, now: Nanos) -> Result<(), Refusal> {
         match check_all(&counts.rates, now).outcome {
             Outcome::Refuse {
@@ -245,13 +267,9 @@ impl Limited {
                 tightest,
                 remaining,
             } => {
-                let nearest = tightest.and_then(|at| counts.rates.get(at));
-                let told = nearest.filter(|limit| self.tells && limit.rule.rule.is_told());
-                self.nearest = told.map(|limit| Nearest {
-                    name: Arc::clone(&limit.rule.rule.name),
-                    remaining: remaining.into(),
-                    full_after: limit.rule.rate.full_after(remaining),
-                });
+                if let Some(limit) = tightest.and_then(|at| counts.rates.get(at)) {
+                    self.see_rate(limit, remaining.into());
+                }
             }
         }
         for limit in &counts.shadow_rates {
@@ -261,6 +279,80 @@ impl Limited {
         }
         Ok(())
     }
+
+    /// Asks the server under those of these limits that several gateways hold together.
+    async fn ask_server(
+        &mut self,
+        server: &SharedLimits,
+        limits: &[RateCount],
+        now: Nanos,
+    ) -> Result<(), Refusal> {
+        let shared = |limit| shared_of(limit).map(|shared| (limit, shared));
+        let asked: Vec<(&RateCount, &SharedCount)> = limits.iter().filter_map(shared).collect();
+        if asked.is_empty() {
+            return Ok(());
+        }
+        match server.ask(&asked).await {
+            Ok(Answer::Refuse { tightest, wait }) => {
+                let (limit, shared) = asked.get(tightest).ok_or(Denial::Internal)?;
+                shared.closed.close(now.saturating_add(wait));
+                self.over(&limit.rule.rule, wait)
+            }
+            Ok(Answer::Admit {
+                tightest,
+                remaining,
+            }) => {
+                if let Some((limit, _)) = asked.get(tightest) {
+                    self.see_rate(limit, remaining);
+                }
+                Ok(())
+            }
+            Err(Unavailable) => {
+                let each = |(limit, shared)| self.fall_back(limit, shared, now);
+                asked.into_iter().try_for_each(each)
+            }
+        }
+    }
+
+    fn fall_back(
+        &mut self,
+        limit: &RateCount,
+        shared: &SharedCount,
+        now: Nanos,
+    ) -> Result<(), Refusal> {
+        let Some(rule) = &limit.rule.shared else {
+            return Ok(());
+        };
+        limit.rule.rule.metrics.fallbacks.inc();
+        match (rule.fallback, limit.rule.rule.mode) {
+            (Fallback::Allow, _) | (Fallback::Deny, Mode::Shadow) => Ok(()),
+            (Fallback::Deny, Mode::Enforced) => {
+                self.refused_by(Arc::clone(&limit.rule.rule.name));
+                Err(Denial::SharedLimitUnavailable.into())
+            }
+            (Fallback::LocalShare, _) => match shared.share.check(&rule.share, now) {
+                Verdict::Admit { .. } => Ok(()),
+                Verdict::Refuse { retry_after } => self.over(&limit.rule.rule, retry_after),
+            },
+        }
+    }
+
+    /// Remembers the rate that has least left.
+    fn see_rate(&mut self, limit: &RateCount, remaining: u64) {
+        let known = self.nearest.as_ref().map(|nearest| nearest.remaining);
+        if self.tells && limit.rule.rule.is_told() && known.is_none_or(|known| remaining < known) {
+            let left = u32::try_from(remaining).unwrap_or(u32::MAX);
+            self.nearest = Some(Nearest {
+                name: Arc::clone(&limit.rule.rule.name),
+                remaining,
+                full_after: limit.rule.rate.full_after(left),
+            });
+        }
+    }
+}
+
+fn shared_of(limit: &RateCount) -> Option<&SharedCount> {
+    limit.shared.as_ref()
 }
 
 fn of_unit(

@@ -1,10 +1,13 @@
 //! The state of one request while it walks through Pingora's phases.
 
+mod body;
+mod head;
+
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hangu_audit::{Decision, Exchange, Judgement, Kind, Origin, Record, Shadow, Step, Timestamp};
@@ -20,15 +23,15 @@ use crate::layers::Layer;
 use crate::layers::application::shadow::Trial;
 use crate::layers::cloud::peer::Silence;
 use crate::layers::cloud::upstreams::{Chosen, NoUpstream};
-use crate::layers::edge::headers::Hygiene;
 use crate::layers::network::limits::{Clock, Limited};
 use crate::live::Session as LiveSession;
 use crate::observe::metrics::{Metrics, NO_APPLICATION};
 use crate::refusal::Refusal;
-use crate::request_id::{RequestId, is_traceparent};
+use crate::request_id::RequestId;
 use crate::shared::Shared;
 use crate::snapshot::{ApplicationState, Snapshot};
 use crate::stage::{Canonical, Permitted, Routed};
+use head::{method_name, query_keys, trace_id, without_query};
 
 mod cut;
 mod told;
@@ -341,51 +344,6 @@ impl Context {
         }
     }
 
-    /// Its route, once permitted.
-    fn route(&self) -> Option<&config::Route> {
-        let (config, _) = self.application()?;
-        config.routes.get(self.permitted.as_ref()?.route())
-    }
-
-    /// Bytes that its body may have.
-    #[must_use]
-    pub fn request_body_max(&self) -> u64 {
-        self.route()
-            .map_or(0, |route| route.request_body_max.bytes())
-    }
-
-    /// Whether its body comes more slowly than the listener bears, once the time for a head has passed.
-    #[must_use]
-    pub fn is_body_too_slow(&self) -> bool {
-        let listener = self.connection.as_ref().map(|known| known.listener);
-        let Some(listener) = listener.and_then(|at| self.snapshot.config.listeners.get(at)) else {
-            return false;
-        };
-        let elapsed = self.started.elapsed();
-        let needed = u128::from(listener.body_rate_min.bytes()) * elapsed.as_millis() / 1_000;
-        !self.body_is_stream
-            && elapsed > listener.header_timeout
-            && u128::from(self.bytes_in) < needed
-    }
-
-    /// What its answer must say of itself.
-    #[must_use]
-    pub fn hygiene(&self) -> Option<Hygiene> {
-        let (_, state) = self.application()?;
-        Some(Hygiene {
-            strict_transport_security: state.strict_transport_security.clone(),
-            is_confidential: self.route().is_none_or(|route| route.label.index() > 0),
-        })
-    }
-
-    /// How long the client may take nothing of its answer.
-    #[must_use]
-    pub fn client_write_timeout(&self) -> Option<Duration> {
-        let listener = self.connection.as_ref()?.listener;
-        let listener = self.snapshot.config.listeners.get(listener)?;
-        Some(listener.idle_timeout)
-    }
-
     /// What was judged so far goes into the record, should the request end without a last word.
     pub fn note_judgement(&mut self) {
         let mut judgement = self.judgement();
@@ -461,43 +419,3 @@ fn attribute(value: &Value) -> Cow<'_, str> {
         Value::Null | Value::List(_) | Value::Object(_) => Cow::Borrowed("…"),
     }
 }
-
-fn without_query(target: &[u8]) -> &[u8] {
-    target
-        .split(|byte| *byte == b'?')
-        .next()
-        .unwrap_or_default()
-}
-
-/// Names of the query's parameters, never their values; bounded, the rest is not named.
-fn query_keys(query: &[u8]) -> Vec<String> {
-    query
-        .split(|byte| *byte == b'&')
-        .filter_map(|pair| pair.split(|byte| *byte == b'=').next())
-        .filter(|key| !key.is_empty())
-        .take(QUERY_KEYS_MAX)
-        .map(|key| String::from_utf8_lossy(key).into_owned())
-        .collect()
-}
-
-/// The standard methods cost no allocation.
-fn method_name(method: &http::Method) -> Cow<'static, str> {
-    match config::Method::from_wire(method.as_str()) {
-        Some(known) => Cow::Borrowed(known.as_str()),
-        None => Cow::Owned(method.as_str().to_owned()),
-    }
-}
-
-/// The trace id of a well-formed `traceparent`, or the request's own.
-fn trace_id(header: &RequestHeader, id: RequestId) -> String {
-    header
-        .headers
-        .get("traceparent")
-        .filter(|value| is_traceparent(value.as_bytes()))
-        .and_then(|value| value.to_str().ok()?.get(TRACE_ID).map(str::to_owned))
-        .unwrap_or_else(|| id.to_string())
-}
-
-/// Where the trace id stands in a `traceparent` of version 00.
-const TRACE_ID: std::ops::Range<usize> = 3..35;
-const QUERY_KEYS_MAX: usize = 32;

@@ -276,8 +276,8 @@ impl Denial {
             Denial::Http2Malformed => ("edge.http2_malformed", 400),
             Denial::Http2Flood => ("edge.http2_flood", 429),
             Denial::FramingAmbiguous => ("edge.framing_ambiguous", 400),
-            Denial::VersionUnsupported => ("edge.version_unsupported", 505),
-            Denial::MethodUnknown => ("edge.method_unknown", 501),
+            Denial::VersionUnsupported => ("edge.version_unsupported", 400),
+            Denial::MethodUnknown => ("edge.method_unknown", 405),
             Denial::ExpectationUnknown => ("edge.expectation_unknown", 417),
             Denial::HostMissing => ("edge.host_missing", 400),
             Denial::HostDuplicate => ("edge.host_duplicate", 400),
@@ -340,11 +340,9 @@ pub fn public_title(status: u16) -> &'static str {
         421 => "Misdirected Request",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
-        501 => "Not Implemented",
         502 => "Bad Gateway",
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
-        505 => "HTTP Version Not Supported",
         _ => "Internal Server Error",
     }
 }

@@ -1,6 +1,7 @@
 //! 边 edge, over real sockets: is the message well formed, addressed to us, and read by everybody in the same way.
 
 mod bodies;
+mod corpus;
 mod handshakes;
 mod headers;
 mod http2;

@@ -5,6 +5,7 @@
 //! This module reads the TOML file alone. It asks whether the named files exist; what is in them is loaded and
 //! checked when the snapshot is built.
 
+mod application;
 mod bounds;
 mod check;
 mod checked;

@@ -152,7 +152,7 @@ fn methods_bodies_and_heads_have_the_same_bounds_over_http2() {
     assert_refused(
         &gateway,
         &send(&mut connection, "TRACE", 0, 0),
-        501,
+        405,
         "edge.method_unknown",
     );
     assert_refused(

@@ -139,7 +139,8 @@ impl<'a> RequestLine<'a> {
             .ok_or(Denial::PathAmbiguous)?;
         let end = after_scheme
             .iter()
-            .position(|byte| matches!(byte, b'/' | b'?' | b'#' | b'\\'))
+            // Not at a backslash: who reads one as a slash would find another host behind it.
+            .position(|byte| matches!(byte, b'/' | b'?'))
             .unwrap_or(after_scheme.len());
         match after_scheme.get(..end) {
             Some(authority) if authority == host => Ok(()),

@@ -19,7 +19,9 @@ pub(super) fn name(
     match (ours, theirs) {
         (Decision::Deny(_), Err(OracleError::Panic)) => Some("casbin panics, we deny"),
         (Decision::Deny(_), Err(_)) => Some("casbin fails, we deny"),
-        (Decision::Permit(_), Err(OracleError::Panic)) => permitted_in_a_panic(case, asked),
+        (Decision::Permit(_), Err(OracleError::Panic)) => {
+            first_instead_fails(case, asked).or_else(|| permitted_in_a_panic(case, asked))
+        }
         (Decision::Permit(_), Err(_)) => first_instead_fails(case, asked),
         (Decision::Deny(Refusal::EvaluationError(_, fault)), Ok(true)) => Some(failed(*fault)),
         (_, Ok(theirs)) => read_otherwise(case, asked, *theirs)

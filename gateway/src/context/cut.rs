@@ -35,10 +35,7 @@ impl Context {
 
     /// Why the request is cut off from outside; `None` when it is not.
     fn cut_reason(&self) -> Option<Denial> {
-        let session = self.session.as_ref()?;
-        session
-            .cut_reason()
-            .or_else(|| Some(session.ended()?.denial))
+        Some(self.session.as_ref()?.ended()?.denial)
     }
 
     /// The request was dropped before it came to its end: the record says why, as far as that is known.

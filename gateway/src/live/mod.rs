@@ -14,6 +14,6 @@ mod watch;
 pub use judge::{Judgement, judge};
 pub use pushed::{PushedFileError, PushedStore, PushedStoreError};
 pub use registry::{Registered, Registry};
-pub use session::{Ended, Session, Stream, StreamGuard};
+pub use session::{Ended, Session};
 pub use watch::Watcher;
 pub(crate) use watch::end_pushed;

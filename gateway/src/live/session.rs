@@ -1,13 +1,11 @@
 //! One open connection: what is known of it from outside, and the word that ends it.
 
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use pingora::http::RequestHeader;
 use tokio::sync::Notify;
-use tokio::task;
 
 use crate::connection::Connection;
 use crate::denial::Denial;
@@ -26,8 +24,6 @@ pub struct Session {
     requests: AtomicU64,
     in_flight: AtomicU32,
     last_request: AtomicI64,
-    /// Answers without an end in sight, and streams of HTTP/2 that are to be cut.
-    streams: Mutex<Streams>,
 }
 
 /// Why a connection ends, and since when that is known.
@@ -41,25 +37,6 @@ pub struct Ended {
     pub told: Instant,
 }
 
-#[derive(Debug, Default)]
-struct Streams {
-    open: Vec<Arc<Stream>>,
-    cut: Vec<(task::Id, Denial)>,
-}
-
-/// An answer that is under way and has no end in sight: a tunnel, an event stream, a body of unknown length.
-#[derive(Debug)]
-pub struct Stream {
-    /// The request that it answers.
-    pub header: RequestHeader,
-    /// Its id, as the client and the audit log know it.
-    pub request_id: String,
-    /// When the request came, in seconds since 1970.
-    pub since: i64,
-    /// The task that serves it; `None` outside of a runtime.
-    task: Option<task::Id>,
-}
-
 impl Session {
     pub(super) fn new(id: u64, connection: Arc<Connection>, since: i64) -> Self {
         Self {
@@ -71,7 +48,6 @@ impl Session {
             requests: AtomicU64::new(0),
             in_flight: AtomicU32::new(0),
             last_request: AtomicI64::new(since),
-            streams: Mutex::default(),
         }
     }
 
@@ -107,20 +83,6 @@ impl Session {
         }
     }
 
-    /// Waits until streams of the connection are to be cut, and gives the tasks that serve them.
-    pub async fn until_cut(&self) -> Vec<task::Id> {
-        loop {
-            let told = self.told.notified();
-            let mut told = std::pin::pin!(told);
-            told.as_mut().enable();
-            let cut: Vec<task::Id> = self.streams().cut.iter().map(|(task, _)| *task).collect();
-            if !cut.is_empty() {
-                return cut;
-            }
-            told.await;
-        }
-    }
-
     /// A request begins.
     pub fn begin(&self, now: i64) {
         self.requests.fetch_add(1, Ordering::Relaxed);
@@ -149,72 +111,5 @@ impl Session {
     #[must_use]
     pub fn last_request(&self) -> i64 {
         self.last_request.load(Ordering::Relaxed)
-    }
-
-    /// Answers without an end in sight that are under way.
-    #[must_use]
-    pub fn open_streams(&self) -> Vec<Arc<Stream>> {
-        self.streams().open.clone()
-    }
-
-    /// Registers an answer without an end in sight until the guard is dropped.
-    pub fn open_stream(
-        self: &Arc<Self>,
-        header: RequestHeader,
-        request_id: String,
-        since: i64,
-    ) -> StreamGuard {
-        let stream = Arc::new(Stream {
-            header,
-            request_id,
-            since,
-            task: task::try_id(),
-        });
-        self.streams().open.push(Arc::clone(&stream));
-        StreamGuard {
-            session: Arc::clone(self),
-            stream,
-        }
-    }
-
-    /// Cuts one stream of an HTTP/2 connection; its neighbours go on.
-    pub fn cut(&self, stream: &Stream, denial: Denial) {
-        if let Some(task) = stream.task {
-            self.streams().cut.push((task, denial));
-            self.told.notify_waiters();
-        }
-    }
-
-    /// Why the stream that the current task serves is cut; `None` when it is not.
-    #[must_use]
-    pub fn cut_reason(&self) -> Option<Denial> {
-        let current = task::try_id()?;
-        let streams = self.streams();
-        let found = streams.cut.iter().find(|(task, _)| *task == current);
-        found.map(|(_, denial)| *denial)
-    }
-
-    /// Forgets the streams that were cut: they are gone.
-    pub fn forget_cut(&self, gone: &[task::Id]) {
-        self.streams().cut.retain(|(task, _)| !gone.contains(task));
-    }
-
-    fn streams(&self) -> MutexGuard<'_, Streams> {
-        // A panic while the lock was held can only have been in a push or a retain: the list is whole.
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// An answer without an end in sight, for as long as it is under way.
-#[derive(Debug)]
-pub struct StreamGuard {
-    session: Arc<Session>,
-    stream: Arc<Stream>,
-}
-
-impl Drop for StreamGuard {
-    fn drop(&mut self) {
-        let mut streams = self.session.streams();
-        streams.open.retain(|open| !Arc::ptr_eq(open, &self.stream));
     }
 }

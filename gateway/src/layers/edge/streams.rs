@@ -1,6 +1,5 @@
-//! The streams of one HTTP/2 connection: accepted here and not by Pingora, so that one of them, or all, can be ended from outside.
+//! The streams of one HTTP/2 connection: accepted here and not by Pingora, so that they can be ended from outside.
 
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use pingora::protocols::{
 };
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
-use tokio::task::{self, AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::layers::edge::stream::ClientStream;
@@ -39,7 +38,8 @@ pub(super) async fn serve_streams(
     let Ok(mut connection) = handshake(stream, proxy.h2_options()).await else {
         return;
     };
-    let mut streams = Streams::default();
+    // Dropped with the connection when it is cut.
+    let mut streams = JoinSet::new();
     let mut malformed = 0;
     let mut draining = *shutdown.borrow();
     if draining {
@@ -49,21 +49,16 @@ pub(super) async fn serve_streams(
         let accepted = tokio::select! {
             biased;
             _ = session.until_ended() => {
-                streams.drop_all().await;
+                streams.shutdown().await;
                 say_goodbye(&mut connection).await;
                 return;
-            }
-            cut = session.until_cut() => {
-                streams.drop_some(&cut);
-                session.forget_cut(&cut);
-                continue;
             }
             _ = shutdown.changed(), if !draining => {
                 connection.graceful_shutdown();
                 draining = true;
                 continue;
             }
-            () = streams.one_is_over(), if !streams.is_empty() => continue,
+            Some(_) = streams.join_next(), if !streams.is_empty() => continue,
             accepted = HttpSession::from_h2_conn(&mut connection, Arc::clone(&digest)) => accepted,
             // Nobody asks anything: closed without waiting for a peer that may be gone.
             () = sleep(idle), if streams.is_empty() && !draining => break,
@@ -90,47 +85,7 @@ pub(super) async fn serve_streams(
         }
     }
     // The client is gone; each request finds that out by itself and records it.
-    streams.tasks.detach_all();
-}
-
-/// The tasks that serve the streams. Dropped with the connection, and they with it.
-#[derive(Debug, Default)]
-struct Streams {
-    tasks: JoinSet<()>,
-    handles: HashMap<task::Id, AbortHandle>,
-}
-
-impl Streams {
-    fn spawn(&mut self, stream: impl Future<Output = ()> + Send + 'static) {
-        let handle = self.tasks.spawn(stream);
-        self.handles.insert(handle.id(), handle);
-    }
-
-    fn is_empty(&self) -> bool {
-        self.tasks.is_empty()
-    }
-
-    async fn one_is_over(&mut self) {
-        let over = match self.tasks.join_next_with_id().await {
-            Some(Ok((id, ()))) => id,
-            // Ended by us, or by a panic that has cost this one stream.
-            Some(Err(error)) => error.id(),
-            None => return,
-        };
-        self.handles.remove(&over);
-    }
-
-    fn drop_some(&mut self, which: &[task::Id]) {
-        for handle in which.iter().filter_map(|id| self.handles.get(id)) {
-            handle.abort();
-        }
-    }
-
-    async fn drop_all(&mut self) {
-        self.tasks.abort_all();
-        while self.tasks.join_next().await.is_some() {}
-        self.handles.clear();
-    }
+    streams.detach_all();
 }
 
 /// GOAWAY, then the end.

@@ -32,7 +32,7 @@ pub fn write(files: &Files) -> Result<Vec<u8>, ArchiveError> {
     Ok(out)
 }
 
-/// Reads the files of an archive that [`write`] has written.
+/// Reads the files of an archive that [`write()`] has written.
 pub fn read(archive: &[u8]) -> Result<Files, ArchiveError> {
     let mut files = Files::new();
     let mut at = 0;

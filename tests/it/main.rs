@@ -35,6 +35,7 @@ mod live;
 mod network;
 #[cfg(test)]
 mod policy_cli;
+mod policy_cli_questions;
 #[cfg(test)]
 mod process;
 #[cfg(test)]

@@ -11,16 +11,16 @@ use tempfile::TempDir;
 use crate::support::gateway;
 
 /// The policy of the quickstart, beside a file that a test gives.
-struct Desk(TempDir);
+pub(crate) struct Desk(pub(crate) TempDir);
 
 impl Desk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let desk = Self(tempfile::tempdir().unwrap());
         desk.write("policy.csv", &quickstart());
         desk
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.0.path().join(name), text).unwrap();
     }
 
@@ -38,7 +38,7 @@ impl Desk {
     }
 
     /// The exit code and all that was printed.
-    fn said(&self, arguments: &[&str]) -> (i32, String) {
+    pub(crate) fn said(&self, arguments: &[&str]) -> (i32, String) {
         let output = self.policy(arguments);
         let text = [output.stdout, output.stderr].concat();
         (
@@ -47,7 +47,7 @@ impl Desk {
         )
     }
 
-    fn json(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let output = self.policy(arguments);
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
     }
@@ -59,7 +59,7 @@ fn quickstart() -> String {
 }
 
 const LI: &str = "spiffe://gov.hangu.test/civil-affairs/clerk/li";
-const WANG: &str = "spiffe://gov.hangu.test/tax/clerk/wang";
+pub(crate) const WANG: &str = "spiffe://gov.hangu.test/tax/clerk/wang";
 
 #[test]
 fn each_tool_has_help_with_an_example() {
@@ -191,58 +191,6 @@ fn eval_answers_line_by_line() {
 }
 
 #[test]
-fn explain_who_and_what_agree_about_a_mistake() {
-    let desk = Desk::new();
-    let asked = [
-        "explain",
-        "--policy",
-        "policy.csv",
-        "--subject",
-        WANG,
-        "--domain",
-        "civil-affairs",
-        "GET",
-        "/residents/7",
-    ];
-    let (code, said) = desk.said(&asked);
-    assert_eq!(code, 0, "{said}");
-    assert!(
-        said.contains("permitted by policy.csv:19: p, partner"),
-        "{said}"
-    );
-    assert!(said.contains("  remove  line 19: p, partner"), "{said}");
-    let labelled = [&asked[..], &["--label", "sensitive"]].concat();
-    let (code, said) = desk.said(&labelled);
-    assert_eq!(code, 1, "{said}");
-    assert!(
-        said.contains("is not cleared, and the data layer refuses"),
-        "{said}"
-    );
-    let who = desk.json(&[
-        "who-can",
-        "--policy",
-        "policy.csv",
-        "--json",
-        "GET",
-        "/residents/7",
-    ]);
-    let named = who["allowed"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .any(|one| one["subject"] == WANG);
-    assert!(named && who["complete"] == true, "{who:#}");
-    let (code, said) = desk.said(&["what-can", "--policy", "policy.csv", WANG]);
-    assert_eq!(code, 0);
-    assert!(
-        said.contains("allow GET /residents/:id in civil-affairs  as `partner`  policy.csv:19"),
-        "{said}"
-    );
-    let (code, _) = desk.said(&["what-can", "--policy", "policy.csv", "nobody"]);
-    assert_eq!(code, 1);
-}
-
-#[test]
 fn diff_tells_who_gains_and_who_loses() {
     let desk = Desk::new();
     let mended = quickstart().replace(
@@ -345,16 +293,7 @@ fn a_bundle_is_good_when_two_people_have_signed_it() {
         "b",
     ]);
     assert_eq!(made.0, 0, "{}", made.1);
-    let verify = [
-        "verify",
-        "--keys",
-        "signers",
-        "--signatures",
-        "2",
-        "--epoch-min",
-        "7",
-        "b",
-    ];
+    let verify = ["verify", "--keys", "signers", "--epoch-min", "7", "b"];
     for (person, code) in [("li", 1), ("chen", 0)] {
         let signed = desk.said(&["sign", "--key", person, "b"]);
         assert_eq!(signed.0, 0, "{}", signed.1);

@@ -3,6 +3,10 @@
 use hangu_policy::analysis::{ArgumentName, argument_names};
 use hangu_policy::{Policy, Value};
 
+use crate::config::Method;
+use crate::denial::Denial;
+use crate::layers::edge::canonical::{canonical_path, check_query};
+
 /// The facts of one request by the names that the gateway gives them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
@@ -14,7 +18,11 @@ impl Known {
         self.facts.push((name.to_owned(), value.to_owned()));
     }
 
-    /// The arguments in the order of the model's `r`; what is not known is left empty.
+    /// The arguments in the order of the model's `r`; what is not known is left empty. Method and path are read as the
+    /// gateway reads them.
+    ///
+    /// # Errors
+    /// When a fact is no argument of the model, or the gateway would refuse method or path before any rule is asked.
     pub(crate) fn arguments(&self, policy: &Policy) -> Result<Vec<Value>, Vec<String>> {
         let names = argument_names(policy);
         for (name, value) in &self.facts {
@@ -30,7 +38,54 @@ impl Known {
                 )]);
             }
         }
-        Ok(self.arguments_of(&names))
+        let mut arguments = self.arguments_of(&names);
+        for (argument, value) in names.iter().zip(&mut arguments) {
+            match (argument.fact, value) {
+                (Some("obj"), Value::Text(path)) => {
+                    *path = judged_path(path).map_err(|error| vec![error])?;
+                }
+                (Some("act"), Value::Text(method)) if Method::from_wire(method).is_none() => {
+                    return Err(vec![refused_method(method)]);
+                }
+                _ => {}
+            }
+        }
+        Ok(arguments)
+    }
+
+    /// Whether every argument of the model's `r` is given: an absent one is an empty text, which few rules match, so
+    /// that a test that expects `deny` passes for want of a fact.
+    ///
+    /// # Errors
+    /// Names what is missing.
+    pub(crate) fn complete(&self, policy: &Policy) -> Result<(), Vec<String>> {
+        let missing = argument_names(policy).into_iter().filter(|argument| {
+            let given = self.facts.iter().any(|(name, _)| is(argument, name));
+            !given
+        });
+        let missing: Vec<_> = missing
+            .map(|argument| {
+                let name = argument.fact.map_or(argument.name.as_str(), readable);
+                format!("`{name}` is not given; the model reads it, so give it in every test")
+            })
+            .collect();
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(missing)
+        }
+    }
+
+    /// The value of a fact, by the gateway's name or the model's.
+    pub(crate) fn fact(&self, policy: &Policy, fact: &str) -> Option<&str> {
+        let names = argument_names(policy);
+        let meant = |name: &str| {
+            let mut arguments = names.iter();
+            name == fact
+                || arguments.any(|argument| argument.fact == Some(fact) && argument.name == name)
+        };
+        let found = self.facts.iter().rev().find(|(name, _)| meant(name));
+        found.map(|(_, value)| value.as_str())
     }
 
     /// As [`Self::arguments`], for facts of which the model may not want all.
@@ -56,5 +111,89 @@ fn is(argument: &ArgumentName, name: &str) -> bool {
     argument.name == name || argument.fact == Some(name)
 }
 
+/// The characters that the policy is asked about where a client sends this path: read as the edge reads it, the query cut
+/// off. Characters beyond ASCII may be written as they are.
+///
+/// # Errors
+/// When the edge refuses the path, so that no rule is ever asked.
+pub(crate) fn judged_path(path: &str) -> Result<String, String> {
+    let (typed, query) = path
+        .split_once('?')
+        .map_or((path, None), |(path, query)| (path, Some(query)));
+    let mut sent = String::with_capacity(typed.len());
+    for c in typed.chars() {
+        if c.is_ascii() {
+            sent.push(c);
+        } else {
+            let mut bytes = [0; 4];
+            for byte in c.encode_utf8(&mut bytes).bytes() {
+                sent.push_str(&format!("%{byte:02X}"));
+            }
+        }
+    }
+    let canonical = canonical_path(sent.as_bytes());
+    let canonical = query
+        .map_or(Ok(()), |query| check_query(query.as_bytes()))
+        .and(canonical);
+    canonical
+        .map(|canonical| canonical.as_judged().to_owned())
+        .map_err(|denial| {
+            format!(
+                "path `{path}`: the gateway refuses it with `{}` before any rule is asked; write one that has one reading, such as `/returns/7`",
+                denial.code()
+            )
+        })
+}
+
+fn refused_method(method: &str) -> String {
+    let methods = Method::ALL.map(Method::as_str);
+    format!(
+        "method `{method}`: the gateway refuses it with `{}` before any rule is asked; use one of `{}`",
+        Denial::MethodUnknown.code(),
+        methods.join("`, `")
+    )
+}
+
+/// What tests call a fact.
+fn readable(fact: &str) -> &str {
+    match fact {
+        "sub" => "subject",
+        "dom" => "domain",
+        "obj" => "path",
+        "act" => "method",
+        other => other,
+    }
+}
+
 /// Facts that a caller gives whether the model wants them or not.
 const OWN: [&str; 4] = ["sub", "dom", "obj", "act"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_judged_as_the_edge_reads_it_or_refused() {
+        for (typed, judged) in [
+            ("/returns/9", "/returns/9"),
+            ("/returns/%39", "/returns/9"),
+            ("/returns/9?page=2", "/returns/9"),
+            ("/\u{5c45}\u{6c11}/7", "/\u{5c45}\u{6c11}/7"),
+            ("/%e5%B1%85", "/\u{5c45}"),
+        ] {
+            assert_eq!(judged_path(typed).as_deref(), Ok(judged), "{typed}");
+        }
+        for typed in [
+            "",
+            "data1",
+            "/returns/../7",
+            "/a//b",
+            "/a;b",
+            "/\u{ff41}",
+            "/a?b#c",
+        ] {
+            let error = judged_path(typed).unwrap_err();
+            assert!(error.contains("edge.path_ambiguous"), "{typed}: {error}");
+        }
+    }
+}

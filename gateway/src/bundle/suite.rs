@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hangu_policy::analysis::Coverage;
+use hangu_policy::analysis::{Coverage, argument_names};
 use hangu_policy::{Decision, Policy, Refusal, RuleId};
 use serde::Deserialize;
 
@@ -89,20 +89,29 @@ pub(crate) fn run(
             OneOrMany::One(one) => std::slice::from_ref(one),
             OneOrMany::Many(many) => many,
         };
+        if requests.is_empty() {
+            return Err(vec![format!(
+                "{place}: `when` is empty, so nothing is tested; write at least one request"
+            )]);
+        }
         for when in requests {
             let mut known = Known::default();
             for (name, value) in parsed.given.iter().chain(&case.given).chain(when) {
                 known.add(fact(name), value);
             }
-            let arguments = known.arguments(policy).map_err(|errors| {
-                errors
-                    .iter()
-                    .map(|error| format!("{place}: {error}"))
-                    .collect::<Vec<_>>()
-            })?;
-            coverage.add(&arguments, time_unix_ms);
-            let decision = policy.decide_arguments_at(1, &arguments, time_unix_ms);
-            let failure = failure(policy, case, &decision).map(|why| {
+            let uncleared = uncleared(policy, &mut known);
+            let arguments = known
+                .complete(policy)
+                .and_then(|()| known.arguments(policy))
+                .map_err(|errors| placed(&place, &errors))?;
+            let decision = if uncleared.is_none() {
+                coverage.add(&arguments, time_unix_ms);
+                Some(policy.decide_arguments_at(1, &arguments, time_unix_ms))
+            } else {
+                None
+            };
+            let why = uncleared.unwrap_or_default();
+            let failure = failure(policy, case, decision.as_ref().ok_or(why)).map(|why| {
                 let facts: Vec<_> = known
                     .facts
                     .iter()
@@ -120,6 +129,26 @@ pub(crate) fn run(
     Ok(ran)
 }
 
+fn placed(place: &str, errors: &[String]) -> Vec<String> {
+    let errors = errors.iter();
+    errors.map(|error| format!("{place}: {error}")).collect()
+}
+
+/// Why the data layer refuses before any rule is asked, where the test names a label. A label that the model does not read is
+/// taken from the facts.
+fn uncleared(policy: &Policy, known: &mut Known) -> Option<String> {
+    let label = known.fact(policy, "label")?.to_owned();
+    let subject = known.fact(policy, "sub").unwrap_or_default();
+    let domain = known.fact(policy, "dom").unwrap_or_default();
+    let held = policy.clears(subject, domain, &label);
+    let why = (!held).then(|| format!(": `{subject}` is not cleared for `{label}`"));
+    let mut names = argument_names(policy).into_iter();
+    if !names.any(|argument| argument.fact == Some("label")) {
+        known.facts.retain(|(name, _)| name != "label");
+    }
+    why
+}
+
 /// Facts have readable names in tests.
 fn fact(name: &str) -> &str {
     match name {
@@ -131,12 +160,18 @@ fn fact(name: &str) -> &str {
     }
 }
 
-fn failure(policy: &Policy, case: &Case, decision: &Decision) -> Option<String> {
+/// Why a test failed; `Err` is why no rule was asked.
+fn failure(policy: &Policy, case: &Case, decision: Result<&Decision, String>) -> Option<String> {
     let (answer, rule, why) = match decision {
-        Decision::Permit(permit) => (Expected::Allow, Some(permit.rule()), String::new()),
-        Decision::Deny(Refusal::NoRule) => (Expected::Deny, None, ": no rule allows it".to_owned()),
-        Decision::Deny(Refusal::ExplicitDeny(rule)) => (Expected::Deny, Some(*rule), String::new()),
-        Decision::Deny(Refusal::EvaluationError(rule, fault)) => {
+        Err(why) => (Expected::Deny, None, why),
+        Ok(Decision::Permit(permit)) => (Expected::Allow, Some(permit.rule()), String::new()),
+        Ok(Decision::Deny(Refusal::NoRule)) => {
+            (Expected::Deny, None, ": no rule allows it".to_owned())
+        }
+        Ok(Decision::Deny(Refusal::ExplicitDeny(rule))) => {
+            (Expected::Deny, Some(*rule), String::new())
+        }
+        Ok(Decision::Deny(Refusal::EvaluationError(rule, fault))) => {
             (Expected::Deny, Some(*rule), format!(": {fault}"))
         }
     };
@@ -175,7 +210,7 @@ mod tests {
         };
         let rules = Source {
             name: "policy.csv",
-            text: "p, clerk, tax, /a/:id, GET, allow\np, clerk, tax, /a/9, *, deny\np, head, tax, /b, GET, allow\ng, alice, clerk, tax\n",
+            text: "p, clerk, tax, /a/:id, GET, allow\np, clerk, tax, /a/9, *, deny\np, head, tax, /b, GET, allow\ng, alice, clerk, tax\ng2, clerk, internal\n",
         };
         Policy::compile(model, rules).unwrap()
     }
@@ -193,6 +228,46 @@ mod tests {
             [[test]]\nname = \"reads\"\nwhen = { method = \"GET\", path = \"/a/1\" }\nexpect = \"allow\"\nrule = \"policy.csv:1\"\n\
             [[test]]\nname = \"sealed\"\nwhen = [{ method = \"GET\", path = \"/a/9\" }, { method = \"PUT\", path = \"/a/9\" }]\nexpect = \"deny\"\nrule = \"2\"\n";
         assert_eq!(ran(text), Ok(vec![None, None, None]));
+    }
+
+    #[test]
+    fn a_test_that_tests_nothing_is_refused() {
+        for (when, what) in [
+            ("[]", "t.toml:1: `when` is empty"),
+            (
+                "{ domain = \"tax\", method = \"GET\", path = \"/a/1\" }",
+                "t.toml:1: `subject` is not given",
+            ),
+            (
+                "{ subject = \"x\", domain = \"tax\", method = \"get\", path = \"/a/1\" }",
+                "t.toml:1: method `get`",
+            ),
+            (
+                "{ subject = \"x\", domain = \"tax\", method = \"GET\", path = \"/a/../1\" }",
+                "t.toml:1: path `/a/../1`",
+            ),
+        ] {
+            let text = format!("[[test]]\nname = \"x\"\nwhen = {when}\nexpect = \"deny\"\n");
+            let error = ran(&text).unwrap_err();
+            assert!(error[0].starts_with(what), "{when}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn a_test_that_names_a_label_asks_for_clearance_too() {
+        let ask = |label: &str, expect: &str| {
+            let text = format!(
+                "[[test]]\nname = \"x\"\ngiven = {{ label = \"{label}\" }}\nwhen = {{ subject = \"alice\", domain = \"tax\", method = \"GET\", path = \"/a/%31\" }}\nexpect = \"{expect}\"\n"
+            );
+            ran(&text).unwrap().remove(0)
+        };
+        assert_eq!(ask("internal", "allow"), None);
+        assert_eq!(ask("sensitive", "deny"), None);
+        let failure = ask("sensitive", "allow").unwrap();
+        assert!(
+            failure.starts_with("expected allow, got deny: `alice` is not cleared for `sensitive`"),
+            "{failure}"
+        );
     }
 
     #[test]

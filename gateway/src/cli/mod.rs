@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -18,13 +19,27 @@ mod sessions;
 mod status;
 
 /// Prints what a command has to say to a person or a pipe.
-#[expect(
-    clippy::print_stdout,
-    reason = "the one place where the command line speaks"
-)]
 pub(crate) fn say(line: impl std::fmt::Display) {
-    println!("{line}");
+    if let Err(error) = writeln!(io::stdout().lock(), "{line}") {
+        unheard(&error);
+    }
 }
+
+/// Ends the process where nobody takes what it prints: quietly after `| head`, with a word where a disk is full.
+#[expect(
+    clippy::exit,
+    reason = "what is said goes nowhere from here, whoever was speaking"
+)]
+fn unheard(error: &io::Error) -> ! {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        std::process::exit(BROKEN_PIPE);
+    }
+    complain(format_args!("standard output: {error}"));
+    std::process::exit(1);
+}
+
+/// What a shell reports of a program that SIGPIPE ended: 128 and the number of the signal.
+const BROKEN_PIPE: i32 = 128 + 13;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -96,10 +111,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Tells a person why a command failed.
-#[expect(
-    clippy::print_stderr,
-    reason = "the one place where the command line complains"
-)]
 pub(crate) fn complain(error: impl std::fmt::Display) {
-    eprintln!("{error}");
+    // Where nobody listens, the exit code still tells.
+    drop(writeln!(io::stderr().lock(), "{error}"));
 }

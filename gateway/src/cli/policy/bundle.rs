@@ -95,7 +95,7 @@ pub(in crate::cli) struct VerifyOptions {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["keys", "signatures", "epoch_min"])]
     config: Option<PathBuf>,
     /// How many different keys must have signed
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=32))]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=32))]
     signatures: u16,
     /// The lowest epoch that is taken
     #[arg(long, value_name = "N", default_value_t = 0)]

@@ -9,6 +9,7 @@ use hangu_policy::{Source, bounds};
 
 use super::files::{Naming, PolicyFiles, lines, read_bounded};
 use super::{Done, Outcome};
+use crate::cli::unheard;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
@@ -94,10 +95,10 @@ fn write(out: Option<&Path>, text: &str) -> Done {
     };
     match out {
         Some(path) => std::fs::write(path, text).map_err(refused)?,
-        None => io::stdout()
-            .lock()
-            .write_all(text.as_bytes())
-            .map_err(refused)?,
+        None => match io::stdout().lock().write_all(text.as_bytes()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => unheard(&error),
+            written => written.map_err(refused)?,
+        },
     }
     Ok(Outcome::Clean)
 }

@@ -25,7 +25,8 @@ use crate::cli::say;
   expect = \"allow\"                          # or \"deny\"
   rule = \"policy.csv:1\"                     # optional: the rule that must decide
 
-Facts: subject, domain, method, path, and whatever else the model's `r` names. `when` may be a list.
+Facts: subject, domain, method, path, and whatever else the model's `r` names; all of them. `when` may be a list.
+With `label`, `allow` means permitted and cleared for that label.
 
   hangu policy test --policy policy.csv tests/*.toml
 

@@ -8,6 +8,7 @@ use super::explain::rule_json;
 use super::files::{Naming, PolicyFiles};
 use super::request::Facts;
 use super::{Done, Outcome, print_json};
+use crate::bundle::known::judged_path;
 use crate::cli::say;
 
 #[derive(Debug, Args)]
@@ -101,7 +102,7 @@ pub(super) fn who(options: &WhoOptions) -> Done {
             "{people} subjects and {} roles can {} {}",
             found.allowed.len() - people,
             options.method,
-            options.path
+            judged_path(&options.path).map_err(|error| vec![error])?
         ));
         if let Some(why) = &found.incomplete {
             say(format_args!("the list is not complete: {why}"));

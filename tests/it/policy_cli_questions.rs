@@ -1,0 +1,114 @@
+//! `hangu policy explain`, `who-can` and `what-can`: questions about single requests, and readers who leave early.
+
+use std::process::Command;
+
+use crate::policy_cli::{Desk, WANG};
+
+#[test]
+fn explain_who_and_what_agree_about_a_mistake() {
+    let desk = Desk::new();
+    let asked = [
+        "explain",
+        "--policy",
+        "policy.csv",
+        "--subject",
+        WANG,
+        "--domain",
+        "civil-affairs",
+        "GET",
+        "/residents/7",
+    ];
+    let (code, said) = desk.said(&asked);
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        said.contains("permitted by policy.csv:19: p, partner"),
+        "{said}"
+    );
+    assert!(said.contains("  remove  line 19: p, partner"), "{said}");
+    let labelled = [&asked[..], &["--label", "sensitive"]].concat();
+    let (code, said) = desk.said(&labelled);
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.contains("is not cleared, and the data layer refuses"),
+        "{said}"
+    );
+    let who = desk.json(&[
+        "who-can",
+        "--policy",
+        "policy.csv",
+        "--json",
+        "GET",
+        "/residents/7",
+    ]);
+    let named = who["allowed"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .any(|one| one["subject"] == WANG);
+    assert!(named && who["complete"] == true, "{who:#}");
+    let (code, said) = desk.said(&["what-can", "--policy", "policy.csv", WANG]);
+    assert_eq!(code, 0);
+    assert!(
+        said.contains("allow GET /residents/:id in civil-affairs  as `partner`  policy.csv:19"),
+        "{said}"
+    );
+    let (code, _) = desk.said(&["what-can", "--policy", "policy.csv", "nobody"]);
+    assert_eq!(code, 1);
+}
+
+#[test]
+fn a_request_is_judged_as_the_gateway_reads_it() {
+    let desk = Desk::new();
+    desk.write("policy.csv", "p, clerk, tax, /returns/:id, GET, allow\np, clerk, tax, /returns/9, *, deny\ng, alice, clerk, tax\n");
+    let explain = |method: &str, path: &str| {
+        desk.said(&[
+            "explain",
+            "--policy",
+            "policy.csv",
+            "--subject",
+            "alice",
+            "--domain",
+            "tax",
+            method,
+            path,
+        ])
+    };
+    for path in ["/returns/%39", "/returns/9?page=2"] {
+        let (code, said) = explain("GET", path);
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains("obj = `/returns/9`"), "{said}");
+        assert!(said.contains("refused by policy.csv:2"), "{said}");
+    }
+    for (method, path, reason) in [
+        ("GET", "/returns/../7", "edge.path_ambiguous"),
+        ("get", "/returns/7", "edge.method_unknown"),
+    ] {
+        let who = desk.said(&["who-can", "--policy", "policy.csv", method, path]);
+        for (code, said) in [explain(method, path), who] {
+            assert_eq!(code, 2, "{said}");
+            assert!(said.contains(reason), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_ends_a_tool_quietly() {
+    let desk = Desk::new();
+    for arguments in [
+        "what-can --policy policy.csv nobody",
+        "graph --policy policy.csv",
+    ] {
+        // The reader is gone before the tool says its first word.
+        let script = format!(
+            "mkfifo pipe; (exec 3<pipe; exec 3<&-; : > gone) & exec 4>pipe; wait; '{}' policy {arguments} >&4; echo $?; rm pipe gone",
+            env!("CARGO_BIN_EXE_hangu-under-test")
+        );
+        let output = Command::new("sh")
+            .current_dir(desk.0.path())
+            .args(["-c", &script])
+            .output()
+            .unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert_eq!(said, "141\n", "{arguments}");
+    }
+}

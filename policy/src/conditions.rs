@@ -198,7 +198,7 @@ pub(crate) fn named_by_rules(
 }
 
 /// The symbols of a column, each with the first row that holds it.
-fn distinct(rows: &Rows, column: usize, symbols: &Symbols) -> Vec<(Symbol, usize)> {
+pub(crate) fn distinct(rows: &Rows, column: usize, symbols: &Symbols) -> Vec<(Symbol, usize)> {
     let mut seen = symbols.none();
     (0..rows.len())
         .filter_map(|row| Some((rows.field(row, column)?, row)))
@@ -207,7 +207,7 @@ fn distinct(rows: &Rows, column: usize, symbols: &Symbols) -> Vec<(Symbol, usize
 }
 
 /// Where a field of a row stands in the file; the row's type is not counted among the fields.
-fn field_place(source: Source<'_>, line: usize, column: usize) -> Place {
+pub(crate) fn field_place(source: Source<'_>, line: usize, column: usize) -> Place {
     let text = source.text.split('\n').nth(line.saturating_sub(1));
     let mut fields = Vec::new();
     let mut ignored = Problems::new(source.name);

@@ -19,9 +19,7 @@ impl Decision {
     /// The same, of a policy whose rules are numbered on from `first`.
     pub(crate) fn numbered_from(self, first: u32) -> Self {
         match self {
-            Self::Permit(permit) => Self::Permit(Permit {
-                rule: permit.rule.after(first),
-            }),
+            Self::Permit(permit) => Self::Permit(permit.after(first)),
             Self::Deny(Refusal::NoRule) => self,
             Self::Deny(Refusal::ExplicitDeny(rule)) => {
                 Self::Deny(Refusal::ExplicitDeny(rule.after(first)))
@@ -56,6 +54,12 @@ impl Permit {
     /// The only constructor.
     pub(crate) fn granted_by(rule: RuleId) -> Self {
         Self { rule }
+    }
+
+    /// The same permit, of a policy whose rules are numbered on from `first`: it takes one, so it makes none.
+    fn after(mut self, first: u32) -> Self {
+        self.rule = self.rule.after(first);
+        self
     }
 
     /// The rule that permitted.

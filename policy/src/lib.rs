@@ -41,6 +41,7 @@ mod policy;
 mod priority;
 mod problem;
 mod request;
+mod role_names;
 mod rule;
 mod rules;
 mod value;

@@ -16,6 +16,7 @@ use crate::policy::{Policy, RelationTable, Section};
 use crate::priority;
 use crate::problem::{Problem, Problems, Source};
 use crate::request::Fact;
+use crate::role_names;
 use crate::rules::symbols::Symbols;
 use crate::rules::table::{self, Rows, Shape};
 
@@ -76,7 +77,7 @@ pub(crate) fn compile_lines<'a>(
         .map(|c| &c.matcher)
         .zip(&tables)
         .collect();
-    let roles = roles(&relations, &matchers, &symbols, &mut problems);
+    let roles = roles(&relations, &matchers, rules, &symbols, &mut problems);
     if !problems.is_empty() {
         return Err(problems.into_vec());
     }
@@ -153,13 +154,16 @@ fn conditions(
 fn roles(
     relations: &[RelationTable],
     matchers: &[(&Expr, &Rows)],
+    rules: Source<'_>,
     symbols: &Symbols,
     problems: &mut Problems<'_>,
 ) -> Vec<Roles> {
+    let exprs: Vec<_> = matchers.iter().map(|(matcher, _)| *matcher).collect();
     relations
         .iter()
         .enumerate()
         .map(|(number, relation)| {
+            role_names::check((number, relation), &exprs, rules, symbols, problems);
             let named = named_by_rules(number, matchers, symbols);
             Roles::resolve(
                 &relation.relation,
@@ -319,9 +323,11 @@ fn section(
     };
     let cost = Cost::of(&context.matcher, &conditions);
     let index = Index::build(plan, ruled, cost, symbols);
+    let rowless = (rows.len() == 0).then(|| context.matcher.with_empty_fields(symbols));
     Section {
         by_number,
         index,
+        rowless,
         evaluates: !eval_columns(&context.matcher).is_empty(),
         reads_rows: context.matcher.touches_rule(),
         facts,

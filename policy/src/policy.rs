@@ -4,6 +4,7 @@ use crate::bounds::ARGUMENTS_MAX;
 use crate::decision::{Decision, Permit, Refusal, RuleId};
 use crate::engine::early::Early;
 use crate::engine::eval::{Argument, Conditions, EvaluationFault, Scene};
+use crate::engine::expr::Expr;
 use crate::engine::index::{Index, Ruled};
 use crate::engine::pattern::Patterns;
 use crate::engine::roles::{NO_DOMAIN, Roles};
@@ -43,6 +44,8 @@ pub(crate) struct Section {
     pub(crate) effect_rule: u32,
     /// Whether the matcher reads any field of the rows.
     pub(crate) reads_rows: bool,
+    /// Without rows, the matcher with empty fields: where Casbin would raise an error.
+    pub(crate) rowless: Option<Expr>,
     /// Whether the matcher evaluates conditions of the rows.
     pub(crate) evaluates: bool,
     /// The arguments, one bit each, whose number is asked for.
@@ -379,7 +382,8 @@ impl Section {
     }
 
     /// With no rows, or with a matcher that reads none: the request alone is judged, as Casbin does, but a term
-    /// that reads a field of a row never holds, and nothing is permitted for want of a denial.
+    /// that reads a field of a row never holds, and nothing is permitted for want of a denial, nor where Casbin would raise an
+    /// error on the way to what permits.
     fn decide_without_rows(&self, scene: &Scene<'_>) -> Decision {
         let rule = RuleId(self.effect_rule + 1);
         // Go raises an error where `eval()` has no rows to read, whatever else the matcher says.
@@ -387,7 +391,15 @@ impl Section {
             return Decision::Deny(Refusal::NoRule);
         }
         match scene.satisfies_without_rows(&self.context.matcher) {
-            Ok(true) => Decision::Permit(Permit::granted_by(rule)),
+            Ok(true) => match self
+                .rowless
+                .as_ref()
+                .map(|matcher| scene.satisfies(matcher))
+            {
+                None | Some(Ok(true)) => Decision::Permit(Permit::granted_by(rule)),
+                Some(Ok(false)) => Decision::Deny(Refusal::NoRule),
+                Some(Err(fault)) => Decision::Deny(Refusal::EvaluationError(rule, fault)),
+            },
             Ok(false) if self.context.effect == Effect::DenyOverride && self.rows.len() > 0 => {
                 Decision::Permit(Permit::granted_by(RuleId(self.effect_rule)))
             }

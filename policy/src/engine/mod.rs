@@ -15,6 +15,7 @@ pub(crate) mod pattern;
 pub(crate) mod plan;
 pub(crate) mod query;
 pub(crate) mod roles;
+mod rowless;
 pub(crate) mod segments;
 pub(crate) mod set;
 pub(crate) mod table;

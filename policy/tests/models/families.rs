@@ -1,9 +1,10 @@
 //! Access control lists, roles, effects, several sections.
 
 use crate::{
-    ALLOW, ALLOW_AND_DENY, NONE_WRONG, NOT_DENY, PRIORITY, compile, model, permitted_by, texts,
-    wrong,
+    ALLOW, ALLOW_AND_DENY, NONE_WRONG, NOT_DENY, PRIORITY, compile, model, object, permitted_by,
+    text, texts, wrong,
 };
+use hangu_policy::{Decision, Refusal, Value};
 
 #[test]
 fn access_control_lists() {
@@ -85,6 +86,67 @@ fn a_superuser_is_permitted_with_and_without_rows() {
         ),
         NONE_WRONG
     );
+}
+
+#[test]
+fn without_rows_what_casbin_cannot_evaluate_permits_nobody() {
+    let old = object(&[("age", Value::Number(40.0))]);
+    let file = object(&[("path", text("/a"))]);
+    for (matcher, object, permits) in [
+        (
+            "keyMatch2(r.obj.path, p.obj) && r.act == p.act || r.sub.age > 18",
+            text("/a"),
+            false,
+        ),
+        (
+            "keyMatch2(r.obj.path, p.obj) && r.act == p.act || r.sub.age > 18",
+            file.clone(),
+            true,
+        ),
+        (
+            "r.sub.age > 18 || keyMatch2(r.obj.path, p.obj)",
+            text("/a"),
+            true,
+        ),
+        // The first term is not met without rows, so the second is never looked at.
+        (
+            "r.act == p.act && r.obj.path == p.obj || r.sub.age > 18",
+            text("/a"),
+            true,
+        ),
+        (
+            "r.act != p.act && r.obj.path == p.obj || r.sub.age > 18",
+            text("/a"),
+            false,
+        ),
+        (
+            "regexMatch(r.act, p.act) && r.obj.path == p.obj || r.sub.age > 18",
+            text("/a"),
+            false,
+        ),
+        (
+            "globMatch(r.obj, p.obj) || r.sub.age > 18",
+            text("/a"),
+            true,
+        ),
+        ("ipMatch(r.act, p.act) || r.sub.age > 18", text("/a"), false),
+        (
+            "!(r.obj.path == p.obj) && r.act == p.act || r.sub.age > 18",
+            text("/a"),
+            false,
+        ),
+    ] {
+        let text_of = model("sub, obj, act", "sub, obj, act", "", ALLOW, matcher);
+        let policy = compile(&text_of, "").unwrap();
+        let arguments = [old.clone(), object, text("10.0.0.1")];
+        let decision = policy.decide_arguments(1, &arguments);
+        let as_wanted = match decision {
+            Decision::Permit(_) => permits,
+            Decision::Deny(Refusal::EvaluationError(..)) => !permits,
+            Decision::Deny(_) => false,
+        };
+        assert!(as_wanted, "{matcher} {:?}: {decision:?}", arguments.get(1));
+    }
 }
 
 #[test]

@@ -115,6 +115,53 @@ fn what_is_not_compiled_is_refused_by_name_and_place() {
 }
 
 #[test]
+fn names_of_roles_that_are_patterns_are_refused_by_name_and_place() {
+    let text = model(
+        "sub, dom, obj",
+        "sub, dom, obj, eft",
+        "g = _, _, _\ng2 = _, _",
+        crate::ALLOW_AND_DENY,
+        "(g(r.sub, p.sub, r.dom) || g(r.sub, p.sub, '*')) && g2(r.obj, p.obj)",
+    );
+    let rule = "p, clerk, tax, sealed, deny\n";
+    for (row, expected) in [
+        (
+            "g2, /sealed/*, sealed",
+            Some("policy.csv:2:5: name `/sealed/*` in `g2`"),
+        ),
+        (
+            "g2, /files/:id, sealed",
+            Some("policy.csv:2:5: name `/files/:id` in `g2`"),
+        ),
+        (
+            "g2, \"/files/{id}\", sealed",
+            Some("policy.csv:2:5: name `/files/{id}` in `g2`"),
+        ),
+        (
+            "g, alice, cl*, tax",
+            Some("policy.csv:2:11: role `cl*` in `g`"),
+        ),
+        (
+            "g, alice, clerk, ta*",
+            Some("policy.csv:2:18: domain `ta*` in `g`"),
+        ),
+        // The matcher asks for this text itself.
+        ("g, alice, clerk, *", None),
+        ("g, spiffe://gov/ns/tax, role:clerk, tax", None),
+    ] {
+        let found = compile(&text, &format!("{rule}{row}\n")).err();
+        let found = found.map(|problems| problems[0].to_string());
+        match expected {
+            None => assert_eq!(found, None, "{row}"),
+            Some(start) => assert!(
+                found.as_ref().is_some_and(|found| found.starts_with(start)),
+                "{row}: {found:?}"
+            ),
+        }
+    }
+}
+
+#[test]
 fn a_definition_that_is_not_compiled_is_refused_by_name_and_place() {
     let with = |m: &str| model("sub, obj, act", "sub, obj, act", "g = _, _", ALLOW, m);
     for (text, expected) in [

@@ -35,6 +35,11 @@ fn permitted_in_a_panic(case: &Case, asked: &Asked) -> Option<&'static str> {
     if cuts && is_beyond_ascii(asked) {
         return Some("casbin cuts a path inside a character and panics, Go compares bytes");
     }
+    if is_mapped(case, asked) {
+        return Some(
+            "an IPv4 address in IPv6 form is that IPv4 address, where casbin goes on to what panics",
+        );
+    }
     let mut plain = case.clone();
     plain.rules = in_rows(&case.rules, "p", |row| row.replace(['{', '}'], "-"));
     let ours = compile(&plain).ok()?;
@@ -92,13 +97,7 @@ fn read_otherwise(case: &Case, asked: &Asked, theirs: bool) -> Option<&'static s
     if is_beyond_ascii(asked) && classes.iter().any(|class| case.rules.contains(class)) {
         return Some("classes of regular expressions know ASCII only, as in Go");
     }
-    let mapped = |text: &str| text.contains("::ffff:");
-    if asked
-        .arguments
-        .iter()
-        .any(|a| a.as_str().is_some_and(mapped))
-        && case.model.contains("ipMatch")
-    {
+    if is_mapped(case, asked) {
         return Some("an IPv4 address in IPv6 form is that IPv4 address, as in Go");
     }
     let reads = |rules: String| {
@@ -201,6 +200,13 @@ fn in_rows(rules: &str, start: &str, change: impl Fn(&str) -> String) -> String 
         }
     };
     rules.lines().map(|line| changed(line) + "\n").collect()
+}
+
+/// Whether an address of the request is an IPv4 one in IPv6 form, and is asked about as an address.
+fn is_mapped(case: &Case, asked: &Asked) -> bool {
+    let mapped = |text: &str| text.contains("::ffff:");
+    let mut texts = asked.arguments.iter().filter_map(Value::as_str);
+    texts.any(mapped) && case.model.contains("ipMatch")
 }
 
 fn is_beyond_ascii(asked: &Asked) -> bool {

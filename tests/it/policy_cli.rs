@@ -293,6 +293,11 @@ fn a_bundle_is_good_when_two_people_have_signed_it() {
         "b",
     ]);
     assert_eq!(made.0, 0, "{}", made.1);
+    assert!(
+        made.1.contains("warning: the bundle has no tests"),
+        "{}",
+        made.1
+    );
     let verify = ["verify", "--keys", "signers", "--epoch-min", "7", "b"];
     for (person, code) in [("li", 1), ("chen", 0)] {
         let signed = desk.said(&["sign", "--key", person, "b"]);

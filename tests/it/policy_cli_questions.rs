@@ -57,6 +57,44 @@ fn explain_who_and_what_agree_about_a_mistake() {
 }
 
 #[test]
+fn a_list_says_whether_clearance_was_asked() {
+    let desk = Desk::new();
+    desk.write("policy.csv", "p, clerk, tax, /a, GET, allow\np, visitor, tax, /a, GET, allow\ng, alice, clerk, tax\ng, bob, visitor, tax\ng2, clerk, internal\n");
+    let who = [
+        "who-can",
+        "--policy",
+        "policy.csv",
+        "--domain",
+        "tax",
+        "GET",
+        "/a",
+    ];
+    let what = ["what-can", "--policy", "policy.csv", "bob"];
+    for question in [&who[..], &what] {
+        let (code, said) = desk.said(question);
+        assert_eq!(code, 0, "{said}");
+        assert!(
+            said.ends_with("clearance was not asked; --label NAME asks for it too\n"),
+            "{said}"
+        );
+    }
+    let label = ["--label", "internal"];
+    let (code, said) = desk.said(&[&who[..], &label].concat());
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        said.contains("alice in tax") && !said.contains("bob"),
+        "{said}"
+    );
+    assert!(
+        said.ends_with("2 more would be allowed by a rule and are not cleared for `internal`\n"),
+        "{said}"
+    );
+    let (code, said) = desk.said(&[&what[..], &label].concat());
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains(", but not cleared for the label"), "{said}");
+}
+
+#[test]
 fn a_request_is_judged_as_the_gateway_reads_it() {
     let desk = Desk::new();
     desk.write("policy.csv", "p, clerk, tax, /returns/:id, GET, allow\np, clerk, tax, /returns/9, *, deny\ng, alice, clerk, tax\n");

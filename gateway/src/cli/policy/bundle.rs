@@ -28,7 +28,7 @@ use crate::bundle::newest::Newest;
 use crate::bundle::open::{
     self, Demands, FORM, LABELS, MANIFEST, MODEL, Opened, RULES, SIGNATURES, TESTS, open, text,
 };
-use crate::cli::say;
+use crate::cli::{complain, say};
 use crate::config::{self, PolicySource};
 
 #[derive(Debug, Args)]
@@ -155,6 +155,12 @@ pub(super) fn make(options: &BundleOptions) -> Done {
     let opened = open(&archive, &demands).map_err(|errors| words(&options.out, &errors))?;
     replace(&options.out, &archive)?;
     say(told(&options.out, &opened));
+    if opened.policy.rule_count() == 0 {
+        complain("warning: the bundle has no rules; a gateway that serves it permits nothing");
+    }
+    if opened.tests == 0 {
+        complain("warning: the bundle has no tests; give them with --tests");
+    }
     Ok(Outcome::Clean)
 }
 

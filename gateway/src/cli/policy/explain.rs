@@ -94,6 +94,8 @@ pub(super) fn run(options: &Options) -> Done {
                 "is not cleared, and the data layer refuses before any rule is asked,"
             };
             say(format_args!("clearance: `{subject}` {word} for `{label}`"));
+        } else if entry.is_none() {
+            say(NOT_ASKED);
         }
     }
     let cleared = clearance.is_none_or(|clearance| clearance.held);
@@ -279,5 +281,7 @@ fn as_json(
     })
 }
 
+/// What is said where no label was given: rules are half of the answer.
+pub(super) const NOT_ASKED: &str = "clearance was not asked; --label NAME asks for it too";
 /// Rules that came close and are shown to people.
 const NEAR_SHOWN: usize = 10;

@@ -1,10 +1,11 @@
 //! `hangu policy who-can` and `what-can`: complete lists, with the rules.
 
 use clap::Args;
-use hangu_policy::analysis::{WhatCan, what_can, who_can};
+use hangu_policy::Policy;
+use hangu_policy::analysis::{WhatCan, WhoCan, what_can, who_can};
 use serde_json::json;
 
-use super::explain::rule_json;
+use super::explain::{NOT_ASKED, rule_json};
 use super::files::{Naming, PolicyFiles};
 use super::request::Facts;
 use super::{Done, Outcome, print_json};
@@ -23,6 +24,9 @@ pub(in crate::cli) struct WhoOptions {
     method: String,
     /// Path
     path: String,
+    /// Label of what is asked for: those alone who are cleared for it, as the data layer wants before any rule
+    #[arg(long, value_name = "NAME")]
+    label: Option<String>,
     #[command(flatten)]
     facts: Facts,
     /// Print JSON
@@ -43,6 +47,9 @@ pub(in crate::cli) struct WhatOptions {
     /// In this organisation alone
     #[arg(long, value_name = "NAME")]
     domain: Option<String>,
+    /// Label of what is asked for: mark the rules that are of no use without clearance for it
+    #[arg(long, value_name = "NAME")]
+    label: Option<String>,
     /// When it is asked, in milliseconds since 1970; now, if left out
     #[arg(long, value_name = "MS")]
     time_unix_ms: Option<i64>,
@@ -58,27 +65,18 @@ pub(super) fn who(options: &WhoOptions) -> Done {
         .facts
         .with("", &options.method, &options.path)?
         .arguments(&policy)?;
-    let found = who_can(
+    let mut found = who_can(
         &policy,
         &arguments,
         options.facts.domain.as_deref(),
         options.facts.time(),
     );
+    let uncleared = options
+        .label
+        .as_deref()
+        .map(|label| only_cleared(&policy, &mut found, label));
     if options.json {
-        let allowed = found.allowed.iter().map(|one| {
-            json!({
-                "subject": one.subject,
-                "domain": one.domain,
-                "is_role": one.is_role,
-                "rule": one.rule.as_ref().map(rule_json),
-            })
-        });
-        print_json(&json!({
-            "allowed": allowed.collect::<Vec<_>>(),
-            "everyone_in": found.strangers,
-            "complete": found.incomplete.is_none(),
-            "incomplete_because": found.incomplete,
-        }))?;
+        print_json(&who_json(&found, options, uncleared))?;
     } else {
         for domain in &found.strangers {
             say(format_args!(
@@ -107,12 +105,37 @@ pub(super) fn who(options: &WhoOptions) -> Done {
         if let Some(why) = &found.incomplete {
             say(format_args!("the list is not complete: {why}"));
         }
+        match (&options.label, uncleared) {
+            (Some(label), Some(count)) => say(format_args!(
+                "{count} more would be allowed by a rule and are not cleared for `{label}`"
+            )),
+            _ => say(NOT_ASKED),
+        }
     }
     let nobody = found.allowed.is_empty() && found.strangers.is_empty();
     Ok(if nobody {
         Outcome::Found
     } else {
         Outcome::Clean
+    })
+}
+
+fn who_json(found: &WhoCan, options: &WhoOptions, uncleared: Option<usize>) -> serde_json::Value {
+    let allowed = found.allowed.iter().map(|one| {
+        json!({
+            "subject": one.subject,
+            "domain": one.domain,
+            "is_role": one.is_role,
+            "rule": one.rule.as_ref().map(rule_json),
+        })
+    });
+    json!({
+        "allowed": allowed.collect::<Vec<_>>(),
+        "everyone_in": found.strangers,
+        "label": options.label,
+        "not_cleared": uncleared,
+        "complete": found.incomplete.is_none(),
+        "incomplete_because": found.incomplete,
     })
 }
 
@@ -129,11 +152,16 @@ pub(super) fn what(options: &WhatOptions) -> Done {
         options.domain.as_deref(),
         time.time(),
     );
-    let allows = found.rules.iter().any(|one| !one.rule.denies && !one.void);
+    let label = options.label.as_deref();
+    let cleared = |domain: &str| label.map(|label| policy.clears(&options.subject, domain, label));
+    let allows = found
+        .rules
+        .iter()
+        .any(|one| !one.rule.denies && !one.void && cleared(&one.domain) != Some(false));
     if options.json {
-        print_json(&what_json(&found, &options.subject))?;
+        print_json(&what_json(&found, options, cleared))?;
     } else {
-        print_what(&found, &options.subject);
+        print_what(&found, options, cleared);
     }
     Ok(if allows {
         Outcome::Clean
@@ -142,7 +170,21 @@ pub(super) fn what(options: &WhatOptions) -> Done {
     })
 }
 
-fn what_json(found: &WhatCan, subject: &str) -> serde_json::Value {
+/// Leaves those who are cleared for the label, and tells how many were not. Who is named nowhere is never cleared.
+fn only_cleared(policy: &Policy, found: &mut WhoCan, label: &str) -> usize {
+    let before = found.allowed.len() + found.strangers.len();
+    found
+        .allowed
+        .retain(|one| policy.clears(&one.subject, &one.domain, label));
+    found.strangers.clear();
+    before - found.allowed.len()
+}
+
+fn what_json(
+    found: &WhatCan,
+    options: &WhatOptions,
+    cleared: impl Fn(&str) -> Option<bool>,
+) -> serde_json::Value {
     let rules = found.rules.iter().map(|one| {
         json!({
             "rule": rule_json(&one.rule),
@@ -152,17 +194,19 @@ fn what_json(found: &WhatCan, subject: &str) -> serde_json::Value {
             "conditional": one.conditional,
             "cut_by": one.cut_by,
             "void": one.void,
+            "cleared": cleared(&one.domain),
         })
     });
     json!({
-        "subject": subject,
+        "subject": options.subject,
+        "label": options.label,
         "rules": rules.collect::<Vec<_>>(),
         "complete": found.incomplete.is_none(),
         "incomplete_because": found.incomplete,
     })
 }
 
-fn print_what(found: &WhatCan, subject: &str) {
+fn print_what(found: &WhatCan, options: &WhatOptions, cleared: impl Fn(&str) -> Option<bool>) {
     for one in &found.rules {
         let wants: Vec<_> = one
             .wants
@@ -182,8 +226,13 @@ fn print_what(found: &WhatCan, subject: &str) {
             (true, false) => format!(", but all of it is denied by line {}", cut.join(", ")),
             (false, false) => format!(", except what line {} denies", cut.join(", ")),
         };
+        let uncleared = if cleared(&one.domain) == Some(false) && !one.rule.denies {
+            ", but not cleared for the label"
+        } else {
+            ""
+        };
         say(format_args!(
-            "{word} {}{}  as `{}`  {}{condition}{cut}",
+            "{word} {}{}  as `{}`  {}{condition}{cut}{uncleared}",
             wants.join(" "),
             inside(&one.domain),
             one.by,
@@ -193,10 +242,13 @@ fn print_what(found: &WhatCan, subject: &str) {
     say(format_args!(
         "{} rules are for `{}`",
         found.rules.len(),
-        subject
+        options.subject
     ));
     if let Some(why) = &found.incomplete {
         say(format_args!("the list is not complete: {why}"));
+    }
+    if options.label.is_none() {
+        say(NOT_ASKED);
     }
 }
 

@@ -150,3 +150,39 @@ fn a_reader_who_has_seen_enough_ends_a_tool_quietly() {
         assert_eq!(said, "141\n", "{arguments}");
     }
 }
+
+#[test]
+fn tools_that_write_files_tell_machines_what_they_wrote() {
+    let desk = Desk::new();
+    desk.write("rows.csv", "p,clerk,tax,/a,GET,allow\n");
+    let tidy = desk.json(&["fmt", "--check", "--json", "rows.csv"]);
+    assert_eq!(tidy["files"][0]["tidy"], false, "{tidy:#}");
+    let imported = desk.json(&["import", "--json", "rows.csv"]);
+    assert_eq!(imported["policy"], "p, clerk, tax, /a, GET, allow\n");
+    let drawn = desk.json(&["graph", "--json", "--policy", "rows.csv", "--out", "g.svg"]);
+    assert_eq!(drawn["out"], "g.svg");
+    let key = desk.json(&["sign", "--json", "--make-key", "li", "--key", "li"]);
+    assert_eq!(key["name"], "li", "{key:#}");
+    let made = desk.json(&[
+        "bundle", "--json", "--policy", "rows.csv", "--epoch", "7", "--days", "9", "--out", "b",
+    ]);
+    assert_eq!((&made["epoch"], &made["rules"]), (&7.into(), &1.into()));
+    let signed = desk.json(&["sign", "--json", "--key", "li", "b"]);
+    assert_eq!(signed["signed_by"], "li", "{signed:#}");
+}
+
+#[test]
+fn check_finds_characters_that_the_gateway_takes_in_no_path() {
+    let desk = Desk::new();
+    for path in ["/\u{ff41}", "/e\u{301}", "/a\u{202e}b"] {
+        desk.write(
+            "policy.csv",
+            &format!("p, clerk, tax, {path}, GET, allow\ng, alice, clerk, tax\n"),
+        );
+        let found = desk.json(&["check", "--policy", "policy.csv", "--json"]);
+        assert_eq!(
+            found["findings"][0]["kind"], "unreachable-path",
+            "{found:#}"
+        );
+    }
+}

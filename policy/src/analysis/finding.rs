@@ -59,14 +59,17 @@ pub(crate) struct Findings<'a> {
     file: &'a str,
     lines: Vec<&'a str>,
     found: Vec<Finding>,
+    /// Characters that no path of a request may hold.
+    pub(crate) refused: fn(char) -> bool,
 }
 
 impl<'a> Findings<'a> {
-    pub(crate) fn new(file: &'a str, text: &'a str) -> Self {
+    pub(crate) fn new(file: &'a str, text: &'a str, refused: fn(char) -> bool) -> Self {
         Self {
             file,
             lines: text.split('\n').collect(),
             found: Vec::new(),
+            refused,
         }
     }
 

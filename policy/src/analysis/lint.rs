@@ -9,14 +9,15 @@ use crate::problem::Source;
 
 /// Everything that is worth a look, in the order of the file.
 ///
-/// `rules` is the text that `policy` was compiled from. With `surroundings`, rules are held against what the gateway
+/// `rules` is the text that `policy` was compiled from; `refused` tells the characters that the gateway takes in no path. With `surroundings`, rules are held against what the gateway
 /// serves too.
 pub fn lint(
     policy: &Policy,
     rules: Source<'_>,
+    refused: fn(char) -> bool,
     surroundings: Option<&Surroundings>,
 ) -> Vec<Finding> {
-    let mut findings = Findings::new(rules.name, rules.text);
+    let mut findings = Findings::new(rules.name, rules.text, refused);
     for sheet in Sheet::all(policy) {
         overlap::look(sheet, &mut findings);
         texts::look(sheet, &mut findings);
@@ -44,7 +45,7 @@ mod tests {
             text: model,
         };
         let policy = Policy::compile_positional(model, rules).unwrap();
-        lint(&policy, rules, None)
+        lint(&policy, rules, |c| c == '\u{ff41}', None)
             .iter()
             .map(|finding| {
                 format!(
@@ -115,6 +116,7 @@ mod tests {
             ("p, a, /x/../y, ^GET$", "1:7 warning unreachable-path"),
             ("p, a, /x%2Fy, ^GET$", "1:7 warning unreachable-path"),
             ("p, a, x, ^GET$", "1:7 warning unreachable-path"),
+            ("p, a, /\u{ff41}, ^GET$", "1:7 warning unreachable-path"),
             ("p, a, /x.y, ^GET$", "1:7 warning wide-pattern"),
         ] {
             assert_eq!(found(model, &format!("{rule}\n")), [expected], "{rule}");

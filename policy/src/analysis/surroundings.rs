@@ -367,7 +367,7 @@ mod tests {
                 text: RBAC_WITH_DOMAINS,
             };
             let policy = Policy::compile(model, rules).unwrap();
-            let found = lint(&policy, rules, Some(&surroundings));
+            let found = lint(&policy, rules, |_| false, Some(&surroundings));
             let kinds: Vec<_> = found.iter().map(|finding| finding.kind).collect();
             assert_eq!(
                 kinds,

@@ -117,7 +117,7 @@ fn pattern(
     findings: &mut Findings<'_>,
 ) {
     if fact == Some(Fact::Path)
-        && let Some((what, fix)) = unreachable(text)
+        && let Some((what, fix)) = unreachable(text, findings.refused)
     {
         findings.at_rule(
             sheet,
@@ -162,7 +162,7 @@ fn pattern(
 }
 
 /// Why the gateway never asks for such a path: it judges canonical ones, with their escapes undone.
-fn unreachable(text: &str) -> Option<(&'static str, &'static str)> {
+fn unreachable(text: &str, refused: fn(char) -> bool) -> Option<(&'static str, &'static str)> {
     if text == "*" || text.starts_with("*/") {
         return None;
     }
@@ -188,6 +188,12 @@ fn unreachable(text: &str) -> Option<(&'static str, &'static str)> {
         return Some((
             "segments that end in a dot or a space are refused",
             "remove the dot or the space",
+        ));
+    }
+    if text.chars().any(refused) {
+        return Some((
+            "the gateway refuses paths with full-width, combining or invisible characters",
+            "write the plain or composed (NFC) character",
         ));
     }
     if text.contains(['\\', ';', '#', '?']) {

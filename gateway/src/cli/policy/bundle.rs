@@ -58,6 +58,9 @@ pub(in crate::cli) struct BundleOptions {
     /// Where to write the bundle
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -76,6 +79,9 @@ pub(in crate::cli) struct SignOptions {
     /// Make a key of this name, write it to --key, and print its public half
     #[arg(long, value_name = "NAME", conflicts_with = "bundle")]
     make_key: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -154,7 +160,11 @@ pub(super) fn make(options: &BundleOptions) -> Done {
     };
     let opened = open(&archive, &demands).map_err(|errors| words(&options.out, &errors))?;
     replace(&options.out, &archive)?;
-    say(told(&options.out, &opened));
+    if options.json {
+        print_json(&as_json(&options.out, &opened, None))?;
+    } else {
+        say(told(&options.out, &opened));
+    }
     if opened.policy.rule_count() == 0 {
         complain("warning: the bundle has no rules; a gateway that serves it permits nothing");
     }
@@ -168,7 +178,7 @@ pub(super) fn make(options: &BundleOptions) -> Done {
 pub(super) fn sign(options: &SignOptions) -> Done {
     let Some(path) = &options.bundle else {
         let name = options.make_key.as_deref().unwrap_or_default();
-        return make_key(name, &options.key);
+        return make_key(name, &options.key, options.json);
     };
     let key = read_bounded(&options.key, KEY_BYTES_MAX)?;
     let signer = Signer::parse(key.trim()).map_err(|error| words(&options.key, &[error]))?;
@@ -185,11 +195,15 @@ pub(super) fn sign(options: &SignOptions) -> Done {
     let line = signer.sign(&manifest, 0).to_string();
     let mut lines = text(&files, SIGNATURES).unwrap_or_default();
     if lines.lines().any(|known| known == line) {
-        say(format_args!(
-            "{}: already signed by `{}`",
-            path.display(),
-            signer.verifier().name()
-        ));
+        if options.json {
+            print_json(&as_json(path, &opened, Some(&signer)))?;
+        } else {
+            say(format_args!(
+                "{}: already signed by `{}`",
+                path.display(),
+                signer.verifier().name()
+            ));
+        }
         return Ok(Outcome::Clean);
     }
     lines.push_str(&line);
@@ -198,8 +212,12 @@ pub(super) fn sign(options: &SignOptions) -> Done {
     files.push((SIGNATURES.to_owned(), lines.into_bytes()));
     let signed = archive::write(&files).map_err(|error| words(path, &[error]))?;
     replace(path, &signed)?;
-    say(told(path, &opened));
-    say(format_args!("signed by `{}`", signer.verifier().name()));
+    if options.json {
+        print_json(&as_json(path, &opened, Some(&signer)))?;
+    } else {
+        say(told(path, &opened));
+        say(format_args!("signed by `{}`", signer.verifier().name()));
+    }
     Ok(Outcome::Clean)
 }
 
@@ -214,7 +232,7 @@ fn look(archive: &[u8], manifest: &str) -> Result<Opened, Vec<open::BundleError>
     open(archive, &demands)
 }
 
-fn make_key(name: &str, path: &Path) -> Done {
+fn make_key(name: &str, path: &Path, json: bool) -> Done {
     let name = KeyName::new(name).map_err(|error| vec![error.to_string()])?;
     let mut seed = [0; 32];
     SystemRandom::new()
@@ -231,7 +249,11 @@ fn make_key(name: &str, path: &Path) -> Done {
         .open(path)
         .and_then(|mut file| file.write_all(secret.as_bytes()));
     written.map_err(|error| words(path, &[error]))?;
-    say(public);
+    if json {
+        print_json(&json!({"name": name.to_string(), "public": public}))?;
+    } else {
+        say(public);
+    }
     Ok(Outcome::Clean)
 }
 
@@ -328,6 +350,20 @@ fn of_command_line(options: &VerifyOptions) -> Result<Demands, Vec<String>> {
     })
 }
 
+/// What a bundle is, for machines.
+fn as_json(path: &Path, opened: &Opened, signer: Option<&Signer>) -> serde_json::Value {
+    json!({
+        "bundle": path.display().to_string(),
+        "epoch": opened.manifest.epoch,
+        "digest": opened.digest,
+        "rules": opened.policy.rule_count(),
+        "tests": opened.tests,
+        "not_before": opened.manifest.not_before,
+        "not_after": opened.manifest.not_after,
+        "signed_by": signer.map(|signer| signer.verifier().name().to_string()),
+    })
+}
+
 /// What a bundle is, in one line.
 fn told(path: &Path, opened: &Opened) -> String {
     let Manifest {
@@ -401,12 +437,12 @@ mod tests {
     fn a_key_that_is_made_can_be_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("li.key");
-        make_key("li.example", &path).unwrap();
+        make_key("li.example", &path, false).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         let signer = Signer::parse(text.trim()).unwrap();
         assert_eq!(signer.verifier().name().as_str(), "li.example");
         assert!(
-            make_key("li.example", &path).is_err(),
+            make_key("li.example", &path, false).is_err(),
             "a key is never written over"
         );
     }

@@ -12,6 +12,7 @@ use super::files::{Naming, PolicyFiles, Texts};
 use super::{Done, Outcome, print_json};
 use crate::cli::say;
 use crate::config::{self, Config};
+use crate::layers::edge::canonical::is_lookalike;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
@@ -48,7 +49,7 @@ pub(super) fn check(options: &Options) -> Done {
         Some(_) => texts.compile_named()?,
         None => texts.compile()?,
     };
-    let findings = lint(&policy, texts.rules(), surroundings.as_ref());
+    let findings = lint(&policy, texts.rules(), is_lookalike, surroundings.as_ref());
     let compared = match options.oracle {
         true => Some(oracle(&policy, &texts)?),
         false => None,

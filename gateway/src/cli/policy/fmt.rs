@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use clap::Args;
 use hangu_policy::analysis::tidy;
 use hangu_policy::{Source, bounds};
+use serde_json::json;
 
 use super::files::{lines, read_bounded};
-use super::{Done, Outcome};
+use super::{Done, Outcome, print_json};
 use crate::cli::say;
 
 #[derive(Debug, Args)]
@@ -24,10 +25,14 @@ pub(in crate::cli) struct Options {
     /// Change nothing, and fail where something would change
     #[arg(long)]
     check: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(options: &Options) -> Done {
     let mut outcome = Outcome::Clean;
+    let mut files = Vec::new();
     for path in &options.files {
         let text = read_bounded(path, bounds::RULES_BYTES_MAX)?;
         let name = path.display().to_string();
@@ -36,20 +41,28 @@ pub(super) fn run(options: &Options) -> Done {
             text: &text,
         };
         let tidied = tidy(source).map_err(|problems| lines(&problems))?;
+        files.push(json!({"file": name, "tidy": tidied == text}));
         if tidied == text {
             continue;
         }
         if options.check {
-            say(format_args!(
-                "{name}: not tidy; run `hangu policy fmt {name}`"
-            ));
+            if !options.json {
+                say(format_args!(
+                    "{name}: not tidy; run `hangu policy fmt {name}`"
+                ));
+            }
             outcome = Outcome::Found;
             continue;
         }
         let beside = path.with_extension("csv.new");
         let written = fs::write(&beside, &tidied).and_then(|()| fs::rename(&beside, path));
         written.map_err(|error| vec![format!("{name}: {error}; it is as it was")])?;
-        say(format_args!("{name}: tidied"));
+        if !options.json {
+            say(format_args!("{name}: tidied"));
+        }
+    }
+    if options.json {
+        print_json(&json!({"changed": !options.check, "files": files}))?;
     }
     Ok(outcome)
 }

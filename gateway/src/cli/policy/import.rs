@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use hangu_policy::analysis::{graph, import, tidy};
 use hangu_policy::{Source, bounds};
+use serde_json::json;
 
 use super::files::{Naming, PolicyFiles, lines, read_bounded};
-use super::{Done, Outcome};
+use super::{Done, Outcome, print_json};
 use crate::cli::unheard;
 
 #[derive(Debug, Args)]
@@ -26,6 +27,9 @@ pub(in crate::cli) struct ImportOptions {
     /// Where to write the policy; without it, the standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -43,6 +47,9 @@ pub(in crate::cli) struct GraphOptions {
     /// Where to write the SVG; without it, the standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(options: &ImportOptions) -> Done {
@@ -66,7 +73,7 @@ pub(super) fn run(options: &ImportOptions) -> Done {
         text: &rows,
     };
     write(
-        options.out.as_deref(),
+        (options.out.as_deref(), options.json, "policy"),
         &tidy(rows).map_err(|problems| lines(&problems))?,
     )
 }
@@ -81,12 +88,13 @@ pub(super) fn draw(options: &GraphOptions) -> Done {
         )]);
     }
     write(
-        options.out.as_deref(),
+        (options.out.as_deref(), options.json, "svg"),
         &graph(&policy, options.domain.as_deref()),
     )
 }
 
-fn write(out: Option<&Path>, text: &str) -> Done {
+/// Writes to a file or the standard output; as JSON, under a name.
+fn write((out, json, name): (Option<&Path>, bool, &str), text: &str) -> Done {
     let refused = |error: io::Error| {
         let name = out.map_or("standard output".to_owned(), |path| {
             path.display().to_string()
@@ -95,10 +103,17 @@ fn write(out: Option<&Path>, text: &str) -> Done {
     };
     match out {
         Some(path) => std::fs::write(path, text).map_err(refused)?,
+        None if json => {}
         None => match io::stdout().lock().write_all(text.as_bytes()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => unheard(&error),
             written => written.map_err(refused)?,
         },
+    }
+    if json {
+        print_json(&match out {
+            Some(path) => json!({"out": path.display().to_string()}),
+            None => json!({ name: text }),
+        })?;
     }
     Ok(Outcome::Clean)
 }

@@ -186,7 +186,7 @@ fn is_unsafe_when_escaped(value: u8) -> bool {
 
 /// Characters that compatibility normalisation turns into a separator, a dot, a percent sign or an ASCII letter, combining
 /// marks (a decomposed spelling of another path), and invisible ones.
-fn is_lookalike(c: char) -> bool {
+pub(crate) fn is_lookalike(c: char) -> bool {
     matches!(c,
         '\u{0080}'..='\u{009F}'
         | '\u{00A0}' | '\u{00AD}'

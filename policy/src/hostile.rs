@@ -58,6 +58,31 @@ fn a_decision_takes_a_bounded_number_of_steps() {
 }
 
 #[test]
+fn rows_times_regular_expressions_stay_under_the_bound_of_a_decision() {
+    let path = format!("/{}", "a".repeat(8_000));
+    let arguments = ["alice", &path].map(|text| Value::Text(text.to_owned()));
+    let took = |rows: usize| {
+        let mut rules = String::new();
+        for number in 0..rows {
+            writeln!(rules, "p, alice, ^/[a-z]*{number}$, allow").unwrap();
+        }
+        let policy = compile("", "regexMatch(r.obj, p.obj)", &rules).unwrap();
+        let start = std::time::Instant::now();
+        let decision = policy.decide_arguments(1, &arguments);
+        (decision, start.elapsed())
+    };
+    // Two thousand steps a row: below a million they are all compared, and no more than a million is ever taken.
+    let (decision, below) = took(490);
+    assert!(matches!(decision, Decision::Deny(Refusal::NoRule)));
+    let (decision, beyond) = took(600);
+    eprintln!("below the bound {below:?}, beyond {beyond:?}");
+    assert!(matches!(
+        decision,
+        Decision::Deny(Refusal::EvaluationError(_, EvaluationFault::TooManySteps))
+    ));
+}
+
+#[test]
 fn roles_that_all_hold_each_other_are_refused_before_they_are_followed() {
     let mut rules = String::from("p, alice, /a, allow\n");
     for from in 0..420 {

@@ -3,7 +3,7 @@
 use super::finding::{Finding, Findings};
 use super::reach::Sheet;
 use super::surroundings::{self, Surroundings};
-use super::{names, overlap, texts};
+use super::{cost, names, overlap, texts};
 use crate::policy::Policy;
 use crate::problem::Source;
 
@@ -19,6 +19,7 @@ pub fn lint(
 ) -> Vec<Finding> {
     let mut findings = Findings::new(rules.name, rules.text, refused);
     for sheet in Sheet::all(policy) {
+        cost::look(sheet, &mut findings);
         overlap::look(sheet, &mut findings);
         texts::look(sheet, &mut findings);
         names::look(sheet, &mut findings);
@@ -121,6 +122,19 @@ mod tests {
         ] {
             assert_eq!(found(model, &format!("{rule}\n")), [expected], "{rule}");
         }
+    }
+
+    #[test]
+    fn a_policy_that_costs_too_much_is_found() {
+        let model = "[request_definition]\nr = sub, obj\n[policy_definition]\np = sub, obj\n\
+            [policy_effect]\ne = some(where (p.eft == allow))\n[matchers]\nm = globMatch(r.obj, p.obj)\n";
+        let rules = |rows: usize| {
+            (0..rows)
+                .map(|row| format!("p, a, /{row}/*\n"))
+                .collect::<String>()
+        };
+        assert_eq!(found(model, &rules(300)), ["1:1 warning costs-too-much"]);
+        assert_eq!(found(model, &rules(100)), Vec::<String>::new());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! asked of the table. Deliberately not here: files, arguments, printing.
 
 mod clearances;
+mod cost;
 mod coverage;
 mod diff;
 #[cfg(test)]

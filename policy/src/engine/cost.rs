@@ -86,7 +86,12 @@ impl Cost {
             // An attribute may be any text of the request; lists and objects hold no more than a request may bring.
             View::List(_) | View::Object(_) => 256,
         };
-        let bytes = request.iter().map(length).max().unwrap_or_default() / 4;
+        self.of_texts(request.iter().map(length).max().unwrap_or_default())
+    }
+
+    /// The steps that one row takes for a request whose longest text has so many bytes.
+    pub(crate) fn of_texts(&self, bytes: u64) -> u64 {
+        let bytes = bytes / 4;
         self.parts + self.patterns * bytes + self.globs * bytes * (bytes + 1)
     }
 }

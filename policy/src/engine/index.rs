@@ -111,6 +111,12 @@ impl Index {
         self.needs.as_ref().is_some_and(Vec::is_empty)
     }
 
+    /// Whether a request whose every argument is a text is compared with each row, in whole or where patterns must be tried.
+    pub(crate) fn compares_every_row(&self) -> bool {
+        let tried = |indexed: &Indexed| indexed.keys.iter().all(|key| key.others.is_some());
+        self.needs.is_none() || self.clauses.iter().any(tried)
+    }
+
     /// No index: every request walks the rows.
     #[cfg(test)]
     pub(crate) fn walking() -> Self {

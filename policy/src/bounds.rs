@@ -37,5 +37,5 @@ pub const COMPILED_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Parts of all conditions that the rows of one section hold.
 pub const CONDITION_NODES_MAX: usize = 10_000_000;
 /// Steps of one decision: a part of an expression evaluated, or four bytes matched, is one. What would take more is
-/// denied. A step is some nanoseconds, so a decision is bounded to a few milliseconds.
+/// denied. A step is some nanoseconds, so a decision is bounded to about ten milliseconds.
 pub const STEPS_MAX: u64 = 1_000_000;

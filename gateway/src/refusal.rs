@@ -22,6 +22,18 @@ pub struct Refusal {
     pub rule: Option<RuleId>,
 }
 
+impl Refusal {
+    /// Refused by a rule, if there was one.
+    #[must_use]
+    pub fn by(denial: Denial, rule: Option<RuleId>) -> Self {
+        Self {
+            denial,
+            retry_after: None,
+            rule,
+        }
+    }
+}
+
 impl From<Denial> for Refusal {
     fn from(denial: Denial) -> Self {
         Self {

@@ -367,6 +367,7 @@ impl<'s> Valid<'_, 's> {
             subject_attributes: canonical.connection.caller.attributes(self.now),
             purpose,
             time_unix_ms: self.now.checked_mul(1_000),
+            context: routed.config.policy_context,
         }
     }
 }
@@ -431,22 +432,14 @@ impl Cleared<'_, '_> {
             if let Some(rule) = rule {
                 hits.count(rule);
             }
-            Refusal {
-                denial,
-                retry_after: None,
-                rule,
-            }
+            Refusal::by(denial, rule)
         })?;
         hits.count(permit.rule());
         if let Some(duty) = routed.snapshot.duties.of(permit.rule()) {
             let connection = canonical.connection;
             let proved_at = connection.chain.as_ref().map(|_| connection.proved_at);
             duty.check(proved_at, valid.now, &routed.config.obligations)
-                .map_err(|denial| Refusal {
-                    denial,
-                    retry_after: None,
-                    rule: Some(permit.rule()),
-                })?;
+                .map_err(|denial| Refusal::by(denial, Some(permit.rule())))?;
         }
         Ok(Permitted {
             permit,

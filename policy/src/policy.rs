@@ -119,10 +119,28 @@ impl Policy {
         facts.map(|fact| fact.name())
     }
 
-    /// Decides with the model's `r, p, e, m`. Takes no lock and allocates nothing.
+    /// The contexts of the model: 1 for `r, p, e, m`, 2 for `r2, p2, e2, m2`, and so on.
+    pub fn contexts(&self) -> impl Iterator<Item = usize> {
+        self.sections.iter().map(|section| section.context.number)
+    }
+
+    fn section(&self, context: usize) -> Option<&Section> {
+        let mut sections = self.sections.iter();
+        sections.find(|section| section.context.number == context)
+    }
+
+    /// Decides with the model's `r, p, e, m`, or with the context that the request names. Takes no lock and allocates
+    /// nothing. The answer is [`Refusal::EvaluationError`] for a context that the model has not.
     pub fn decide(&self, request: &Request<'_>) -> Decision {
-        let Some(section) = self.sections.first() else {
-            return Decision::Deny(Refusal::NoRule);
+        let section = match request.context {
+            None => self.sections.first(),
+            Some(context) => self.section(usize::from(context.get())),
+        };
+        let Some(section) = section else {
+            return Decision::Deny(Refusal::EvaluationError(
+                RuleId(u32::MAX),
+                EvaluationFault::UnknownContext,
+            ));
         };
         if section.facts.len() != section.context.arguments.len() {
             return Decision::Deny(Refusal::EvaluationError(
@@ -169,12 +187,8 @@ impl Policy {
         arguments: &[Value],
         time_unix_ms: Option<i64>,
     ) -> Decision {
-        let section = self
-            .sections
-            .iter()
-            .find(|section| section.context.number == context);
         let fault = |fault| Decision::Deny(Refusal::EvaluationError(RuleId(u32::MAX), fault));
-        let Some(section) = section else {
+        let Some(section) = self.section(context) else {
             return fault(EvaluationFault::UnknownContext);
         };
         if arguments.len() != section.context.arguments.len() {

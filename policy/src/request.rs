@@ -1,6 +1,7 @@
 //! The request as a gateway knows it, and which of the model's names stands for what.
 
 use crate::value::{Value, View};
+use std::num::NonZeroU8;
 
 /// What is asked: may this subject do this to that.
 ///
@@ -32,6 +33,8 @@ pub struct Request<'a> {
     /// When it is asked, in milliseconds since 1970; without it, no role held for a time counts. A model reads it as `r.time`:
     /// seconds since 1970, a number.
     pub time_unix_ms: Option<i64>,
+    /// Which context of the model decides, such as 2 for `r2, p2, e2, m2`; `r, p, e, m` if it is left out.
+    pub context: Option<NonZeroU8>,
 }
 
 /// One fact of a [`Request`].

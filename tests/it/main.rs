@@ -35,6 +35,8 @@ mod live;
 mod network;
 #[cfg(test)]
 mod policy_cli;
+#[cfg(test)]
+mod policy_cli_contexts;
 mod policy_cli_questions;
 #[cfg(test)]
 mod process;

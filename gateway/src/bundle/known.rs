@@ -8,23 +8,38 @@ use crate::denial::Denial;
 use crate::layers::edge::canonical::{canonical_path, check_query};
 
 /// The facts of one request by the names that the gateway gives them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Known {
+    /// Which context of the model is asked: 1 for `r, p, e, m`.
+    context: usize,
     pub(crate) facts: Vec<(String, String)>,
 }
 
 impl Known {
+    /// Nothing known so far of a request in a context of the model.
+    pub(crate) fn of(context: usize) -> Self {
+        Self {
+            context,
+            facts: Vec::new(),
+        }
+    }
+
+    /// The context that is asked.
+    pub(crate) fn context(&self) -> usize {
+        self.context
+    }
+
     pub(crate) fn add(&mut self, name: &str, value: &str) {
         self.facts.push((name.to_owned(), value.to_owned()));
     }
 
     /// The arguments in the order of the model's `r`; what is not known is left empty. Method and path are read as the
-    /// gateway reads them.
+    /// gateway reads them, unless the policy is about other names, such as `read` and `data1`.
     ///
     /// # Errors
     /// When a fact is no argument of the model, or the gateway would refuse method or path before any rule is asked.
     pub(crate) fn arguments(&self, policy: &Policy) -> Result<Vec<Value>, Vec<String>> {
-        let names = argument_names(policy);
+        let names = argument_names(policy, self.context);
         for (name, value) in &self.facts {
             let known = names.iter().any(|argument| is(argument, name));
             if !known && !OWN.contains(&name.as_str()) && !value.is_empty() {
@@ -41,10 +56,12 @@ impl Known {
         let mut arguments = self.arguments_of(&names);
         for (argument, value) in names.iter().zip(&mut arguments) {
             match (argument.fact, value) {
-                (Some("obj"), Value::Text(path)) => {
+                (Some("obj"), Value::Text(path)) if !argument.is_plain || path.starts_with('/') => {
                     *path = judged_path(path).map_err(|error| vec![error])?;
                 }
-                (Some("act"), Value::Text(method)) if Method::from_wire(method).is_none() => {
+                (Some("act"), Value::Text(method))
+                    if !argument.is_plain && Method::from_wire(method).is_none() =>
+                {
                     return Err(vec![refused_method(method)]);
                 }
                 _ => {}
@@ -59,10 +76,12 @@ impl Known {
     /// # Errors
     /// Names what is missing.
     pub(crate) fn complete(&self, policy: &Policy) -> Result<(), Vec<String>> {
-        let missing = argument_names(policy).into_iter().filter(|argument| {
-            let given = self.facts.iter().any(|(name, _)| is(argument, name));
-            !given
-        });
+        let missing = argument_names(policy, self.context)
+            .into_iter()
+            .filter(|argument| {
+                let given = self.facts.iter().any(|(name, _)| is(argument, name));
+                !given
+            });
         let missing: Vec<_> = missing
             .map(|argument| {
                 let name = argument.fact.map_or(argument.name.as_str(), readable);
@@ -78,7 +97,7 @@ impl Known {
 
     /// The value of a fact, by the gateway's name or the model's.
     pub(crate) fn fact(&self, policy: &Policy, fact: &str) -> Option<&str> {
-        let names = argument_names(policy);
+        let names = argument_names(policy, self.context);
         let meant = |name: &str| {
             let mut arguments = names.iter();
             name == fact
@@ -88,9 +107,20 @@ impl Known {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// The text that the policy is asked about for a fact.
+    pub(crate) fn judged(&self, policy: &Policy, fact: &str) -> Option<String> {
+        let names = argument_names(policy, self.context);
+        let place = names.iter().position(|name| name.fact == Some(fact))?;
+        let value = self.arguments(policy).ok()?.into_iter().nth(place)?;
+        if let Value::Text(text) = value {
+            return Some(text);
+        }
+        None
+    }
+
     /// As [`Self::arguments`], for facts of which the model may not want all.
     pub(crate) fn arguments_wanted(&self, policy: &Policy) -> Vec<Value> {
-        self.arguments_of(&argument_names(policy))
+        self.arguments_of(&argument_names(policy, self.context))
     }
 
     fn arguments_of(&self, names: &[ArgumentName]) -> Vec<Value> {
@@ -143,6 +173,22 @@ pub(crate) fn judged_path(path: &str) -> Result<String, String> {
                 denial.code()
             )
         })
+}
+
+/// Whether the model has a context.
+///
+/// # Errors
+/// Names those that it has.
+pub(crate) fn check_context(policy: &Policy, context: usize) -> Result<(), String> {
+    let all: Vec<_> = policy.contexts().collect();
+    if all.contains(&context) {
+        return Ok(());
+    }
+    let all: Vec<_> = all.iter().map(usize::to_string).collect();
+    Err(format!(
+        "the model has no context {context}; name one of {}, such as 2 for `r2`, `p2`, `e2` and `m2`",
+        all.join(", ")
+    ))
 }
 
 fn refused_method(method: &str) -> String {

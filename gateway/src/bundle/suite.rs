@@ -6,7 +6,7 @@ use hangu_policy::analysis::{Coverage, argument_names};
 use hangu_policy::{Decision, Policy, Refusal, RuleId};
 use serde::Deserialize;
 
-use super::known::Known;
+use super::known::{self, Known};
 
 /// A file of tests, as written.
 #[derive(Debug, Deserialize)]
@@ -15,6 +15,8 @@ struct File {
     /// Facts that every test of the file begins with.
     #[serde(default)]
     given: BTreeMap<String, String>,
+    /// The context of the model that its tests ask, such as 2 for `r2, p2, e2, m2`; the first if it is left out.
+    context: Option<usize>,
     #[serde(default)]
     test: Vec<toml::Spanned<Case>>,
 }
@@ -29,6 +31,8 @@ struct Case {
     expect: Expected,
     /// The rule that must decide: `policy.csv:12`, or its line alone.
     rule: Option<String>,
+    /// The context that it asks, where it is another than the file's.
+    context: Option<usize>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -94,8 +98,10 @@ pub(crate) fn run(
                 "{place}: `when` is empty, so nothing is tested; write at least one request"
             )]);
         }
+        let context = case.context.or(parsed.context).unwrap_or(1);
+        known::check_context(policy, context).map_err(|error| placed(&place, &[error]))?;
         for when in requests {
-            let mut known = Known::default();
+            let mut known = Known::of(context);
             for (name, value) in parsed.given.iter().chain(&case.given).chain(when) {
                 known.add(fact(name), value);
             }
@@ -105,8 +111,8 @@ pub(crate) fn run(
                 .and_then(|()| known.arguments(policy))
                 .map_err(|errors| placed(&place, &errors))?;
             let decision = if uncleared.is_none() {
-                coverage.add(&arguments, time_unix_ms);
-                Some(policy.decide_arguments_at(1, &arguments, time_unix_ms))
+                coverage.add(context, &arguments, time_unix_ms);
+                Some(policy.decide_arguments_at(context, &arguments, time_unix_ms))
             } else {
                 None
             };
@@ -142,7 +148,7 @@ fn uncleared(policy: &Policy, known: &mut Known) -> Option<String> {
     let domain = known.fact(policy, "dom").unwrap_or_default();
     let held = policy.clears(subject, domain, &label);
     let why = (!held).then(|| format!(": `{subject}` is not cleared for `{label}`"));
-    let mut names = argument_names(policy).into_iter();
+    let mut names = argument_names(policy, known.context()).into_iter();
     if !names.any(|argument| argument.fact == Some("label")) {
         known.facts.retain(|(name, _)| name != "label");
     }

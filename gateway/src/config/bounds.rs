@@ -100,6 +100,7 @@ pub(super) const CONNECT_TIMEOUT: Bounds<Duration> = time(10, MINUTE_MS, 2 * SEC
 pub(super) const READ_TIMEOUT: Bounds<Duration> = time(10, HOUR_MS, 30 * SECOND_MS);
 pub(super) const WRITE_TIMEOUT: Bounds<Duration> = time(10, HOUR_MS, 30 * SECOND_MS);
 pub(super) const FAILURES: Bounds<NonZeroU32> = count(1_000, Some(3));
+pub(super) const POLICY_CONTEXT: Bounds<NonZeroU32> = count(64, Some(1));
 pub(super) const RETRY_AFTER: Bounds<Duration> = time(100, HOUR_MS, 5 * SECOND_MS);
 
 pub(super) const RATE_REQUESTS: Bounds<NonZeroU32> = count(1_000_000, None);

@@ -9,7 +9,7 @@ mod retention;
 mod zones;
 
 use std::net::SocketAddr;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU8, NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -250,6 +250,8 @@ pub struct Application {
     pub read_timeout: Duration,
     /// Longest wait for the upstream to take the next bytes.
     pub write_timeout: Duration,
+    /// Which context of the policy's model decides; `None`: the first.
+    pub policy_context: Option<NonZeroU8>,
     /// Obligations that it carries out, as words such as `mask:resident-id`.
     pub obligations: Vec<Box<str>>,
     /// Purposes that may be stated to it, all of them of [`Purpose::names`].

@@ -115,6 +115,7 @@ pub(super) struct Application {
     pub(super) read_timeout: Option<Text>,
     pub(super) write_timeout: Option<Text>,
     pub(super) purposes: Option<Texts>,
+    pub(super) policy_context: Option<Spanned<i64>>,
     pub(super) obligations: Option<Texts>,
     pub(super) strict_transport_security: Option<Text>,
     pub(super) websocket_origins: Option<Texts>,

@@ -224,6 +224,7 @@ pub(super) const KEYS: &[Key] = &[
     time("applications[].read_timeout", bounds::READ_TIMEOUT, "Longest wait for the next bytes of the upstream."),
     time("applications[].write_timeout", bounds::WRITE_TIMEOUT, "Longest wait for the upstream to take the next bytes."),
     key("applications[].purposes", Kind::Texts("a purpose", bounds::PURPOSES), Need::Otherwise("all of `[purpose]`"), "Purposes that may be stated to the application."),
+    count("applications[].policy_context", bounds::POLICY_CONTEXT, "Which context of the policy's model decides: 2 is `r2`, `p2`, `e2` and `m2`."),
     key("applications[].obligations", Kind::Texts("`mask:NAME` or `watermark:NAME`", bounds::OBLIGATIONS), Need::Default("[]"), "Obligations of rules that the application carries out when it is told; a permit that demands another is refused."),
     time("applications[].strict_transport_security", bounds::STRICT_TRANSPORT_SECURITY, "How long browsers are told to use TLS only (`Strict-Transport-Security`); `0ms`: nothing is said."),
     key("applications[].websocket_origins", Kind::Texts("an origin", bounds::WEBSOCKET_ORIGINS), Need::Otherwise("its own hosts"), "Origins whose pages may open a WebSocket, as in `https://portal.example`; a client that is no browser names none and is not asked."),

@@ -156,6 +156,16 @@ pub enum LoadError {
         /// The name.
         fact: Box<str>,
     },
+    /// An application is to be decided by a context that the model has not.
+    #[error("{}: has no context {context}, which `policy_context` of the application `{application}` names; define `r{context}`, `p{context}`, `e{context}` and `m{context}`, or name another", path.display())]
+    UnknownContext {
+        /// The model file.
+        path: PathBuf,
+        /// The application.
+        application: String,
+        /// The context.
+        context: u8,
+    },
     /// The model asks for a purpose, and no request can state one.
     #[error("{}: `r` names `purpose`, and no request can state one; add `[purpose]` to the configuration", path.display())]
     NoPurposes {

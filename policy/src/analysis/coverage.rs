@@ -10,40 +10,45 @@ use crate::value::Value;
 #[derive(Clone, Debug)]
 pub struct Coverage<'a> {
     policy: &'a Policy,
-    reached: Vec<bool>,
+    /// For each context, one for each of its rules.
+    reached: Vec<Vec<bool>>,
 }
 
 impl<'a> Coverage<'a> {
-    /// Nothing reached so far, of the rules of the first context.
+    /// Nothing reached so far, of the rules of all contexts.
     pub fn new(policy: &'a Policy) -> Self {
-        let rules = Sheet::first(policy).map_or(0, Sheet::len);
+        let reached = Sheet::all(policy).map(|sheet| vec![false; sheet.len()]);
         Self {
             policy,
-            reached: vec![false; rules],
+            reached: reached.collect(),
         }
     }
 
-    /// Marks every rule that a request matches; costs a look at each rule.
-    pub fn add(&mut self, arguments: &[Value], time_unix_ms: Option<i64>) {
-        let Some(sheet) = Sheet::first(self.policy) else {
-            return;
-        };
-        let question = Question::new(sheet, arguments, time_unix_ms);
-        for (row, reached) in self.reached.iter_mut().enumerate() {
-            *reached |= matches!(question.nearness(row), Nearness::Matches);
+    /// Marks every rule that a request in a context matches; costs a look at each rule of it.
+    pub fn add(&mut self, context: usize, arguments: &[Value], time_unix_ms: Option<i64>) {
+        for (sheet, reached) in Sheet::all(self.policy).zip(&mut self.reached) {
+            if sheet.section.context.number != context {
+                continue;
+            }
+            let question = Question::new(sheet, arguments, time_unix_ms);
+            for (row, reached) in reached.iter_mut().enumerate() {
+                *reached |= matches!(question.nearness(row), Nearness::Matches);
+            }
         }
     }
 
     /// How many rules there are.
     pub fn rules(&self) -> usize {
-        self.reached.len()
+        self.reached.iter().map(Vec::len).sum()
     }
 
     /// The rules that no request has matched.
     pub fn unreached(&self) -> Vec<RuleLine> {
-        let rows = (0..).zip(&self.reached).filter(|(_, reached)| !**reached);
-        let sheet = Sheet::first(self.policy);
-        rows.filter_map(|(row, _)| Some(row_line(sheet?, row)))
-            .collect()
+        let sheets = Sheet::all(self.policy).zip(&self.reached);
+        let unreached = sheets.flat_map(|(sheet, reached)| {
+            let rows = (0..).zip(reached).filter(|(_, reached)| !**reached);
+            rows.map(move |(row, _)| row_line(sheet, row))
+        });
+        unreached.collect()
     }
 }

@@ -56,14 +56,22 @@ pub struct Delta {
     pub after: Option<RuleLine>,
 }
 
-/// Compares two policies for requests in their first contexts.
+/// Compares two policies for requests in one context.
 ///
 /// # Errors
-/// When their requests have different arguments, so that no request can be put to both.
-pub fn diff(old: &Policy, new: &Policy, time_unix_ms: Option<i64>) -> Result<Diff, String> {
-    let (Some(old), Some(new)) = (Sheet::first(old), Sheet::first(new)) else {
-        return Ok(Diff::default());
+/// When one of them has no such context, or their requests have different arguments, so that no request can be put to both.
+pub fn diff(
+    old: &Policy,
+    new: &Policy,
+    context: usize,
+    time_unix_ms: Option<i64>,
+) -> Result<Diff, String> {
+    let of = |policy| {
+        Sheet::of(policy, context).ok_or_else(|| {
+            format!("context {context} is in one of the models alone; compare policies of one kind of request")
+        })
     };
+    let (old, new) = (of(old)?, of(new)?);
     let names = |sheet: Sheet<'_>| -> Vec<String> {
         let arguments = sheet.section.context.arguments.iter();
         arguments.map(|(name, _)| name.clone()).collect()

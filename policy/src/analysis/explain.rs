@@ -77,14 +77,15 @@ pub enum Change {
     Remove(Vec<usize>),
 }
 
-/// Explains a request in the first context; `arguments` in the order of the model's `r`.
+/// Explains a request in a context; `arguments` in the order of its `r`. `None` if the model has no such context.
 pub fn explain(
     authored: Authored<'_>,
+    context: usize,
     arguments: &[Value],
     time_unix_ms: Option<i64>,
 ) -> Option<Explanation> {
     let policy = authored.policy;
-    let sheet = Sheet::first(policy)?;
+    let sheet = Sheet::of(policy, context)?;
     let question = Question::new(sheet, arguments, time_unix_ms);
     let decision =
         policy.decide_arguments_at(sheet.section.context.number, arguments, time_unix_ms);
@@ -400,7 +401,7 @@ mod tests {
             policy: &policy,
         };
         let arguments = [subject, domain, path, method].map(|text| Value::Text(text.to_owned()));
-        explain(authored, &arguments, None).unwrap()
+        explain(authored, 1, &arguments, None).unwrap()
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! asked of the table. Deliberately not here: files, arguments, printing.
 
 mod clearances;
+#[cfg(test)]
+mod contexts_tests;
 mod cost;
 mod coverage;
 mod diff;

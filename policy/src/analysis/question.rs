@@ -1,6 +1,7 @@
 //! One request put to every row: which rows match, and of those that do not, what kept them.
 
 use super::reach::{Clause, Sheet};
+use super::texts::{METHODS, distinct};
 use crate::engine::eval::{Argument, Scene};
 use crate::engine::expr::{Expr, PatternOf};
 use crate::model::parser::Comparison;
@@ -16,19 +17,50 @@ pub struct ArgumentName {
     pub name: String,
     /// What the gateway knows by that name: `sub`, `dom`, `obj`, `act`, `label`, `zone` …
     pub fact: Option<&'static str>,
+    /// Whether rules and matcher write paths and methods as no gateway ever sees them, such as `data1` and `read`: the
+    /// policy is about names then, not about requests.
+    pub is_plain: bool,
 }
 
-/// The names of the request's arguments in the first context, in order.
-pub fn argument_names(policy: &Policy) -> Vec<ArgumentName> {
-    let Some(sheet) = Sheet::first(policy) else {
+/// The names of the request's arguments in a context, in order; none where the model has no such context.
+pub fn argument_names(policy: &Policy, context: usize) -> Vec<ArgumentName> {
+    let Some(sheet) = Sheet::of(policy, context) else {
         return Vec::new();
     };
     (0..sheet.section.context.arguments.len())
         .map(|argument| ArgumentName {
             name: sheet.argument_name(argument).to_owned(),
             fact: sheet.fact(argument).map(Fact::name),
+            is_plain: is_plain(sheet, argument),
         })
         .collect()
+}
+
+/// Whether what is said of a path has no `/` anywhere, what is said of a method no method of HTTP; something must be said.
+fn is_plain(sheet: Sheet<'_>, argument: usize) -> bool {
+    let is_sent = |text: &str| match sheet.fact(argument) {
+        Some(Fact::Path) => text.contains('/'),
+        Some(Fact::Method) => text
+            .split(|letter: char| !letter.is_ascii_alphabetic())
+            .any(|word| METHODS.contains(&word.to_ascii_uppercase().as_str())),
+        _ => true,
+    };
+    let (mut said, mut sent) = (false, false);
+    let mut look = |text: &str| {
+        said |= text != "*";
+        sent |= text != "*" && is_sent(text);
+    };
+    if let Some(column) = sheet.column_of(argument) {
+        for (_, text) in distinct(sheet, column) {
+            look(text);
+        }
+    }
+    sheet.section.context.matcher.each(&mut |expr| {
+        if let Expr::Text(text) = expr {
+            look(text);
+        }
+    });
+    said && !sent
 }
 
 /// A request that is put to rows.

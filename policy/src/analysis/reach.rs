@@ -66,9 +66,9 @@ impl<'a> Sheet<'a> {
             .map(move |section| Self { policy, section })
     }
 
-    /// The section of `r, p, e, m`.
-    pub(crate) fn first(policy: &'a Policy) -> Option<Self> {
-        Self::all(policy).next()
+    /// The section of a context: `r, p, e, m` for 1, `r2, p2, e2, m2` for 2.
+    pub(crate) fn of(policy: &'a Policy, context: usize) -> Option<Self> {
+        Self::all(policy).find(|sheet| sheet.section.context.number == context)
     }
 
     pub(crate) fn argument_name(self, argument: usize) -> &'a str {

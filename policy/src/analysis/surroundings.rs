@@ -25,6 +25,8 @@ pub struct Route {
     pub application: String,
     /// The organisation that it belongs to, the domain of its rules.
     pub tenant: String,
+    /// Which context of the model decides there: 1 for `r, p, e, m`.
+    pub context: usize,
     /// The beginning of its paths, whole segments: `/` or `/a/b`.
     pub prefix: String,
     /// Its methods, in capitals.
@@ -43,6 +45,24 @@ pub struct Zone {
 }
 
 pub(crate) fn look(sheet: Sheet<'_>, surroundings: &Surroundings, findings: &mut Findings<'_>) {
+    let context = sheet.section.context.number;
+    if !surroundings
+        .routes
+        .iter()
+        .any(|route| route.context == context)
+    {
+        if sheet.len() > 0 {
+            let what = format!(
+                "no application asks context {context}, so no rule of this kind decides anything"
+            );
+            let fix = format!(
+                "write `policy_context = {context}` for an application, or remove the rules"
+            );
+            let kind = (Severity::Warning, "context-not-asked");
+            findings.at_rule(sheet, 0, None, kind, (what, fix));
+        }
+        return;
+    }
     let clauses = sheet.clauses();
     let mut clearances = Clearances::new(sheet);
     for row in 0..sheet.len() {
@@ -68,7 +88,10 @@ fn fault(
     clearances: &mut Clearances<'_>,
 ) -> Option<Fault> {
     let tenant = tenant(sheet, reach);
-    let of_tenant = |route: &&Route| tenant.is_none_or(|(_, tenant)| route.tenant == tenant);
+    let of_tenant = |route: &&Route| {
+        route.context == sheet.section.context.number
+            && tenant.is_none_or(|(_, tenant)| route.tenant == tenant)
+    };
     let routes: Vec<&Route> = surroundings.routes.iter().filter(of_tenant).collect();
     if let (Some((_, tenant)), true) = (tenant, routes.is_empty()) {
         return Some((
@@ -303,6 +326,7 @@ mod tests {
         Route {
             application: "records".to_owned(),
             tenant: "tax".to_owned(),
+            context: 1,
             prefix: prefix.to_owned(),
             methods: methods.iter().map(|method| (*method).to_owned()).collect(),
             label: label.to_owned(),

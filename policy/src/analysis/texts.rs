@@ -45,7 +45,7 @@ fn pattern_columns(sheet: Sheet<'_>) -> Vec<(Matching, usize, Option<Fact>)> {
 }
 
 /// Each text of a column with the first row that has it.
-fn distinct(sheet: Sheet<'_>, column: usize) -> Vec<(usize, &str)> {
+pub(crate) fn distinct(sheet: Sheet<'_>, column: usize) -> Vec<(usize, &str)> {
     let mut seen = sheet.policy.symbols.none();
     let new = |row: &usize| {
         let symbol: Option<Symbol> = sheet.symbol(*row, column);
@@ -307,7 +307,7 @@ fn is_everything(side: &super::reach::Side<'_>) -> bool {
 }
 
 /// Methods that requests carry: those of RFC 9110 and PATCH of RFC 5789.
-const METHODS: [&str; 9] = [
+pub(crate) const METHODS: [&str; 9] = [
     "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE",
 ];
 

@@ -35,9 +35,10 @@ pub struct RuleFor {
     pub void: bool,
 }
 
-/// Lists every rule that is for a subject, in all organisations or in one.
+/// Lists every rule of a context that is for a subject, in all organisations or in one.
 pub fn what_can(
     policy: &Policy,
+    context: usize,
     subject: &str,
     domain: Option<&str>,
     time_unix_ms: Option<i64>,
@@ -46,7 +47,7 @@ pub fn what_can(
         rules: Vec::new(),
         incomplete: None,
     };
-    let Some(sheet) = Sheet::first(policy) else {
+    let Some(sheet) = Sheet::of(policy, context) else {
         return found;
     };
     let Some(argument) = sheet.argument(Fact::Subject) else {
@@ -259,7 +260,7 @@ mod tests {
     #[test]
     fn every_rule_for_a_subject_is_listed_with_what_cuts_it() {
         let listed = |subject, domain| -> Vec<_> {
-            let found = what_can(&policy(), subject, domain, None);
+            let found = what_can(&policy(), 1, subject, domain, None);
             let shown =
                 |one: &RuleFor| (one.rule.line, one.by.clone(), one.cut_by.clone(), one.void);
             found.rules.iter().map(shown).collect()
@@ -288,14 +289,14 @@ mod tests {
             let arguments: Vec<_> = witness.arguments.iter().cloned().map(Value::Text).collect();
             let permitted = matches!(policy.decide_arguments(1, &arguments), Decision::Permit(_));
             let domain = witness.arguments[1].as_str();
-            let found = who_can(&policy, &arguments, Some(domain), None);
+            let found = who_can(&policy, 1, &arguments, Some(domain), None);
             let named = found
                 .allowed
                 .iter()
                 .any(|one| one.subject == witness.arguments[0]);
             assert_eq!(named, permitted, "{witness:?}");
             if permitted {
-                let rules = what_can(&policy, &witness.arguments[0], Some(domain), None);
+                let rules = what_can(&policy, 1, &witness.arguments[0], Some(domain), None);
                 assert!(
                     rules.rules.iter().any(|one| !one.rule.denies && !one.void),
                     "{witness:?}"

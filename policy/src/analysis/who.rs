@@ -35,10 +35,11 @@ pub struct Allowed {
     pub rule: Option<RuleLine>,
 }
 
-/// Lists everyone who is permitted a request. Its arguments are in the order of the model's `r`, whatever stands for
+/// Lists everyone who is permitted a request in a context. Its arguments are in the order of the model's `r`, whatever stands for
 /// the subject; without `domain`, every organisation that the policy names is asked for.
 pub fn who_can(
     policy: &Policy,
+    context: usize,
     arguments: &[Value],
     domain: Option<&str>,
     time_unix_ms: Option<i64>,
@@ -48,7 +49,7 @@ pub fn who_can(
         strangers: Vec::new(),
         incomplete: None,
     };
-    let Some(sheet) = Sheet::first(policy) else {
+    let Some(sheet) = Sheet::of(policy, context) else {
         return found;
     };
     let Some(subject) = sheet.argument(Fact::Subject) else {
@@ -223,7 +224,7 @@ mod tests {
             (None, "/plots/1", "GET", vec!["clerk"]),
         ] {
             let arguments = ["", "", path, method].map(|text| Value::Text(text.to_owned()));
-            let found = who_can(&policy(), &arguments, domain, None);
+            let found = who_can(&policy(), 1, &arguments, domain, None);
             let names: Vec<_> = found
                 .allowed
                 .iter()

@@ -248,6 +248,11 @@ impl PartitionedPolicy {
         parts.map(Part::bytes).sum::<usize>() + self.by_domain.bytes() + self.common.bytes()
     }
 
+    /// As [`Policy::contexts`].
+    pub fn contexts(&self) -> impl Iterator<Item = usize> {
+        self.rest.policy.contexts()
+    }
+
     /// As [`Policy::facts_read`].
     pub fn facts_read(&self) -> impl Iterator<Item = &'static str> {
         self.rest.policy.facts_read()

@@ -138,6 +138,9 @@ fn served(config: &Config) -> Surroundings {
             routes.push(Route {
                 application: application.name.as_str().to_owned(),
                 tenant: application.tenant.as_str().to_owned(),
+                context: application
+                    .policy_context
+                    .map_or(1, |context| context.get().into()),
                 prefix: unescaped(route.prefix.as_str()),
                 methods: route
                     .methods

@@ -1,5 +1,6 @@
 //! `hangu policy diff`: who gains and who loses what, not which lines differ.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -9,7 +10,7 @@ use serde_json::json;
 
 use super::explain::rule_json;
 use super::files::{Naming, PolicyFiles};
-use super::request::Facts;
+use super::request::{Facts, context};
 use super::{Done, Outcome, print_json};
 use crate::cli::say;
 
@@ -33,6 +34,9 @@ pub(in crate::cli) struct Options {
     /// The Casbin model of the new policy, where it is another
     #[arg(long, value_name = "FILE")]
     new_model: Option<PathBuf>,
+    /// Compare this context of the model alone; without it all of them, 2 being `r2`, `p2`, `e2` and `m2`
+    #[arg(long, value_name = "N")]
+    context: Option<usize>,
     /// Name everybody who gains or loses
     #[arg(long)]
     subjects: bool,
@@ -45,14 +49,42 @@ pub(super) fn run(options: &Options) -> Done {
     let new_model = options.new_model.as_ref().or(options.model.as_ref());
     let old = compile(&options.old, options.model.as_ref())?;
     let new = compile(&options.new, new_model)?;
-    let found = diff(&old, &new, Facts::default().time()).map_err(|error| vec![error])?;
+    let contexts = contexts(&old, &new, options.context)?;
+    let mut found = Vec::new();
+    for context in &contexts {
+        let one = diff(&old, &new, *context, Facts::default().time());
+        found.push((*context, one.map_err(|error| vec![error])?));
+    }
     if options.json {
         print_json(&as_json(&found))?;
     } else {
-        print(&found, options.subjects);
+        for (context, one) in &found {
+            if contexts.len() > 1 {
+                say(format_args!("context {context}:"));
+            }
+            print(one, options.subjects);
+        }
     }
-    let same = found.deltas.is_empty() && found.clearances.is_empty() && found.inexact.is_empty();
+    let same = found.iter().all(|(_, found)| {
+        found.deltas.is_empty() && found.clearances.is_empty() && found.inexact.is_empty()
+    });
     Ok(if same { Outcome::Clean } else { Outcome::Found })
+}
+
+/// The contexts to compare: the one that is named, or all, which must then be those of both models.
+fn contexts(old: &Policy, new: &Policy, named: Option<usize>) -> Result<Vec<usize>, Vec<String>> {
+    if named.is_some() {
+        context(old, named)?;
+        return Ok(vec![context(new, named)?]);
+    }
+    let all: Vec<_> = old.contexts().collect();
+    if all == new.contexts().collect::<Vec<_>>() {
+        return Ok(all);
+    }
+    Err(vec![
+        "one model has contexts that the other has not; name one of both with `--context`"
+            .to_owned(),
+    ])
 }
 
 fn compile(policy: &std::path::Path, model: Option<&PathBuf>) -> Result<Policy, Vec<String>> {
@@ -150,7 +182,7 @@ fn word(direction: Direction) -> &'static str {
     }
 }
 
-fn as_json(found: &Diff) -> serde_json::Value {
+fn as_json(all: &[(usize, Diff)]) -> serde_json::Value {
     let object = |wants: &[(String, String)]| {
         json!(
             wants
@@ -159,8 +191,13 @@ fn as_json(found: &Diff) -> serde_json::Value {
                 .collect::<std::collections::BTreeMap<_, _>>()
         )
     };
-    let deltas = found.deltas.iter().map(|delta| {
+    let deltas = all.iter().flat_map(|(context, found)| {
+        let deltas = found.deltas.iter();
+        deltas.map(move |delta| (*context, delta))
+    });
+    let deltas = deltas.map(|(context, delta)| {
         json!({
+            "context": context,
             "direction": word(delta.direction),
             "domain": delta.domain,
             "role": delta.role,
@@ -171,14 +208,17 @@ fn as_json(found: &Diff) -> serde_json::Value {
             "after": delta.after.as_ref().map(rule_json),
         })
     });
-    let clearances = found.clearances.iter().map(|(name, label, direction)| {
+    let clearances = all.iter().flat_map(|(_, found)| &found.clearances);
+    let clearances: BTreeSet<_> = clearances.collect();
+    let clearances = clearances.into_iter().map(|(name, label, direction)| {
         json!({"name": name, "label": label, "direction": word(*direction)})
     });
+    let inexact: BTreeSet<_> = all.iter().flat_map(|(_, found)| &found.inexact).collect();
     json!({
         "deltas": deltas.collect::<Vec<_>>(),
         "clearances": clearances.collect::<Vec<_>>(),
-        "exact": found.inexact.is_empty(),
-        "inexact_because": found.inexact,
+        "exact": inexact.is_empty(),
+        "inexact_because": inexact,
     })
 }
 

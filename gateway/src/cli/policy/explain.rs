@@ -9,7 +9,7 @@ use hangu_policy::analysis::{Authored, Change, Explanation, RuleLine, explain};
 use serde_json::json;
 
 use super::files::{Naming, PolicyFiles, Texts};
-use super::request::Facts;
+use super::request::{Facts, context, say_context, say_plain};
 use super::{Done, Outcome, print_json};
 use crate::bundle::known::Known;
 use crate::cli::say;
@@ -50,11 +50,15 @@ pub(in crate::cli) struct Options {
 pub(super) fn run(options: &Options) -> Done {
     let texts = options.files.read(Naming::AsGiven)?;
     let policy = texts.compile()?;
+    let context = context(&policy, options.facts.context)?;
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let (arguments, entry) = match (&options.audit, &options.request_id) {
         (Some(folder), Some(id)) => {
             let entry = find(folder, id)?;
-            (recorded(&entry).arguments_wanted(&policy), Some(entry))
+            (
+                recorded(&entry, context).arguments_wanted(&policy),
+                Some(entry),
+            )
         }
         _ => {
             let (subject, method, path) = (
@@ -71,17 +75,23 @@ pub(super) fn run(options: &Options) -> Done {
         rules: texts.rules(),
         policy: &policy,
     };
-    let Some(found) = explain(authored, &arguments, options.facts.time()) else {
-        return Err(vec!["the model has no `r`, `p`, `e` and `m`".to_owned()]);
+    let Some(found) = explain(authored, context, &arguments, options.facts.time()) else {
+        return Err(vec![format!("the model has no context {context}")]);
     };
     let clearance = clearance(&policy, options, entry.as_ref());
     if options.json {
-        print_json(&as_json(&found, &texts, entry.as_ref(), clearance.as_ref()))?;
+        let mut told = as_json(&found, &texts, entry.as_ref(), clearance.as_ref());
+        if let Some(told) = told.as_object_mut() {
+            told.insert("context".to_owned(), json!(context));
+        }
+        print_json(&told)?;
     } else {
         if let Some(entry) = &entry {
             say(format_args!("recorded: {}", entry.render()));
         }
         print(&found, &texts);
+        say_context(&policy, context);
+        say_plain(&policy, context);
         if let Some(Clearance {
             subject,
             label,
@@ -154,12 +164,12 @@ fn find(folder: &Path, id: &str) -> Result<Entry, Vec<String>> {
 }
 
 /// A recorded request by the names of its facts.
-pub(super) fn recorded(entry: &Entry) -> Known {
+pub(super) fn recorded(entry: &Entry, context: usize) -> Known {
     let address = match entry.client.parse::<std::net::SocketAddr>() {
         Ok(address) => address.ip().to_string(),
         Err(_) => entry.client.clone(),
     };
-    let mut known = Known::default();
+    let mut known = Known::of(context);
     for (name, value) in [
         ("sub", entry.subject.as_str()),
         ("dom", &entry.tenant),

@@ -3,6 +3,7 @@
 //! The log is read once, record by record, and only what changes is kept.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -14,6 +15,7 @@ use serde_json::json;
 use std::borrow::Cow;
 
 use super::files::{Naming, PolicyFiles};
+use super::request::context;
 use super::{Done, Outcome, print_json};
 use crate::cli::say;
 
@@ -35,6 +37,9 @@ pub(in crate::cli) struct Options {
     /// Begin with this record
     #[arg(long, value_name = "N", default_value_t = 1)]
     from: u64,
+    /// Context of the model that decides, where it has several: 2 asks `r2`, `p2`, `e2` and `m2`
+    #[arg(long, value_name = "N")]
+    context: Option<NonZeroU8>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -115,6 +120,7 @@ struct Tally {
 
 pub(super) fn run(options: &Options) -> Done {
     let policy = options.files.read(Naming::AsGiven)?.compile_named()?;
+    context(&policy, options.context.map(|number| number.get().into()))?;
     let refused = |error: &dyn std::fmt::Display| vec![error.to_string()];
     let mut reader = Reader::open(&options.audit, Position::Sequence(options.from))
         .map_err(|error| refused(&error))?;
@@ -124,7 +130,7 @@ pub(super) fn run(options: &Options) -> Done {
         tally.records += 1;
         match serde_json::from_str::<Recorded<'_>>(&line.json) {
             Ok(recorded) if recorded.kind == "request" => {
-                tally.take(&policy, &recorded, line.sequence)
+                tally.take((&policy, options.context), &recorded, line.sequence)
             }
             Ok(_) => {}
             Err(_) => tally.undecidable += 1,
@@ -147,7 +153,12 @@ pub(super) fn run(options: &Options) -> Done {
 }
 
 impl Tally {
-    fn take(&mut self, policy: &Policy, recorded: &Recorded<'_>, sequence: u64) {
+    fn take(
+        &mut self,
+        (policy, context): (&Policy, Option<NonZeroU8>),
+        recorded: &Recorded<'_>,
+        sequence: u64,
+    ) {
         let before = recorded.before();
         if before == Before::NotAsked {
             self.other_layers += 1;
@@ -163,7 +174,7 @@ impl Tally {
             return;
         }
         self.asked += 1;
-        let after = recorded.judge(policy);
+        let after = recorded.judge(policy, context);
         if (before == Before::Permitted) == after.is_ok() {
             return;
         }
@@ -226,7 +237,7 @@ impl Recorded<'_> {
     }
 
     /// What the candidate says: the clearance first, then the rules, as the walk does.
-    fn judge(&self, policy: &Policy) -> Result<RuleId, String> {
+    fn judge(&self, policy: &Policy, context: Option<NonZeroU8>) -> Result<RuleId, String> {
         if !policy.clears(&self.subject, &self.tenant, &self.label) {
             return Err(format!("not cleared for `{}`", self.label));
         }
@@ -243,6 +254,7 @@ impl Recorded<'_> {
                 .rsplit_once(':')
                 .map_or(&*self.client, |(host, _)| host.trim_matches(['[', ']'])),
             time_unix_ms: unix_ms(&self.time),
+            context,
             ..Request::default()
         };
         match policy.decide(&request) {

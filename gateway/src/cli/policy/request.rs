@@ -4,7 +4,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
-use crate::bundle::known::Known;
+use hangu_policy::Policy;
+use hangu_policy::analysis::argument_names;
+
+use crate::bundle::known::{Known, check_context};
+use crate::cli::say;
 
 /// What a request is besides its method and path.
 #[derive(Clone, Debug, Default, Args)]
@@ -12,6 +16,9 @@ pub(super) struct Facts {
     /// Organisation whose data are asked for
     #[arg(long, value_name = "NAME")]
     pub(super) domain: Option<String>,
+    /// Context of the model, where it has several: 2 asks `r2`, `p2`, `e2` and `m2`
+    #[arg(long, value_name = "N")]
+    pub(super) context: Option<usize>,
     /// Any other argument of the model's `r`, such as `zone=office`; may be given several times
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub(super) others: Vec<String>,
@@ -28,7 +35,7 @@ impl Facts {
         method: &str,
         path: &str,
     ) -> Result<Known, Vec<String>> {
-        let mut known = Known::default();
+        let mut known = Known::of(self.context.unwrap_or(1));
         for (name, value) in [("sub", subject), ("obj", path), ("act", method)] {
             known.add(name, value);
         }
@@ -47,6 +54,58 @@ impl Facts {
     /// When it is asked.
     pub(super) fn time(&self) -> Option<i64> {
         self.time_unix_ms.or_else(now_unix_ms)
+    }
+}
+
+/// The context that is asked, the first where none is named.
+///
+/// # Errors
+/// When the model has no such context.
+pub(super) fn context(policy: &Policy, named: Option<usize>) -> Result<usize, Vec<String>> {
+    let context = named.unwrap_or(1);
+    check_context(policy, context).map_err(|error| vec![error])?;
+    Ok(context)
+}
+
+/// What people are told where the model has several contexts: which one was asked.
+pub(super) fn say_context(policy: &Policy, context: usize) {
+    let others: Vec<_> = policy
+        .contexts()
+        .filter(|other| *other != context)
+        .map(|other| format!("`--context {other}`"))
+        .collect();
+    if !others.is_empty() {
+        say(format_args!(
+            "context {context} was asked (`{}`, `{}`); {} asks another",
+            lettered('r', context),
+            lettered('p', context),
+            others.join(" or ")
+        ));
+    }
+}
+
+/// What people are told where rules are about names that no gateway ever asks for.
+pub(super) fn say_plain(policy: &Policy, context: usize) {
+    let names = argument_names(policy, context);
+    let plain: Vec<_> = names
+        .iter()
+        .filter(|argument| argument.is_plain)
+        .map(|argument| format!("`{}`", argument.name))
+        .collect();
+    if !plain.is_empty() {
+        say(format_args!(
+            "{}: plain names, taken as they are; a gateway asks for paths such as `/returns/7` and methods such as `GET`",
+            plain.join(" and ")
+        ));
+    }
+}
+
+/// The name of a section: `r`, `r2`.
+fn lettered(letter: char, context: usize) -> String {
+    if context == 1 {
+        letter.to_string()
+    } else {
+        format!("{letter}{context}")
     }
 }
 

@@ -7,9 +7,8 @@ use serde_json::json;
 
 use super::explain::{NOT_ASKED, rule_json};
 use super::files::{Naming, PolicyFiles};
-use super::request::Facts;
+use super::request::{Facts, context, say_context, say_plain};
 use super::{Done, Outcome, print_json};
-use crate::bundle::known::judged_path;
 use crate::cli::say;
 
 #[derive(Debug, Args)]
@@ -47,6 +46,9 @@ pub(in crate::cli) struct WhatOptions {
     /// In this organisation alone
     #[arg(long, value_name = "NAME")]
     domain: Option<String>,
+    /// Context of the model, where it has several: 2 asks `r2`, `p2`, `e2` and `m2`
+    #[arg(long, value_name = "N")]
+    context: Option<usize>,
     /// Label of what is asked for: mark the rules that are of no use without clearance for it
     #[arg(long, value_name = "NAME")]
     label: Option<String>,
@@ -61,12 +63,13 @@ pub(in crate::cli) struct WhatOptions {
 pub(super) fn who(options: &WhoOptions) -> Done {
     let texts = options.files.read(Naming::AsGiven)?;
     let policy = texts.compile()?;
-    let arguments = options
-        .facts
-        .with("", &options.method, &options.path)?
-        .arguments(&policy)?;
+    let context = context(&policy, options.facts.context)?;
+    let known = options.facts.with("", &options.method, &options.path)?;
+    let arguments = known.arguments(&policy)?;
+    let path = known.judged(&policy, "obj").unwrap_or_default();
     let mut found = who_can(
         &policy,
+        context,
         &arguments,
         options.facts.domain.as_deref(),
         options.facts.time(),
@@ -76,7 +79,7 @@ pub(super) fn who(options: &WhoOptions) -> Done {
         .as_deref()
         .map(|label| only_cleared(&policy, &mut found, label));
     if options.json {
-        print_json(&who_json(&found, options, uncleared))?;
+        print_json(&who_json(&found, options, uncleared, context))?;
     } else {
         for domain in &found.strangers {
             say(format_args!(
@@ -100,7 +103,7 @@ pub(super) fn who(options: &WhoOptions) -> Done {
             "{people} subjects and {} roles can {} {}",
             found.allowed.len() - people,
             options.method,
-            judged_path(&options.path).map_err(|error| vec![error])?
+            path
         ));
         if let Some(why) = &found.incomplete {
             say(format_args!("the list is not complete: {why}"));
@@ -111,6 +114,8 @@ pub(super) fn who(options: &WhoOptions) -> Done {
             )),
             _ => say(NOT_ASKED),
         }
+        say_context(&policy, context);
+        say_plain(&policy, context);
     }
     let nobody = found.allowed.is_empty() && found.strangers.is_empty();
     Ok(if nobody {
@@ -120,7 +125,12 @@ pub(super) fn who(options: &WhoOptions) -> Done {
     })
 }
 
-fn who_json(found: &WhoCan, options: &WhoOptions, uncleared: Option<usize>) -> serde_json::Value {
+fn who_json(
+    found: &WhoCan,
+    options: &WhoOptions,
+    uncleared: Option<usize>,
+    context: usize,
+) -> serde_json::Value {
     let allowed = found.allowed.iter().map(|one| {
         json!({
             "subject": one.subject,
@@ -130,6 +140,7 @@ fn who_json(found: &WhoCan, options: &WhoOptions, uncleared: Option<usize>) -> s
         })
     });
     json!({
+        "context": context,
         "allowed": allowed.collect::<Vec<_>>(),
         "everyone_in": found.strangers,
         "label": options.label,
@@ -142,12 +153,14 @@ fn who_json(found: &WhoCan, options: &WhoOptions, uncleared: Option<usize>) -> s
 pub(super) fn what(options: &WhatOptions) -> Done {
     let texts = options.files.read(Naming::AsGiven)?;
     let policy = texts.compile()?;
+    let context = context(&policy, options.context)?;
     let time = Facts {
         time_unix_ms: options.time_unix_ms,
         ..Facts::default()
     };
     let found = what_can(
         &policy,
+        context,
         &options.subject,
         options.domain.as_deref(),
         time.time(),
@@ -162,6 +175,7 @@ pub(super) fn what(options: &WhatOptions) -> Done {
         print_json(&what_json(&found, options, cleared))?;
     } else {
         print_what(&found, options, cleared);
+        say_context(&policy, context);
     }
     Ok(if allows {
         Outcome::Clean
@@ -198,6 +212,7 @@ fn what_json(
         })
     });
     json!({
+        "context": options.context.unwrap_or(1),
         "subject": options.subject,
         "label": options.label,
         "rules": rules.collect::<Vec<_>>(),

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::num::NonZeroU8;
 
 use http::HeaderName;
 
@@ -80,6 +81,7 @@ fn one(
         reader.duration(written.connect_timeout.as_ref(), &bounds::CONNECT_TIMEOUT);
     let read_timeout = reader.duration(written.read_timeout.as_ref(), &bounds::READ_TIMEOUT);
     let write_timeout = reader.duration(written.write_timeout.as_ref(), &bounds::WRITE_TIMEOUT);
+    let context = reader.count(written.policy_context.as_ref(), &bounds::POLICY_CONTEXT);
     let obligations = obligations(reader, written.obligations.as_ref());
     let headers = headers(reader, &written.headers);
     let routes = routes(reader, names, label, request_body_max, &written.routes);
@@ -108,6 +110,9 @@ fn one(
         connect_timeout,
         read_timeout,
         write_timeout,
+        policy_context: NonZeroU8::try_from(context)
+            .ok()
+            .filter(|context| context.get() > 1),
         obligations,
         purposes: Vec::new(),
         strict_transport_security,

@@ -244,6 +244,16 @@ impl Loader {
 
     /// A fact that the gateway does not know would be empty, and `!= "…"` of nothing is true: such a model is refused.
     pub(super) fn check_facts(&mut self, config: &Config, policy: &PartitionedPolicy) {
+        let contexts: Vec<_> = policy.contexts().collect();
+        let named = config.applications.iter().filter_map(|application| {
+            let context = application.policy_context?.get();
+            (!contexts.contains(&usize::from(context))).then(|| LoadError::UnknownContext {
+                path: config.policy.source.model().to_owned(),
+                application: application.name.as_str().to_owned(),
+                context,
+            })
+        });
+        self.problems.extend(named);
         if config.purpose.is_none() && policy.facts_read().any(|fact| fact == "purpose") {
             self.problems.push(LoadError::NoPurposes {
                 path: config.policy.source.model().to_owned(),
@@ -349,7 +359,12 @@ impl LoadError {
             (matches!(self, Self::Policy(_)), PolicyRefusal::Policy),
             (matches!(self, Self::NoRules { .. }), PolicyRefusal::Empty),
             (
-                matches!(self, Self::UnknownFact { .. } | Self::NoPurposes { .. }),
+                matches!(
+                    self,
+                    Self::UnknownFact { .. }
+                        | Self::UnknownContext { .. }
+                        | Self::NoPurposes { .. }
+                ),
                 PolicyRefusal::Fact,
             ),
             (

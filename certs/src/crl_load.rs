@@ -1,6 +1,7 @@
 //! Loading revocation lists: each is verified once, then indexed.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use rustls_pki_types::CertificateRevocationListDer;
 use rustls_pki_types::pem::PemObject;
@@ -19,6 +20,28 @@ use crate::signature::{self, SignatureProblem};
 use crate::table::{ENTRIES_MAX, Entry, Table};
 use crate::trust::TrustBundle;
 
+/// How long a list counts beyond its end, in seconds; not at all by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grace {
+    /// For every issuer that has none of its own.
+    pub seconds: u32,
+    /// For single issuers, by name in the form of [`CrlExpiry::issuer`].
+    pub of_issuers: BTreeMap<String, u32>,
+}
+
+impl Grace {
+    /// None at all.
+    pub const NONE: Grace = Grace {
+        seconds: 0,
+        of_issuers: BTreeMap::new(),
+    };
+
+    fn end(&self, issuer: &str, next_update: i64) -> i64 {
+        let own = self.of_issuers.get(issuer);
+        next_update.saturating_add(i64::from(own.copied().unwrap_or(self.seconds)))
+    }
+}
+
 impl RevocationIndex {
     /// Verifies and indexes the lists of a trust bundle: `(file name, PEM or DER)`; a PEM file may hold several. From then on every
     /// issuer in a path must be covered, and a certificate whose issuer is not is refused.
@@ -34,20 +57,20 @@ impl RevocationIndex {
         trust: &TrustBundle,
         now: i64,
     ) -> Result<RevocationIndex, Vec<CrlError>> {
-        RevocationIndex::load_with_grace(crls, trust, 0, now)
+        RevocationIndex::load_with_grace(crls, trust, &Grace::NONE, now)
     }
 
-    /// The same, with lists that count for `grace_seconds` beyond their end. [`RevocationIndex::stale`] says which live on it.
+    /// The same, with lists that count beyond their end. [`RevocationIndex::stale`] says which live on it.
     ///
     /// # Errors
     /// As [`RevocationIndex::load`].
     pub fn load_with_grace(
         crls: &[(&str, &[u8])],
         trust: &TrustBundle,
-        grace_seconds: u32,
+        grace: &Grace,
         now: i64,
     ) -> Result<RevocationIndex, Vec<CrlError>> {
-        RevocationIndex::load_keeping(crls, trust, grace_seconds, now, &|_| false)
+        RevocationIndex::load_keeping(crls, trust, grace, now, &|_| false)
     }
 
     /// The same, where an overdue list that `keep` wants is no error: what it names stays revoked, and whomever else it covers is
@@ -58,7 +81,7 @@ impl RevocationIndex {
     pub fn load_keeping(
         crls: &[(&str, &[u8])],
         trust: &TrustBundle,
-        grace_seconds: u32,
+        grace: &Grace,
         now: i64,
         keep: &dyn Fn(&CrlExpiry) -> bool,
     ) -> Result<RevocationIndex, Vec<CrlError>> {
@@ -72,26 +95,20 @@ impl RevocationIndex {
         }
         let mut verified = Vec::new();
         for (file, der) in &files {
-            match verify(file, der, trust, now) {
+            match verify(file, der, trust, grace, now) {
                 Ok(list) => verified.push(list),
                 Err(problem) => problems.push(CrlError::new(file, problem)),
             }
         }
         // Only of the lists that count: an old one that was left beside its successor does no harm.
         let counted = supersede(verified);
-        let is_past = |list: &&Verified<'_>| {
-            now >= list
-                .expiry
-                .next_update
-                .saturating_add(i64::from(grace_seconds))
-        };
-        let is_past = |list: &&Verified<'_>| is_past(list) && !keep(&list.expiry);
+        let is_past = |list: &&Verified<'_>| now >= list.expiry.until && !keep(&list.expiry);
         problems.extend(counted.iter().filter(is_past).map(|list| {
             let next_update = list.expiry.next_update;
             CrlError::new(&list.expiry.file, CrlProblem::Expired { next_update })
         }));
         if problems.is_empty() {
-            build(counted, grace_seconds, now).map_err(|problem| vec![problem])
+            build(counted, now).map_err(|problem| vec![problem])
         } else {
             Err(problems)
         }
@@ -108,7 +125,7 @@ impl RevocationIndex {
         let mut verified = Vec::new();
         let mut ignored = Vec::new();
         for (file, der) in lists {
-            match verify(file, der, trust, now) {
+            match verify(file, der, trust, &Grace::NONE, now) {
                 Ok(list) => verified.push(list),
                 Err(problem) => {
                     ignored.push((CrlError::new(file, problem), RevocationList::issuer_of(der)))
@@ -124,7 +141,7 @@ impl RevocationIndex {
                 false
             }
         });
-        let mut index = build(supersede(verified), 0, now)
+        let mut index = build(supersede(verified), now)
             .unwrap_or_else(|_| RevocationIndex::empty(Uncovered::Refused));
         for (error, issuer) in ignored {
             if error.problem.is_unsupported() {
@@ -179,6 +196,7 @@ fn verify<'a>(
     file: &str,
     der: &'a [u8],
     trust: &TrustBundle,
+    grace: &Grace,
     now: i64,
 ) -> Result<Verified<'a>, CrlProblem> {
     let list = RevocationList::parse(der).map_err(CrlProblem::of)?;
@@ -196,6 +214,7 @@ fn verify<'a>(
     let expiry = CrlExpiry {
         file: file.to_owned(),
         issuer_hash: NameHash::of(&list.issuer),
+        until: grace.end(&issuer, next_update),
         issuer,
         number: list.number,
         this_update: list.this_update,
@@ -285,11 +304,7 @@ fn supersede(mut lists: Vec<Verified<'_>>) -> Vec<Verified<'_>> {
     lists
 }
 
-fn build(
-    mut lists: Vec<Verified<'_>>,
-    grace_seconds: u32,
-    now: i64,
-) -> Result<RevocationIndex, CrlError> {
+fn build(mut lists: Vec<Verified<'_>>, now: i64) -> Result<RevocationIndex, CrlError> {
     let total = lists.iter().map(|list| list.entries).sum::<usize>();
     let mut index = RevocationIndex::empty(Uncovered::Refused);
     index.table = Table::with_capacity(total);
@@ -310,22 +325,14 @@ fn build(
                 .push(fail(CrlProblem::SignerNotGood { issuer, why }));
             continue;
         }
-        add(&mut index, &verified, grace_seconds).map_err(fail)?;
+        add(&mut index, &verified).map_err(fail)?;
         index.lists.push(verified.expiry);
     }
     Ok(index)
 }
 
-fn add(
-    index: &mut RevocationIndex,
-    verified: &Verified<'_>,
-    grace_seconds: u32,
-) -> Result<(), CrlProblem> {
-    let until = verified
-        .expiry
-        .next_update
-        .saturating_add(i64::from(grace_seconds));
-    let issuer = cover(&mut index.issuers, &verified.expiry, until).ok_or(CrlProblem::TooLarge)?;
+fn add(index: &mut RevocationIndex, verified: &Verified<'_>) -> Result<(), CrlProblem> {
+    let issuer = cover(&mut index.issuers, &verified.expiry).ok_or(CrlProblem::TooLarge)?;
     let each = |serial, revoked_at: i64, reason| {
         let revoked_at = u32::try_from(revoked_at.max(0)).unwrap_or(u32::MAX);
         // There is room: the table was made for the entries of all lists.
@@ -340,7 +347,7 @@ fn add(
 }
 
 /// Notes that a list covers its issuer, and gives the issuer's number.
-fn cover(issuers: &mut Vec<ListedIssuer>, list: &CrlExpiry, until: i64) -> Option<u16> {
+fn cover(issuers: &mut Vec<ListedIssuer>, list: &CrlExpiry) -> Option<u16> {
     let known = issuers
         .iter()
         .position(|issuer| issuer.name == list.issuer_hash);
@@ -350,7 +357,7 @@ fn cover(issuers: &mut Vec<ListedIssuer>, list: &CrlExpiry, until: i64) -> Optio
     }
     issuers
         .get_mut(number)?
-        .add(list.signer, list.scope.clone(), until);
+        .add(list.signer, list.scope.clone(), list.until);
     u16::try_from(number).ok()
 }
 

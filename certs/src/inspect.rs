@@ -13,7 +13,7 @@ use crate::crl_error::CrlProblem;
 use crate::der::{self, Malformed, Reader};
 use crate::identity::{Identity, IdentityError, sha256};
 use crate::name;
-use crate::path::{Purpose, check_any, check_issuer, check_leaf_usage};
+use crate::path::{Purpose, check_any, check_intermediate, check_issuer, check_leaf_usage};
 use crate::serial::Serial;
 use crate::signature::{self, KeyKind};
 
@@ -103,8 +103,13 @@ fn problems(
 ) -> Vec<String> {
     let mut problems = Vec::new();
     if certificate.is_ca() {
+        let check = if certificate.is_self_issued() {
+            check_issuer
+        } else {
+            check_intermediate
+        };
         problems.extend(
-            check_issuer(certificate, purpose)
+            check(certificate, purpose)
                 .err()
                 .map(|reason| reason.to_string()),
         );

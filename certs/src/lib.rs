@@ -83,6 +83,7 @@ pub use chain_error::{ChainError, ChainReason};
 pub use credit_code::{CREDIT_CODE_CHARACTERS, CreditCode, CreditCodeError};
 pub use crl::CrlNumber;
 pub use crl_error::{CrlError, CrlProblem};
+pub use crl_load::Grace;
 pub use der::Malformed;
 pub use directory::{Directory, Holder};
 pub use directory_error::{DirectoryError, DirectoryProblem};

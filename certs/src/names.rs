@@ -140,7 +140,14 @@ fn uri_text(text: &str) -> Result<String, Malformed> {
 
 fn dns_text(text: &str) -> Result<String, Malformed> {
     let dns = ascii(text, DNS_BYTES_MAX)?.to_ascii_lowercase();
-    let host = dns.strip_prefix("*.").unwrap_or(&dns);
+    if is_host(dns.strip_prefix("*.").unwrap_or(&dns)) {
+        Ok(dns)
+    } else {
+        Err(Malformed("a DNS name is not a host name"))
+    }
+}
+
+fn is_host(host: &str) -> bool {
     let in_label = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -148,19 +155,13 @@ fn dns_text(text: &str) -> Result<String, Malformed> {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    if host.split('.').all(is_label) {
-        Ok(dns)
-    } else {
-        Err(Malformed("a DNS name is not a host name"))
-    }
+    host.split('.').all(is_label)
 }
 
 fn email_text(text: &str) -> Result<String, Malformed> {
     let email = ascii(text, EMAIL_BYTES_MAX)?;
     match email.split_once('@') {
-        Some((mailbox, host)) if !mailbox.is_empty() && !host.is_empty() && !host.contains('@') => {
-            Ok(email)
-        }
+        Some((mailbox, host)) if !mailbox.is_empty() && is_host(host) => Ok(email),
         _ => Err(Malformed("an e-mail address is not `mailbox@host`")),
     }
 }

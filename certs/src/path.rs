@@ -180,8 +180,8 @@ impl<'a> Search<'a> {
             if is_circle || !self.issued(&issuer, &head, path.len()) {
                 continue;
             }
-            if let Err(reason) =
-                check_issuer(&issuer, self.purpose).and_then(|()| check_any(&issuer, self.now))
+            if let Err(reason) = check_intermediate(&issuer, self.purpose)
+                .and_then(|()| check_any(&issuer, self.now))
             {
                 self.note(Progress::IssuerSigned, reason, path.len(), &issuer);
                 continue;
@@ -405,6 +405,21 @@ pub(crate) fn check_issuer(issuer: &Certificate<'_>, purpose: Purpose) -> Result
     }
     // The standard gives extended key usage no meaning in a CA's certificate; every TLS library takes it as a limit.
     check_extended_usage(issuer, purpose).map_err(ChainReason::BadUsage)
+}
+
+/// Whoever is an issuer because another CA says so needs that CA's word for it: key usage with keyCertSign, not merely none
+/// (section 4.2.1.3). An anchor is one because the operator says so; programs that make roots often leave its key usage out.
+pub(crate) fn check_intermediate(
+    issuer: &Certificate<'_>,
+    purpose: Purpose,
+) -> Result<(), ChainReason> {
+    check_issuer(issuer, purpose)?;
+    if issuer.extensions.key_usage.is_none() {
+        return Err(ChainReason::BadUsage(
+            "it is an intermediate without a key usage, and so without keyCertSign",
+        ));
+    }
+    Ok(())
 }
 
 /// Section 6.1.4 (l) and (m): self-issued certificates do not count.

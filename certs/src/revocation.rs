@@ -88,8 +88,10 @@ pub struct CrlExpiry {
     pub number: CrlNumber,
     /// Unix seconds at which it was issued.
     pub this_update: i64,
-    /// Unix seconds from which it no longer counts.
+    /// Unix seconds from which it is overdue.
     pub next_update: i64,
+    /// Unix seconds from which it no longer counts: the same, or later by its issuer's grace.
+    pub until: i64,
     pub(crate) issuer_hash: NameHash,
     pub(crate) signer: [u8; 32],
     pub(crate) scope: Scope,

@@ -394,7 +394,10 @@ fn check_anchor(certificate: &Certificate<'_>, now: i64) -> Result<(), AnchorPro
     if !certificate.is_ca() {
         return Err(AnchorProblem::NotAnAuthority);
     }
-    if !certificate.may(KeyUsage::key_cert_sign) {
+    // As `path.rs` asks of an intermediate, so that a handshake is not the first to say so.
+    let says_nothing = certificate.extensions.key_usage.is_none();
+    if !certificate.may(KeyUsage::key_cert_sign) || (says_nothing && !certificate.is_self_issued())
+    {
         return Err(AnchorProblem::MayNotSign);
     }
     if certificate.extensions.unknown_critical {

@@ -68,6 +68,10 @@ fn hosts_lie_below_whole_labels() {
         ),
         (URI, "gov.example", "https://10.0.0.1/", false),
         (URI, "gov.example", "urn:tax:alice", false),
+        // One more dot makes another text of the same host.
+        (DNS, "example.com", "www.example.com.", false),
+        (URI, "gov.example", "https://gov.example./", false),
+        (EMAIL, "example.com", "bob@example.com.", false),
     ] {
         let constraint = constraint(PERMITTED, kind, &[base.as_bytes()]);
         assert_eq!(
@@ -99,6 +103,35 @@ fn what_is_excluded_is_refused_though_it_is_permitted_too() {
     }
     // A constraint says nothing about names of another kind.
     assert!(allows(&both, URI, b"urn:x"));
+    for (kind, base, presented, allowed) in [
+        (EMAIL, "example.com", "bob@example.com", false),
+        (EMAIL, "example.com", "bob@mail.example.com", true),
+        (EMAIL, ".example.com", "bob@mail.example.com", false),
+        (EMAIL, "bob@example.com", "alice@example.com", true),
+        (URI, "gov.example", "spiffe://gov.example/tax", false),
+        (URI, ".gov.example", "spiffe://tax.gov.example/api", false),
+        (URI, "gov.example", "spiffe://other.example/tax", true),
+        // What would be another text of an excluded name, and no other name.
+        (DNS, "secret.example", "secret.example.", false),
+        (DNS, "secret.example", "SECRET.example", false),
+        (EMAIL, "example.com", "bob@example.com.", false),
+        (EMAIL, "bob@example.com", "Bob@EXAMPLE.com", false),
+        (URI, "gov.example", "https://gov.example./x", false),
+        (URI, "gov.example", "https://gov%2eexample/x", false),
+        (
+            URI,
+            "gov.example",
+            "https://other.example@gov.example/x",
+            false,
+        ),
+    ] {
+        let excluded = constraint(EXCLUDED, kind, &[base.as_bytes()]);
+        assert_eq!(
+            allows(&excluded, kind, presented.as_bytes()),
+            allowed,
+            "{presented} without {base}"
+        );
+    }
 }
 
 #[test]
@@ -182,6 +215,33 @@ fn subjects_lie_below_directory_names() {
     assert_eq!(
         subject(&[(OU, UTF8, b"Tax Office"), (CN, UTF8, b"alice")]),
         Err("name_constraint")
+    );
+
+    let excluding = Draft::authority("root")
+        .extension(
+            NAME_CONSTRAINTS,
+            true,
+            &constraint(EXCLUDED, DIRECTORY, &[&base]),
+        )
+        .self_signed();
+    for (organisation, code) in [
+        (b"TAX office".as_slice(), Some("name_constraint")),
+        (b"Treasury", None),
+    ] {
+        let subject = name(&[(O, UTF8, organisation), (CN, UTF8, b"alice")]);
+        let leaf = Draft::leaf("x")
+            .edit(|draft| draft.subject = subject)
+            .signed_by(&excluding);
+        let judged = judge_alone(&[&excluding], &[&leaf]);
+        assert_eq!(judged.err().map(|error| error.code()), code);
+    }
+    // A directory name among the alternative names is a name like the subject.
+    let leaf = Draft::leaf("alice")
+        .names(&[tlv(DIRECTORY, &base)])
+        .signed_by(&excluding);
+    assert_eq!(
+        refusal(judge_alone(&[&excluding], &[&leaf])),
+        ("name_constraint", 0)
     );
 }
 

@@ -3,6 +3,7 @@
 use super::craft::{Draft, KEY_USAGE, ListDraft, bundle, seq, tlv};
 use super::lists::{link, load};
 use super::{DAY, NOW};
+use crate::crl_load::Grace;
 use crate::identity::{Identity, Link, LinkKind};
 use crate::path::verify_client_chain;
 use crate::revocation::{Revocation, RevocationIndex, Uncovered};
@@ -94,7 +95,17 @@ fn grace_keeps_a_list_beyond_its_end_and_says_so() {
         .signed_by(&root);
     let files = [("ca.crl", list.as_slice())];
     assert!(RevocationIndex::load(&files, &bundle(&[&root]), NOW).is_err());
-    let index = RevocationIndex::load_with_grace(&files, &bundle(&[&root]), 3600, NOW).unwrap();
+    let load = |seconds: u32, own: &[(&str, u32)]| {
+        let grace = Grace {
+            seconds,
+            of_issuers: own
+                .iter()
+                .map(|(issuer, seconds)| ((*issuer).to_owned(), *seconds))
+                .collect(),
+        };
+        RevocationIndex::load_with_grace(&files, &bundle(&[&root]), &grace, NOW)
+    };
+    let index = load(3600, &[]).unwrap();
     assert_eq!(index.stale(NOW).count(), 1);
     assert_eq!(index.stale(NOW - 61).count(), 0);
     assert_eq!(index.check(&[link(&root, 1)], NOW), Ok(()));
@@ -102,7 +113,12 @@ fn grace_keeps_a_list_beyond_its_end_and_says_so() {
         index.check(&[link(&root, 1)], NOW + 3540),
         Err(Revocation::ListExpired { .. })
     ));
-    assert!(RevocationIndex::load_with_grace(&files, &bundle(&[&root]), 60, NOW).is_err());
+    assert_eq!(index.next_updates()[0].until, NOW + 3540);
+    assert!(load(60, &[]).is_err());
+    // An issuer's own grace stands in place of the others', be it longer or shorter.
+    assert!(load(0, &[("CN=root", 61)]).is_ok());
+    assert!(load(3600, &[("CN=root", 0)]).is_err());
+    assert!(load(0, &[("CN=another", 3600)]).is_err());
 }
 
 #[test]

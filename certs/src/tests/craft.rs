@@ -94,6 +94,8 @@ pub(crate) struct Draft {
     pub(crate) subject: Vec<u8>,
     pub(crate) not_before: i64,
     pub(crate) not_after: i64,
+    /// In place of the two dates.
+    pub(crate) validity: Option<Vec<u8>>,
     pub(crate) key: Option<Rc<KeyPair>>,
     pub(crate) spki: Option<Vec<u8>>,
     pub(crate) extensions: Vec<(Vec<u8>, bool, Vec<u8>)>,
@@ -120,6 +122,7 @@ impl Draft {
             subject,
             not_before: NOW - 10 * DAY,
             not_after: NOW + 10 * DAY,
+            validity: None,
             key: None,
             spki: None,
             extensions: Vec::new(),
@@ -194,12 +197,13 @@ impl Draft {
             self = self.extension(AUTHORITY_KEY_ID, false, &seq(&[&tlv(0x80, &id)]));
         }
         let extensions: Vec<Vec<u8>> = self.extensions.iter().map(encode_extension).collect();
+        let dates = [time(self.not_before), time(self.not_after)].concat();
         let tbs = seq(&[
             &self.version,
             &tlv(2, &self.serial),
             &self.algorithm,
             self.issuer.as_deref().unwrap_or(issuer),
-            &seq(&[&time(self.not_before), &time(self.not_after)]),
+            &seq(&[self.validity.as_ref().unwrap_or(&dates)]),
             &self.subject,
             &spki,
             &tlv(0xa3, &tlv(0x30, &extensions.concat())),

@@ -7,6 +7,7 @@ use super::craft::{Draft, ECDSA_SHA1, KEY_USAGE, ListDraft, Made, bundle, seq, t
 use super::{DAY, NOW};
 use crate::certificate::Certificate;
 use crate::crl_error::{CrlError, CrlProblem};
+use crate::crl_load::Grace;
 use crate::identity::{Link, LinkKind, NameHash};
 use crate::path::verify_client_chain;
 use crate::points::Points;
@@ -374,7 +375,8 @@ fn an_overdue_list_that_is_kept_refuses_whom_it_covers_and_still_knows_the_revok
     let trust = bundle(&[&root]);
     let files = [("ca.crl", list.as_slice())];
     assert!(RevocationIndex::load(&files, &trust, later).is_err());
-    let kept = RevocationIndex::load_keeping(&files, &trust, 0, later, &|_| true).unwrap();
+    let kept =
+        RevocationIndex::load_keeping(&files, &trust, &Grace::NONE, later, &|_| true).unwrap();
     let said = |serial| kept.check(&[link(&root, serial)], later).unwrap_err();
     assert!(matches!(said(7), Revocation::Revoked { .. }));
     assert!(matches!(said(8), Revocation::ListExpired { .. }));

@@ -162,6 +162,7 @@ pub(super) const LISTENERS: Entries = entries(1, 64);
 pub(super) const CRLS: Entries = entries(0, 1_024);
 pub(super) const CERTIFICATES: Entries = entries(1, 1_024);
 pub(super) const CERTIFICATE_HOSTS: Entries = entries(1, 256);
+pub(super) const CRL_ISSUERS: Entries = entries(0, 1024);
 pub(super) const ATTRIBUTES: Entries = entries(0, 64);
 pub(super) const TRUST_DOMAINS: Entries = entries(1, 256);
 pub(super) const ZONES: Entries = entries(0, 1_024);

@@ -8,6 +8,7 @@ mod audit;
 mod retention;
 mod zones;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::{NonZeroU8, NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
@@ -53,6 +54,8 @@ pub struct Config {
     pub policy: Policy,
     /// How lists are fetched.
     pub crl_fetch: CrlFetch,
+    /// `[crl_grace]`: how long lists of single issuers count beyond their end, by name in RFC 4514 form.
+    pub crl_grace: BTreeMap<String, Duration>,
     /// How often, how much at once, how much a day.
     pub limits: Limits,
     /// The tamper-evident log.

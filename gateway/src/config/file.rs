@@ -30,6 +30,7 @@ pub(super) struct File {
     pub(super) policy: Option<Spanned<Policy>>,
     pub(super) limits: Limits,
     pub(super) crl_fetch: CrlFetch,
+    pub(super) crl_grace: Named<Text>,
     pub(super) audit: Audit,
     pub(super) access_log: Option<AccessLog>,
     pub(super) admin: Option<Admin>,

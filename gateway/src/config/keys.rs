@@ -273,6 +273,9 @@ pub(super) const KEYS: &[Key] = &[
     time("crl_fetch.timeout", bounds::CRL_FETCH_TIMEOUT, "From connecting to the last byte."),
     size("crl_fetch.size_max", bounds::CRL_FETCH_SIZE, "Bytes of one list."),
 
+    key("crl_grace", Kind::Named(bounds::CRL_ISSUERS), Need::Otherwise("every issuer's lists have the grace of their place"), "How long the lists of single issuers count beyond their end, in place of the `crl_grace` of listeners, hosts and upstreams. An issuer is named as `hangu certs inspect` shows it, as in `\"CN=Tax Office Issuing,O=Tax Office\"`; one that no bundle of authorities knows is refused."),
+    key("crl_grace.*", Kind::Duration(bounds::CRL_GRACE), Need::Otherwise("the grace of the place"), "Grace of that issuer; `0ms` denies at once."),
+
     key("limits", Kind::Table, Need::Otherwise("no limits"), "Who may ask how often, how much at once and how much a day. The limits of a request all apply; each has a name of its own."),
     key("limits.utc_offset", Kind::Text("hours and minutes east of Greenwich"), Need::Default("\"+00:00\""), "Where quotas begin their day, in whole hours: `+08:00` is midnight in Beijing."),
     rate("limits.identity", "Rate of each policy subject: the short form of a rate `identity` by identity."),

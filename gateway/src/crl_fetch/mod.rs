@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use hangu_certs::{CrlError, RevocationIndex, TrustBundle};
+use hangu_certs::{CrlError, Grace, RevocationIndex, TrustBundle};
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use tracing::{info, warn};
@@ -231,7 +231,14 @@ fn verify(
     for bundle in bundles {
         let list = RevocationIndex::load(&[(url.as_str(), bytes)], bundle, now).map_err(first)?;
         let before = kept.and_then(|kept| {
-            RevocationIndex::load_keeping(&[(url.as_str(), kept)], bundle, 0, now, &|_| true).ok()
+            RevocationIndex::load_keeping(
+                &[(url.as_str(), kept)],
+                bundle,
+                &Grace::NONE,
+                now,
+                &|_| true,
+            )
+            .ok()
         });
         if let Some(before) = before {
             list.check_follows(&before).map_err(first)?;

@@ -134,11 +134,10 @@ fn lists_ran_out(snapshot: &Snapshot, before: i64, now: i64) -> bool {
         .iter()
         .flat_map(|listener| &listener.groups);
     groups.any(|group| {
-        let grace = i64::try_from(group.trust.crl_grace.as_secs()).unwrap_or(i64::MAX);
-        group.revocation.next_updates().iter().any(|list| {
-            let end = list.next_update.saturating_add(grace);
-            before < end && end <= now
-        })
+        let lists = group.revocation.next_updates();
+        lists
+            .iter()
+            .any(|list| before < list.until && list.until <= now)
     })
 }
 

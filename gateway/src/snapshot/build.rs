@@ -1,5 +1,6 @@
 //! Building a generation: every file read, checked and cross-checked, every problem reported at once.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -56,6 +57,16 @@ pub enum LoadError {
     /// Of a revocation list.
     #[error(transparent)]
     Crl(#[from] CrlError),
+    /// `[crl_grace]` names somebody who issues nothing here.
+    #[error("{}: `[crl_grace]` names the issuer `{issuer}`, and no authority has this name; known are {known}", file.display())]
+    GraceOfNobody {
+        /// The configuration file.
+        file: PathBuf,
+        /// As written.
+        issuer: String,
+        /// The first few that could be meant.
+        known: String,
+    },
     /// Of a server certificate.
     #[error(transparent)]
     ServerCertificate(#[from] ServerCertificateError),
@@ -218,6 +229,7 @@ pub fn build(
         .iter()
         .map(|application| loader.application(&config, application, before, metrics))
         .collect();
+    loader.each_grace_is_somebodys(&config);
     let callers = loader.callers(&config);
     let policy = loader.policy(&config, callers.as_ref(), before, metrics);
     let sinks = loader.sinks(&config);
@@ -271,6 +283,10 @@ struct Loader {
     places: Places,
     now: i64,
     crl_fetch: config::CrlFetch,
+    /// Grace of single issuers, in seconds.
+    grace_of: BTreeMap<String, u32>,
+    /// Names of all authorities that were read.
+    authorities: BTreeSet<String>,
     problems: Vec<LoadError>,
     expiries: Vec<Expiry>,
 }
@@ -281,6 +297,12 @@ impl Loader {
             places: Places::of(&config.file),
             now,
             crl_fetch: config.crl_fetch.clone(),
+            grace_of: config
+                .crl_grace
+                .iter()
+                .map(|(issuer, grace)| (issuer.clone(), revocation::seconds(*grace)))
+                .collect(),
+            authorities: BTreeSet::new(),
             problems: Vec::new(),
             expiries: Vec::new(),
         }

@@ -66,6 +66,7 @@ pub(super) fn check(
     let server = process::server(&mut reader, &file.server);
     let limits = limits::limits(&mut reader, &applications, &file.limits);
     let crl_fetch = trust::crl_fetch(&mut reader, &file.crl_fetch);
+    let crl_grace = trust::crl_grace(&mut reader, &file.crl_grace);
     let access_log = process::access_log(&mut reader, file.access_log.as_ref());
     let admin = process::admin(&mut reader, file.admin.as_ref());
     let control = process::control(
@@ -88,6 +89,7 @@ pub(super) fn check(
         applications,
         policy: policy?,
         crl_fetch: crl_fetch?,
+        crl_grace,
         limits,
         audit: audit?,
         retention: retention?,

@@ -1,13 +1,15 @@
 //! Whom the hosts of a certificate let in, and whom an upstream must be.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use hangu_certs::{ExpectedServer, SpiffeId};
 
 use super::reader::Reader;
 use crate::config::bounds;
 use crate::config::checked::{ClientAuthentication, ClientTrust, CrlFetch};
-use crate::config::file::{self, Text, Texts};
+use crate::config::file::{self, Named, Text, Texts};
 use crate::config::problem::Fault;
 use crate::config::values::CrlUrl;
 
@@ -33,6 +35,18 @@ pub(super) fn crl_fetch(reader: &mut Reader<'_, '_>, written: &file::CrlFetch) -
         size_max: reader.size(written.size_max.as_ref(), &bounds::CRL_FETCH_SIZE),
         folder: folder?,
     })
+}
+
+/// The grace of single issuers; whether there are such is known when the authorities have been read.
+pub(super) fn crl_grace(
+    reader: &mut Reader<'_, '_>,
+    written: &Named<Text>,
+) -> BTreeMap<String, Duration> {
+    let grace = |reader: &mut Reader<'_, '_>, text| reader.duration(Some(text), &bounds::CRL_GRACE);
+    written
+        .iter()
+        .map(|(issuer, text)| (issuer.get_ref().clone(), grace(reader, text)))
+        .collect()
 }
 
 /// Whom the hosts of a certificate let in: authorities and their lists go together, so that no list is looked for in vain.

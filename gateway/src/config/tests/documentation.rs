@@ -56,6 +56,7 @@ folder = "crl-cache"
 every = "10m"
 timeout = "30s"
 size_max = "64MiB"
+[crl_grace]
 [limits]
 utc_offset = "+00:00"
 [control]

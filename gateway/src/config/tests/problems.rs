@@ -70,7 +70,7 @@ prefix = "/""#, "", &["14:1: `[[applications]]` has no `routes`; add a section `
 [x]"#, &[
         "1:1: the file has no `policy`; add a section `[policy]`",
         "24:1: `policy` is not a known key of `[[applications.upstreams]]`; remove it, or use one of `address`",
-        "25:2: `x` is not a known key of the file; remove it, or use one of `server`, `listeners`, `zones`, `labels`, `matrix`, `identity`, `purpose`, `applications`, `policy`, `crl_fetch`, `limits`, `audit`, `access_log`, `admin`, `control`",
+        "25:2: `x` is not a known key of the file; remove it, or use one of `server`, `listeners`, `zones`, `labels`, `matrix`, `identity`, `purpose`, `applications`, `policy`, `crl_fetch`, `crl_grace`, `limits`, `audit`, `access_log`, `admin`, `control`",
     ]),
     ("[[listeners]]", r#"listeners = [1]
 [[zones]]"#, &["7:3: this is not TOML: cannot extend value of type array with a dotted key; correct it here or in the line above"]),
@@ -100,7 +100,7 @@ drain = 30
         r#"13:9: a whole number does not fit `drain`; write a duration in quotes, as in `"10s"`"#,
     ]),
     ("[labels]", r#"["server.threads"]
-[labels]"#, &["11:2: `server.threads` is not a known key of the file; remove it, or use one of `server`, `listeners`, `zones`, `labels`, `matrix`, `identity`, `purpose`, `applications`, `policy`, `crl_fetch`, `limits`, `audit`, `access_log`, `admin`, `control`"]),
+[labels]"#, &["11:2: `server.threads` is not a known key of the file; remove it, or use one of `server`, `listeners`, `zones`, `labels`, `matrix`, `identity`, `purpose`, `applications`, `policy`, `crl_fetch`, `crl_grace`, `limits`, `audit`, `access_log`, `admin`, `control`"]),
     ("[labels]", r#"[limits]
 identity = { requests = 0, per = "0s", burst = 1, rate = 5 }
 [labels]"#, &[

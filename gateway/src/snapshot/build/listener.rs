@@ -88,7 +88,7 @@ impl Loader {
             of: listener.name.as_str(),
             files: &trust.crls,
             urls: &trust.crl_urls,
-            grace_seconds: u32::try_from(trust.crl_grace.as_secs()).unwrap_or(u32::MAX),
+            grace: trust.crl_grace,
         };
         let revocation = self.revocation(lists, &bundle, last_of(last, trust))?;
         let authentication = match trust.client_authentication {
@@ -158,6 +158,7 @@ impl Loader {
             Ok(trust) => {
                 for expiry in trust.expiries() {
                     self.expires("client_ca", file, expiry.not_after);
+                    self.authorities.insert(expiry.subject);
                 }
                 Some(Arc::new(trust))
             }

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use hangu_certs::{CrlError, CrlExpiry, RevocationIndex, TrustBundle, Uncovered};
+use hangu_certs::{CrlError, CrlExpiry, Grace, RevocationIndex, TrustBundle, Uncovered};
 
 use super::{LoadError, Loader};
-use crate::config::CrlUrl;
+use crate::config::{Config, CrlUrl};
 use crate::crl_fetch::cached;
 use crate::snapshot::Expiry;
 
@@ -21,8 +22,13 @@ pub(super) struct Lists<'a> {
     pub(super) files: &'a [PathBuf],
     /// What is fetched.
     pub(super) urls: &'a [CrlUrl],
-    /// How long one counts beyond its end, in seconds.
-    pub(super) grace_seconds: u32,
+    /// How long one counts beyond its end, unless `[crl_grace]` has something of its own for the issuer.
+    pub(super) grace: Duration,
+}
+
+/// A grace in seconds.
+pub(super) fn seconds(grace: Duration) -> u32 {
+    u32::try_from(grace.as_secs()).unwrap_or(u32::MAX)
 }
 
 impl Loader {
@@ -40,7 +46,11 @@ impl Loader {
         let (fetched, names) = self.fetched_lists(lists);
         let mut files = own?;
         files.extend(fetched);
-        let index = match self.index(&files, &names, lists.grace_seconds, trust, last) {
+        let grace = Grace {
+            seconds: seconds(lists.grace),
+            of_issuers: self.grace_of.clone(),
+        };
+        let index = match self.index(&files, &names, &grace, trust, last) {
             Err(problems) if problems.iter().all(|problem| names.contains(&problem.file)) => {
                 // What was damaged where it was kept is as good as not fetched: whom it covers is refused until it comes anew.
                 for problem in &problems {
@@ -51,7 +61,7 @@ impl Loader {
                     .map(|problem| problem.file.as_str())
                     .collect();
                 files.retain(|(name, _)| !bad.contains(name.as_str()));
-                self.index(&files, &names, lists.grace_seconds, trust, last)
+                self.index(&files, &names, &grace, trust, last)
             }
             other => other,
         };
@@ -74,7 +84,7 @@ impl Loader {
         &self,
         files: &[(String, Vec<u8>)],
         fetched: &BTreeSet<String>,
-        grace_seconds: u32,
+        grace: &Grace,
         trust: &TrustBundle,
         last: Option<&RevocationIndex>,
     ) -> Result<RevocationIndex, Vec<CrlError>> {
@@ -91,7 +101,7 @@ impl Loader {
             };
             fetched.contains(&list.file) || last.is_some_and(is_known)
         };
-        let index = RevocationIndex::load_keeping(&lists, trust, grace_seconds, self.now, &keep)?;
+        let index = RevocationIndex::load_keeping(&lists, trust, grace, self.now, &keep)?;
         // A file put back would forget the revocations since.
         match last {
             Some(last) => index.check_follows(last).map(|()| index),
@@ -143,6 +153,30 @@ impl Loader {
         (files, names)
     }
 
+    /// Whoever is given grace has lists, for a name that is misspelt would be denied grace when it is needed.
+    pub(super) fn each_grace_is_somebodys(&mut self, config: &Config) {
+        // Authorities that could not be read may be those that are meant.
+        if !self.problems.is_empty() {
+            return;
+        }
+        let shown: Vec<String> = self
+            .authorities
+            .iter()
+            .take(AUTHORITIES_SHOWN_MAX)
+            .map(|name| format!("`{name}`"))
+            .collect();
+        let unknown = self
+            .grace_of
+            .keys()
+            .filter(|issuer| !self.authorities.contains(*issuer));
+        self.problems
+            .extend(unknown.map(|issuer| LoadError::GraceOfNobody {
+                file: config.file.clone(),
+                issuer: issuer.clone(),
+                known: shown.join(", "),
+            }));
+    }
+
     /// When they end, and which need somebody's hand although the gateway serves.
     fn tell_lists(&mut self, of: &str, index: &RevocationIndex) {
         for list in index.stale(self.now) {
@@ -191,3 +225,5 @@ pub fn lists_at(path: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 const FOLDER_FILES_MAX: usize = 1024;
+/// Names in an error.
+const AUTHORITIES_SHOWN_MAX: usize = 8;

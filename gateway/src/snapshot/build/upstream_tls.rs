@@ -39,7 +39,7 @@ impl Loader {
             of: &name,
             files: &tls.crls,
             urls: &tls.crl_urls,
-            grace_seconds: u32::try_from(tls.crl_grace.as_secs()).unwrap_or(u32::MAX),
+            grace: tls.crl_grace,
         };
         let trust = last.and_then(|last| last.upstream_trust.as_ref());
         let revocation = self.revocation(lists, &bundle, trust.map(|last| &*last.revocation))?;
@@ -98,6 +98,7 @@ impl Loader {
         };
         for expiry in trust.expiries() {
             self.expires("upstream_ca", &tls.ca, expiry.not_after);
+            self.authorities.insert(expiry.subject);
         }
         let mut authorities = Vec::new();
         for certificate in CertificateDer::pem_slice_iter(&pem).flatten() {

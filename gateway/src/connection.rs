@@ -110,6 +110,25 @@ impl Connection {
         }
     }
 
+    /// Where it comes from, without the port: no text is made for a request.
+    #[must_use]
+    pub fn client_address(&self) -> &str {
+        let client = self.audited.client.as_str();
+        let address = client
+            .rsplit_once(':')
+            .map_or(client, |(address, _)| address);
+        address
+            .strip_prefix('[')
+            .and_then(|inner| inner.strip_suffix(']'))
+            .unwrap_or(address)
+    }
+
+    /// Whether it speaks HTTP/2.
+    #[must_use]
+    pub fn is_http2(&self) -> bool {
+        self.channel.ends_with("/h2")
+    }
+
     /// Who is speaking; `None` for a client without a certificate.
     #[must_use]
     pub fn identity(&self) -> Option<&Identity> {

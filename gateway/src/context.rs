@@ -24,7 +24,7 @@ use crate::layers::application::shadow::Trial;
 use crate::layers::cloud::peer::Silence;
 use crate::layers::cloud::upstreams::{Chosen, NoUpstream};
 use crate::layers::network::limits::{Clock, Limited};
-use crate::live::Session as LiveSession;
+use crate::live::{Running, Session as LiveSession};
 use crate::observe::metrics::{Metrics, NO_APPLICATION};
 use crate::refusal::Refusal;
 use crate::request_id::RequestId;
@@ -70,10 +70,14 @@ pub struct Context {
     shared: Arc<Shared>,
     /// The open connection that it came over, once the request counts as one of its.
     session: Option<Arc<LiveSession>>,
+    /// Its place among those under way there, once it is permitted.
+    running: Option<Running>,
     clock: SystemTime,
     steps: [Step; 6],
     shadow: Option<Box<Shadow>>,
     refusal: Option<Refusal>,
+    /// The refusal came from outside, when the request had been permitted.
+    is_cut: bool,
     chosen: Option<Chosen>,
     tried: Vec<SocketAddr>,
     /// What its record has said already.
@@ -103,9 +107,11 @@ impl Context {
             bytes_in: 0,
             bytes_out: 0,
             session: None,
+            running: None,
             steps: [Step::NotReached; 6],
             shadow: None,
             refusal: None,
+            is_cut: false,
             chosen: None,
             tried: Vec::new(),
             told: None,
@@ -360,6 +366,7 @@ impl Context {
                 denial: Denial::ClientGone,
                 ..
             }) => (Decision::Aborted, Some(Denial::ClientGone.code()), None),
+            Some(refusal) if self.is_cut => (Decision::Aborted, Some(refusal.denial.code()), None),
             Some(refusal) => (Decision::Denied, Some(refusal.denial.code()), refusal.rule),
         };
         let rule = self

@@ -232,6 +232,7 @@ impl ProxyHttp for Gateway {
             Ok(permitted) => {
                 context.permitted = Some(permitted);
                 context.note_judgement();
+                context.run(session.req_header());
                 context.body_is_stream = is_grpc(session.req_header());
                 session.set_write_timeout(context.client_write_timeout());
                 Ok(false)
@@ -252,6 +253,7 @@ impl ProxyHttp for Gateway {
     ) -> pingora::Result<()> {
         context.body_is_whole |= end_of_body;
         context.flow(body.as_ref())?;
+        context.took(body.as_ref());
         if session.was_upgraded() {
             return Ok(());
         }
@@ -412,6 +414,7 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
     ) -> pingora::Result<Option<Duration>> {
         context.flow(body.as_ref())?;
+        context.gave(body.as_ref());
         context.bytes_out += body.as_ref().map_or(0, |bytes| bytes.len() as u64);
         Ok(None)
     }
@@ -423,7 +426,8 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
     ) -> FailToProxy {
         if session.was_upgraded() {
-            // However a tunnel ends, it was allowed and it is over.
+            // However a tunnel ends, it was allowed and it is over; ended from outside, the record says why.
+            context.end_from_outside();
             return FailToProxy {
                 error_code: 0,
                 can_reuse_downstream: false,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use hangu_audit::Kind;
@@ -133,7 +133,8 @@ impl Reloader {
         }
     }
 
-    fn reload(&self, why: &str) {
+    /// `published`: when what is to be loaded came into the world.
+    fn reload(&self, why: &str, published: Instant) {
         let metrics = &self.shared.metrics;
         #[expect(
             clippy::cast_precision_loss,
@@ -146,7 +147,8 @@ impl Reloader {
             Ok(snapshot)
         });
         match loaded {
-            Ok(snapshot) => {
+            Ok(mut snapshot) => {
+                snapshot.published = published;
                 let generation = snapshot.generation;
                 let snapshot = Arc::new(snapshot);
                 self.shared.snapshot.store(Arc::clone(&snapshot));
@@ -193,29 +195,32 @@ impl Reloader {
 
     async fn watch(&self, mut hangup: Signal, mut reopen: Signal, mut shutdown: ShutdownWatch) {
         let mut last = self.seen();
-        let mut changed = false;
+        let mut changed = None;
+        let mut looked = Instant::now();
         loop {
             tokio::select! {
                 _ = hangup.recv() => {
                     let before = self.seen();
-                    self.reload("SIGHUP");
+                    self.reload("SIGHUP", changed.unwrap_or_else(Instant::now));
                     last = self.seen().with_known(&before);
-                    changed = false;
+                    changed = None;
                 }
                 _ = reopen.recv() => self.reopen_access_log.store(true, std::sync::atomic::Ordering::Relaxed),
                 () = tokio::time::sleep(WATCH_EVERY) => {
                     self.shared.snapshot.load().hits.settle();
                     let now = self.seen();
-                    let quiet = now == last;
                     // A change is taken once it is over: files that belong together arrive one by one.
-                    if changed && quiet {
-                        changed = false;
-                        self.reload("a file has changed");
-                        last = self.seen().with_known(&now);
-                    } else if !quiet {
-                        changed = true;
+                    if now == last {
+                        if let Some(published) = changed.take() {
+                            self.reload("a file has changed", published);
+                            last = self.seen().with_known(&now);
+                        }
+                    } else {
+                        let published = now.published_since(&last, looked);
+                        changed.get_or_insert(published);
                         last = now;
                     }
+                    looked = Instant::now();
                 }
                 _ = shutdown.wait_for(|stopping| *stopping) => return,
             }
@@ -328,20 +333,55 @@ fn add_lists(files: &mut BTreeSet<PathBuf>, config: &Config, lists: &[PathBuf], 
 #[derive(Debug, PartialEq, Eq)]
 struct Seen(BTreeMap<PathBuf, Option<FileState>>);
 
-/// Inode, bytes, and the time of the last change in seconds and nanoseconds.
-type FileState = (u64, u64, i64, i64);
+/// Of one file.
+#[derive(Clone, Copy, Debug)]
+struct FileState {
+    /// Inode, bytes, and the time of the last change of the content, in seconds and nanoseconds.
+    content: (u64, u64, i64, i64),
+    /// When anything of it changed last, its name included. It says when, not whether: a new link to it changes this too.
+    touched: SystemTime,
+}
+
+impl PartialEq for FileState {
+    fn eq(&self, other: &Self) -> bool {
+        self.content == other.content
+    }
+}
+
+impl Eq for FileState {}
 
 impl Seen {
     fn of(files: BTreeSet<PathBuf>) -> Self {
         let state = |file: &Path| {
             let meta = std::fs::metadata(file).ok()?;
-            Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
+            let seconds = Duration::from_secs(u64::try_from(meta.ctime()).unwrap_or(0));
+            let rest = Duration::from_nanos(u64::try_from(meta.ctime_nsec()).unwrap_or(0));
+            Some(FileState {
+                content: (meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()),
+                touched: UNIX_EPOCH + seconds + rest,
+            })
         };
         let seen = files.into_iter().map(|file| {
             let state = state(&file);
             (file, state)
         });
         Self(seen.collect())
+    }
+
+    /// When the first of what differs from `before` came into the world. The file system's clock is believed within the time since
+    /// `looked`, when it was not there yet; whatever it says beyond is nonsense, and the longest time is taken.
+    fn published_since(&self, before: &Seen, looked: Instant) -> Instant {
+        let (now, wall) = (Instant::now(), SystemTime::now());
+        let differing = self
+            .0
+            .iter()
+            .filter(|(file, state)| before.0.get(*file) != Some(*state));
+        let age = |state: &Option<FileState>| wall.duration_since((*state)?.touched).ok();
+        differing
+            .map(|(_, state)| age(state).and_then(|age| now.checked_sub(age)))
+            .map(|published| published.filter(|at| *at > looked).unwrap_or(looked))
+            .min()
+            .unwrap_or(looked)
     }
 
     /// These files, as they were before a reload read them: what changed meanwhile still counts as changed.

@@ -39,8 +39,9 @@ pub use names::Names;
 pub struct Snapshot {
     /// From 1, and one more at each reload.
     pub generation: u64,
-    /// When it began to be built: the time until a revocation is felt counts from here.
-    pub begun: Instant,
+    /// When what it was built from was published, as far as the gateway can know: the time until a revocation is felt counts from
+    /// here.
+    pub published: Instant,
     /// What it was built from.
     pub config: Config,
     /// By index of the configuration's listeners.

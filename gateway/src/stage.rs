@@ -7,6 +7,10 @@ use hangu_certs::PushedRevocations;
 use hangu_policy::{Permit, Request};
 use pingora::http::RequestHeader;
 
+mod again;
+
+pub use again::check_under_way;
+
 use crate::config::{Application, LabelId, Method, PathProfile, Route};
 use crate::connection::{Connection, Subject};
 use crate::denial::Denial;
@@ -361,7 +365,7 @@ impl<'s> Valid<'_, 's> {
             method: canonical.method.as_str(),
             label: label.map_or("", |label| label.as_str()),
             zone: &audited.zone,
-            address: client_address(&audited.client),
+            address: canonical.connection.client_address(),
             application: routed.config.name.as_str(),
             device: canonical.connection.caller.device_class(),
             subject_attributes: canonical.connection.caller.attributes(self.now),
@@ -479,15 +483,4 @@ impl Permitted {
     pub fn rewritten(&self) -> Option<&[u8]> {
         self.rewritten.as_deref()
     }
-}
-
-/// The address of an `address:port`, as the audit record has it: no text is made for a request.
-fn client_address(client: &str) -> &str {
-    let address = client
-        .rsplit_once(':')
-        .map_or(client, |(address, _)| address);
-    address
-        .strip_prefix('[')
-        .and_then(|inner| inner.strip_suffix(']'))
-        .unwrap_or(address)
 }

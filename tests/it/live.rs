@@ -1,5 +1,8 @@
 //! Open connections that are ended from outside: by operators, over the control socket, with the real command line.
 
+mod streams;
+mod websocket;
+
 use std::time::{Duration, Instant};
 
 use hangu_tests::{Answer, Gate, RunningGateway, TestUpstream, wait_until};
@@ -148,6 +151,53 @@ fn sessions_are_shown_and_ended_by_number_and_by_subject() {
     assert_allowed(&gateway, &gateway.client("reader").get("/").unwrap());
     let record = gateway.audit().of_kind("admin").pop().unwrap();
     assert_eq!(field(&record, "action"), "end sessions", "{record:#}");
+}
+
+#[test]
+fn a_session_says_what_it_is_doing_and_is_found_by_its_application() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let upstream = TestUpstream::answering(move |request| match request.target.as_str() {
+        "/open/slow?name=Li" => Answer::ok("late").held_by(&held),
+        _ => Answer::ok("twelve bytes"),
+    });
+    let gateway = gateway().records(upstream.address()).start();
+    let mut busy = gateway.client("clerk").connect().unwrap();
+    assert_eq!(busy.get("/").unwrap().status, 200);
+    let post = "POST / HTTP/1.1\r\nHost: records.test\r\nContent-Length: 5\r\n\r\nhello";
+    assert_eq!(busy.exchange(post.as_bytes()).unwrap().status, 200);
+    let mut idle = gateway.client("clerk").connect().unwrap();
+    assert_eq!(idle.get("/").unwrap().status, 200);
+    let request = "GET /open/slow?name=Li HTTP/1.1\r\nHost: records.test\r\n\r\n";
+    busy.send(request.as_bytes()).unwrap();
+    wait_until("the request to be in flight", || gate.held() == 1);
+
+    let of = |application: &str| -> Value {
+        let list = ["sessions", "--application", application, "--json"];
+        serde_json::from_str(&told(&hangu(&gateway, &list))).unwrap()
+    };
+    let list = of("records");
+    assert_eq!(
+        list["total"], 1,
+        "the idle one has nothing under way: {list:#}"
+    );
+    let session = &list["sessions"][0];
+    assert_eq!(session["bytes_in"], 5, "{session:#}");
+    assert_eq!(session["bytes_out"], 24);
+    let doing = &session["under_way"][0];
+    assert_eq!(doing["method"], "GET", "{doing:#}");
+    assert_eq!(doing["application"], "records");
+    assert_eq!(doing["route"], "/open");
+    assert_eq!(doing["label"], "public");
+    assert!(doing["since"].as_i64().unwrap() > 0);
+    assert!(!list.to_string().contains("slow"), "no path: {list:#}");
+    assert_eq!(of("others")["total"], 0);
+    let table = told(&hangu(&gateway, &["sessions"]));
+    assert!(table.contains("GET records /open "), "{table}");
+
+    gate.open();
+    assert_eq!(busy.read_response(true).unwrap().status, 200);
+    wait_until("nothing to be under way", || of("records")["total"] == 0);
 }
 
 #[test]

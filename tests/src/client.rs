@@ -37,7 +37,8 @@ pub struct ClientConnection {
     name: String,
 }
 
-pub(crate) type Tls = StreamOwned<rustls::ClientConnection, TcpStream>;
+/// TLS over TCP, blocking.
+pub type Tls = StreamOwned<rustls::ClientConnection, TcpStream>;
 
 /// An answer.
 #[derive(Clone, Debug)]
@@ -209,7 +210,11 @@ impl Client {
         })
     }
 
-    pub(crate) fn connect_tls(&self) -> Result<Tls, ClientError> {
+    /// Opens a TLS connection for whatever speaks over it.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn connect_tls(&self) -> Result<Tls, ClientError> {
         let mut tcp = self.connect_tcp()?;
         let name = must(
             ServerName::try_from(self.name.clone()),

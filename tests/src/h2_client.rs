@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use h2::RecvStream;
 use h2::client::SendRequest;
 use http::{Request, Uri};
 use rustls::pki_types::ServerName;
@@ -115,6 +116,39 @@ impl H2Connection {
                 .map_err(|_| "deadline".to_owned())?
         })
     }
+
+    /// Sends a request and waits for the head of its answer only; gives the status and what follows.
+    ///
+    /// # Errors
+    /// Why there is none, in words.
+    pub fn open(&mut self, request: &H2Request) -> Result<(u16, RecvStream), String> {
+        let mut sender = self.sender.clone();
+        self.runtime.block_on(async {
+            let answer = begin(&mut sender, request);
+            let answer = timeout(DEADLINE, answer).await;
+            let (parts, body) = answer.map_err(|_| "deadline".to_owned())??.into_parts();
+            Ok((parts.status.as_u16(), body))
+        })
+    }
+
+    /// What comes next of an answer; `None` at its end.
+    ///
+    /// # Errors
+    /// Why nothing comes, in words.
+    pub fn next_of(&self, body: &mut RecvStream) -> Result<Option<Vec<u8>>, String> {
+        let next = self.runtime.block_on(async {
+            timeout(DEADLINE, body.data())
+                .await
+                .map_err(|_| "deadline".to_owned())
+        })?;
+        let Some(data) = next.transpose().map_err(|error| error.to_string())? else {
+            return Ok(None);
+        };
+        body.flow_control()
+            .release_capacity(data.len())
+            .map_err(|error| error.to_string())?;
+        Ok(Some(data.to_vec()))
+    }
 }
 
 impl H2Request {
@@ -147,10 +181,10 @@ impl H2Request {
     }
 }
 
-async fn exchange(
+async fn begin(
     sender: &mut SendRequest<Bytes>,
     request: &H2Request,
-) -> Result<Response, String> {
+) -> Result<http::Response<RecvStream>, String> {
     let uri = Uri::builder()
         .scheme("https")
         .authority(request.authority.as_str())
@@ -169,10 +203,14 @@ async fn exchange(
         body.send_data(Bytes::from(request.body.clone()), true)
             .map_err(|error| error.to_string())?;
     }
-    let (parts, mut body) = response
-        .await
-        .map_err(|error| error.to_string())?
-        .into_parts();
+    response.await.map_err(|error| error.to_string())
+}
+
+async fn exchange(
+    sender: &mut SendRequest<Bytes>,
+    request: &H2Request,
+) -> Result<Response, String> {
+    let (parts, mut body) = begin(sender, request).await?.into_parts();
     let mut bytes = Vec::new();
     while let Some(data) = body.data().await {
         let data = data.map_err(|error| error.to_string())?;

@@ -24,7 +24,7 @@ mod wait;
 
 pub use application::Application;
 pub use audit::Audit;
-pub use client::{Client, ClientConnection, ClientError, Response};
+pub use client::{Client, ClientConnection, ClientError, Response, Tls};
 pub use folder::GatewayFolder;
 pub use gate::Gate;
 pub use gateway::TestGateway;

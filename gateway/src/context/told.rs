@@ -105,6 +105,18 @@ impl Context {
         }
     }
 
+    /// The request was cut off after its record was handed in: says behind it what became of it. False when nothing was handed in.
+    pub(super) fn settle_cut(&mut self) -> bool {
+        let Some(told) = self.told else {
+            return false;
+        };
+        let rest = self.rest(self.outcome(told.status, self.bytes_out));
+        if let Some(place) = self.place.take() {
+            place.settle(Some(rest));
+        }
+        true
+    }
+
     fn outcome(&self, status: Option<u16>, bytes_out: u64) -> Told {
         Told {
             status,

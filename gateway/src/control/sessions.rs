@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::call::{Call, Done, Refused};
 use super::caller::Caller;
 use crate::denial::Denial;
-use crate::live::Session;
+use crate::live::{Session, UnderWay};
 use crate::shared::Shared;
 
 #[derive(Debug, Deserialize)]
@@ -20,7 +20,8 @@ struct Kill {
     organisation: Option<String>,
 }
 
-/// The open connections, at most `limit` of them; `subject` and `organisation` select.
+/// The open connections, at most `limit` of them; `subject`, `organisation` and `application`, which they have a request under way to,
+/// select.
 pub(super) fn list(shared: &Shared, call: &Call) -> Result<Value, Refused> {
     let limit = match call.parameter("limit").map(str::parse) {
         None => SHOWN_MAX,
@@ -28,9 +29,10 @@ pub(super) fn list(shared: &Shared, call: &Call) -> Result<Value, Refused> {
         Some(Err(_)) => return Err(Refused::new(400, "`limit` is not a number")),
     };
     let (subject, organisation) = (call.parameter("subject"), call.parameter("organisation"));
+    let application = call.parameter("application");
     let (mut shown, mut total) = (Vec::new(), 0_usize);
     shared.live.each(|session| {
-        if is_of(session, subject, organisation) {
+        if is_of(session, subject, organisation) && is_at(session, application) {
             total += 1;
             if shown.len() < limit {
                 shown.push(Arc::clone(session));
@@ -93,9 +95,21 @@ fn is_of(session: &Session, subject: Option<&str>, organisation: Option<&str>) -
     fits(subject, names.subject) && fits(organisation, names.organisation)
 }
 
+fn is_at(session: &Session, application: Option<&str>) -> bool {
+    application.is_none_or(|name| {
+        let mut requests = session.under_way();
+        requests.any(|request| {
+            let target = request.target.as_ref();
+            target.is_some_and(|target| target.application == name)
+        })
+    })
+}
+
 fn row(session: &Session) -> Value {
     let connection = session.connection.load();
     let audited = &connection.audited;
+    let under_way: Vec<Value> = session.under_way().map(|one| doing(&one)).collect();
+    let (bytes_in, bytes_out) = session.bytes();
     json!({
         "id": session.id,
         "subject": audited.subject,
@@ -110,7 +124,25 @@ fn row(session: &Session) -> Value {
         "last_request": session.last_request(),
         "requests": session.requests(),
         "in_flight": session.in_flight(),
+        "bytes_in": bytes_in,
+        "bytes_out": bytes_out,
+        "under_way": under_way,
         "ending": session.ended().map(|ended| ended.denial.code()),
+    })
+}
+
+/// A request under way. Its route, not its path: that may name persons.
+fn doing(request: &UnderWay) -> Value {
+    let target = request.target.as_deref();
+    json!({
+        "method": request.method.as_str(),
+        "application": target.map(|target| &target.application),
+        "route": target.map(|target| &target.route),
+        "label": target.map(|target| &target.label),
+        "since": request.since,
+        "status": request.status(),
+        "tunnel": request.is_tunnel(),
+        "ending": request.ended().map(|ended| ended.denial.code()),
     })
 }
 

@@ -9,11 +9,14 @@ mod judge;
 mod pushed;
 mod registry;
 mod session;
+mod streams;
+mod under_way;
 mod watch;
 
 pub use judge::{Judgement, judge};
 pub use pushed::{PushedFileError, PushedStore, PushedStoreError};
 pub use registry::{Registered, Registry};
-pub use session::{Ended, Session};
+pub use session::{Ended, Session, Word};
+pub use under_way::{Begun, Running, UnderWay};
 pub use watch::Watcher;
 pub(crate) use watch::end_pushed;

@@ -13,6 +13,7 @@ use pingora::services::background::BackgroundService;
 use tracing::{info, warn};
 
 use super::judge::{Judgement, judge};
+use super::streams::{LONG, end_refused};
 use crate::denial::Denial;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
@@ -29,6 +30,10 @@ struct Looked {
     generation: u64,
     /// Seconds since 1970.
     at: i64,
+    /// The same by the other clock.
+    when: Instant,
+    /// When requests are looked at that were too young for it when the generation began to serve.
+    again: Option<Instant>,
 }
 
 impl Watcher {
@@ -40,33 +45,37 @@ impl Watcher {
 
     async fn look(&self, last: &mut Looked) {
         let snapshot = self.shared.snapshot.load_full();
-        let now = unix_seconds();
+        let (now, when) = (unix_seconds(), Instant::now());
         if snapshot.generation != last.generation {
-            let learned = snapshot.begun;
+            let learned = snapshot.published;
             // What is revoked goes first: it needs no signature.
             self.sweep(&snapshot, Judgement::Certificates, learned, now)
                 .await;
             self.sweep(&snapshot, Judgement::All, learned, now).await;
+            self.sweep_requests(&snapshot, now);
+            last.again = Some(when + LONG + LOOK_EVERY);
         } else if lists_ran_out(&snapshot, last.at, now) {
-            self.sweep(&snapshot, Judgement::Certificates, Instant::now(), now)
+            self.sweep(&snapshot, Judgement::Certificates, last.when, now)
                 .await;
+        }
+        if last.again.is_some_and(|again| again <= when) {
+            last.again = None;
+            self.sweep_requests(&snapshot, now);
         }
         match self.shared.pushed.refresh() {
             Ok(true) => {
-                let learned = Instant::now();
-                self.sweep(&snapshot, Judgement::Certificates, learned, now)
+                self.sweep(&snapshot, Judgement::Certificates, last.when, now)
                     .await;
             }
             Ok(false) => {}
             Err(error) => warn!("{error}"),
         }
         for session in self.shared.live.past(now) {
-            session.end(Denial::CertificateExpired, Instant::now());
+            session.end(Denial::CertificateExpired, last.when);
         }
-        *last = Looked {
-            generation: snapshot.generation,
-            at: now,
-        };
+        last.generation = snapshot.generation;
+        last.at = now;
+        last.when = when;
     }
 
     async fn sweep(&self, snapshot: &Snapshot, how: Judgement, learned: Instant, now: i64) {
@@ -90,6 +99,24 @@ impl Watcher {
         // The other services of this thread come in between two sweeps.
         tokio::task::yield_now().await;
     }
+
+    /// Ends the requests under way that a generation does not permit, but for those that have only just come.
+    fn sweep_requests(&self, snapshot: &Snapshot, now: i64) {
+        let Some(before) = Instant::now().checked_sub(LONG) else {
+            return;
+        };
+        let (both, learned) = ((&*self.shared, snapshot), snapshot.published);
+        let mut ended = 0;
+        self.shared
+            .live
+            .each(|session| ended += end_refused(session, both, before, learned, now));
+        if ended > 0 {
+            info!(
+                "{ended} requests under way end: generation {} would not permit them",
+                snapshot.generation
+            );
+        }
+    }
 }
 
 #[async_trait]
@@ -99,6 +126,8 @@ impl BackgroundService for Watcher {
         let mut last = Looked {
             generation: self.shared.snapshot.load().generation,
             at: unix_seconds(),
+            when: Instant::now(),
+            again: None,
         };
         loop {
             tokio::time::sleep(LOOK_EVERY).await;

@@ -6,11 +6,13 @@ use prometheus::{Histogram, IntCounterVec};
 
 use super::metrics::Maker;
 use crate::denial::Denial;
+use crate::live::Ended;
 
 /// Shared by all threads.
 #[derive(Debug)]
 pub struct LiveMetrics {
     closed: IntCounterVec,
+    streams_closed: IntCounterVec,
     revocation_effect: Histogram,
 }
 
@@ -20,6 +22,11 @@ impl LiveMetrics {
             closed: make.counters(
                 "connections_closed_total",
                 "Client connections that the gateway ended while they were open.",
+                &["reason"],
+            )?,
+            streams_closed: make.counters(
+                "requests_cut_total",
+                "Requests under way that were cut, since a new generation would not permit them.",
                 &["reason"],
             )?,
             revocation_effect: make.histogram(
@@ -34,6 +41,14 @@ impl LiveMetrics {
     pub fn closed(&self, denial: Denial, after: Duration) {
         self.closed.with_label_values(&[denial.code()]).inc();
         self.revocation_effect.observe(after.as_secs_f64());
+    }
+
+    /// Counts a request that was ended while the rest of the gateway, and of its connection with HTTP/2, went on.
+    pub fn stream_closed(&self, ended: Ended) {
+        let reason = ended.denial.code();
+        self.streams_closed.with_label_values(&[reason]).inc();
+        let effect = ended.learned.elapsed().as_secs_f64();
+        self.revocation_effect.observe(effect);
     }
 }
 

@@ -213,7 +213,7 @@ pub fn build(
     metrics: &Metrics,
     now: i64,
 ) -> Result<Snapshot, Vec<LoadError>> {
-    let begun = Instant::now();
+    let published = Instant::now();
     let mut loader = Loader::new(&config, now);
     let listeners: Vec<_> = config
         .listeners
@@ -258,7 +258,7 @@ pub fn build(
     };
     Ok(Snapshot {
         generation,
-        begun,
+        published,
         listeners,
         applications,
         zones: zone_table(&config),

@@ -101,11 +101,10 @@ impl Accept {
                     () = overdue(&session) => {}
                 }
                 drop(registered);
-                if let Some(ended) = session.ended() {
-                    self.shared
-                        .metrics
-                        .live
-                        .closed(ended.denial, ended.learned.elapsed());
+                if let (Some(ended), Some(effect)) = (session.ended(), session.effect()) {
+                    self.shared.metrics.live.closed(ended.denial, effect);
+                    // The sockets of all who were told with this one are shut before the first of them is written down.
+                    tokio::task::yield_now().await;
                     ended_connection(&self.shared, &session.connection.load(), ended.denial);
                 }
             }
@@ -375,7 +374,7 @@ impl From<Refused> for Ended {
 /// goodbye, and neither may take longer than the second that a revocation has.
 async fn overdue(session: &Session) {
     let ended = session.until_ended().await;
-    tokio::time::sleep_until((ended.told + LAST_REQUEST).into()).await;
+    tokio::time::sleep_until(ended.cut_at.into()).await;
 }
 
 /// The handshake, with the certificate and the trust of the host that the client names.
@@ -487,8 +486,6 @@ const KEEPALIVE_SECONDS: u64 = 60;
 /// How long a first request may be on the way when the process is told to stop. Some clients open connections in advance and send
 /// nothing: they are not worth more.
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
-/// How long a request may go on after its session has ended.
-const LAST_REQUEST: Duration = Duration::from_millis(500);
 /// How long, and for how many bytes, a refused client is listened to, so that it can hear why.
 const LINGER: Duration = Duration::from_millis(500);
 const LINGER_BYTES_MAX: u64 = 64 * 1024;

@@ -14,3 +14,4 @@ pub mod send_rate;
 pub mod stream;
 mod streams;
 pub mod tls_error;
+pub mod websocket;

@@ -27,6 +27,7 @@ use crate::layers::edge::chunked::Chunked;
 use crate::layers::edge::head::{Body, HeadLimits, check_head, head_end};
 use crate::layers::edge::http2::{Guard, GuardedRead, Verdict};
 use crate::layers::edge::send_rate::SendRate;
+use crate::layers::edge::websocket::{Going, WebSocket, asks_for_websocket, is_over};
 use crate::live::Session;
 
 /// What a connection is allowed while no request is being served on it.
@@ -62,11 +63,9 @@ pub struct ClientStream {
     send_rate: SendRate,
     /// Reads and judges the frames of an HTTP/2 connection.
     http2: Option<Box<GuardedRead>>,
+    /// Of a request for a WebSocket: ends it in its own words.
+    websocket: Option<Box<WebSocket>>,
     tls_digest: Arc<SslDigest>,
-    #[expect(
-        dead_code,
-        reason = "for tunnels, which say goodbye in their own words"
-    )]
     /// Says when the connection is to end.
     session: Arc<Session>,
     /// Carries the connection's facts to the request; see `connection.rs`.
@@ -90,6 +89,7 @@ impl ClientStream {
             chunked: None,
             send_rate,
             http2: None,
+            websocket: None,
             tls_digest: Arc::new(tls_digest),
             session,
             facts: Arc::new(facts),
@@ -189,6 +189,8 @@ impl ClientStream {
                     }
                     Ok(Body::Tunnel) => {
                         self.allowed = None;
+                        self.websocket = asks_for_websocket(head)
+                            .then(|| Box::new(WebSocket::new(&self.session)));
                         HeadRead::Ready
                     }
                     Err(denial) => HeadRead::Refused(denial),
@@ -265,6 +267,9 @@ impl ClientStream {
             }
             return written;
         };
+        if let Some(websocket) = &mut self.websocket {
+            websocket.sent(bytes, bufs);
+        }
         if let Some(http2) = &mut self.http2 {
             let (mut left, now) = (bytes, Instant::now());
             for buf in bufs {
@@ -342,6 +347,13 @@ impl AsyncRead for ClientStream {
         if let Some(http2) = &mut this.http2 {
             return http2.poll_read(&mut this.tls, cx, buf);
         }
+        if let Some(websocket) = &mut this.websocket {
+            match websocket.poll_end(&mut this.tls, cx) {
+                Going::On => {}
+                Going::ToTheGap | Going::Down => return Poll::Pending,
+                Going::Over => return Poll::Ready(Err(is_over())),
+            }
+        }
         let most = match this.allowed {
             Some(0) if this.chunked.is_some() => return this.poll_chunked(cx, buf),
             Some(0) => return this.watch_for_the_end(cx),
@@ -374,6 +386,15 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        let buf = match &mut this.websocket {
+            None => buf,
+            Some(websocket) => match websocket.poll_passable(&mut this.tls, cx, buf) {
+                Poll::Ready(Ok(passable)) => passable,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            },
+        };
         let written = Pin::new(&mut self.tls).poll_write(cx, buf);
         self.after_write(written, &[io::IoSlice::new(buf)])
     }
@@ -391,6 +412,10 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.websocket.is_some() {
+            let first = bufs.iter().find(|buf| !buf.is_empty());
+            return self.poll_write(cx, first.map_or(&[], |buf| buf));
+        }
         let written = Pin::new(&mut self.tls).poll_write_vectored(cx, bufs);
         self.after_write(written, bufs)
     }

@@ -1,5 +1,6 @@
 //! The streams of one HTTP/2 connection: accepted here and not by Pingora, so that they can be ended from outside.
 
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +14,11 @@ use pingora::protocols::{
 };
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use crate::layers::edge::stream::ClientStream;
-use crate::live::Session;
+use crate::live::{Session, Word};
 use crate::pipeline::Gateway;
 
 /// Serves the streams of a connection until it ends: by the client, by `idle` time without a stream, or by its session's end. Then
@@ -40,7 +41,8 @@ pub(super) async fn serve_streams(
     };
     // Dropped with the connection when it is cut.
     let mut streams = JoinSet::new();
-    let mut malformed = 0;
+    let mut handles: HashMap<Id, AbortHandle> = HashMap::new();
+    let (mut malformed, mut heard) = (0, 0);
     let mut draining = *shutdown.borrow();
     if draining {
         connection.graceful_shutdown();
@@ -48,17 +50,27 @@ pub(super) async fn serve_streams(
     loop {
         let accepted = tokio::select! {
             biased;
-            _ = session.until_ended() => {
-                streams.shutdown().await;
-                say_goodbye(&mut connection).await;
-                return;
-            }
+            word = session.until_told(heard) => match word {
+                Word::Ended => {
+                    streams.shutdown().await;
+                    say_goodbye(&mut connection).await;
+                    return;
+                }
+                Word::Requests(told) => {
+                    heard = told;
+                    cut_told(session, &handles);
+                    continue;
+                }
+            },
             _ = shutdown.changed(), if !draining => {
                 connection.graceful_shutdown();
                 draining = true;
                 continue;
             }
-            Some(_) = streams.join_next(), if !streams.is_empty() => continue,
+            Some(done) = streams.join_next_with_id(), if !streams.is_empty() => {
+                handles.remove(&done.map_or_else(|error: JoinError| error.id(), |(id, ())| id));
+                continue;
+            }
             accepted = HttpSession::from_h2_conn(&mut connection, Arc::clone(&digest)) => accepted,
             // Nobody asks anything: closed without waiting for a peer that may be gone.
             () = sleep(idle), if streams.is_empty() && !draining => break,
@@ -66,7 +78,7 @@ pub(super) async fn serve_streams(
         match accepted {
             Ok(Some(H2Accept::Session(stream))) => {
                 let (proxy, shutdown) = (Arc::clone(proxy), shutdown.clone());
-                streams.spawn(async move {
+                let handle = streams.spawn(async move {
                     // Never reusable: a stream of HTTP/2 carries one request.
                     drop(
                         proxy
@@ -74,6 +86,7 @@ pub(super) async fn serve_streams(
                             .await,
                     );
                 });
+                handles.insert(handle.id(), handle);
             }
             Ok(Some(H2Accept::Rejected)) => {
                 malformed += 1;
@@ -86,6 +99,15 @@ pub(super) async fn serve_streams(
     }
     // The client is gone; each request finds that out by itself and records it.
     streams.detach_all();
+}
+
+/// Drops the streams whose requests were told to end, which resets them.
+fn cut_told(session: &Session, handles: &HashMap<Id, AbortHandle>) {
+    for request in session.under_way().filter(|one| one.ended().is_some()) {
+        if let Some(handle) = request.task().and_then(|task| handles.get(&task)) {
+            handle.abort();
+        }
+    }
 }
 
 /// GOAWAY, then the end.

@@ -1,6 +1,7 @@
 //! Benchmarks that answer stated questions, and the long comparison with casbin. The comparison with other gateways is
 //! in `peers/`.
 
+mod live;
 mod measure;
 mod policy;
 
@@ -22,6 +23,8 @@ struct Arguments {
 enum Question {
     /// What a policy decision, a rule, a load and a swap cost at the size of the national platform.
     Decide(policy::decide::Arguments),
+    /// What an open connection costs the registry, and how soon a revocation has told all whom it hits.
+    Live(live::Arguments),
     /// Whether generated policies answer as casbin does: one if any answer is unexplained.
     FuzzPolicy(policy::fuzz::Arguments),
 }
@@ -29,6 +32,7 @@ enum Question {
 fn main() -> ExitCode {
     let done = match Arguments::parse().question {
         Question::Decide(arguments) => policy::decide::run(&arguments),
+        Question::Live(arguments) => live::run(&arguments),
         Question::FuzzPolicy(arguments) => policy::fuzz::run(&arguments),
     };
     match done {

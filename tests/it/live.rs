@@ -1,5 +1,6 @@
 //! Open connections that are ended from outside: by operators, over the control socket, with the real command line.
 
+mod many;
 mod streams;
 mod websocket;
 

@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hangu_certs::{Authority, ClientRequest, Identity, Issued, SpiffeId, UnixSeconds, Validity};
+use hangu_certs::{
+    Authority, ClientRequest, Identity, Issued, Serial, SpiffeId, UnixSeconds, Validity,
+};
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -219,6 +221,19 @@ impl TestPki {
     #[must_use]
     pub fn crl_pem(&self, revoked: &[&Credentials], number: u64) -> String {
         self.crl_pem_until(revoked, number, now() + HOUR)
+    }
+
+    /// The same, with certificates of these numbers: as many as a large authority has revoked.
+    #[must_use]
+    pub fn crl_pem_of(&self, serials: &[Serial], number: u64) -> String {
+        let (this_update, next_update) = (now() - 60, now() + HOUR);
+        let revoked: Vec<_> = serials
+            .iter()
+            .map(|serial| (*serial, this_update))
+            .collect();
+        let of_clients = self.clients.crl(&revoked, this_update, next_update, number);
+        let of_root = self.clients_root.crl(&[], this_update, next_update, number);
+        must(of_clients, "make a revocation list") + &must(of_root, "make a revocation list")
     }
 
     /// The same, due at another time.

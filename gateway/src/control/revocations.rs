@@ -59,7 +59,7 @@ pub(super) fn push(shared: &Shared, call: &Call, caller: &Caller) -> Result<Done
     let ended = shared
         .pushed
         .push(revocation, |pushed| {
-            end_pushed(shared, &target, pushed, learned, now)
+            end_pushed(&shared.live, &target, pushed, learned, now)
         })
         .map_err(|error| refused(&error))?;
     Ok(Done {

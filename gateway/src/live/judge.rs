@@ -1,7 +1,10 @@
 //! Whether a connection that is open may stay so, under a generation that it was not admitted by.
 
-use hangu_certs::PushedRevocations;
+use std::time::Instant;
 
+use hangu_certs::{PushedRevocations, Target};
+
+use super::registry::Registry;
 use crate::connection::Connection;
 use crate::denial::Denial;
 use crate::layers::endpoint::validity::check_still_valid;
@@ -41,4 +44,46 @@ pub fn judge(
         return None;
     }
     connection.refused_by(snapshot, now)
+}
+
+/// Tells every connection to end that `snapshot` would not let in, looked at so far, at `now` (seconds since 1970); the reason came
+/// into the world at `learned`. Gives how many were told. A handful of look-ups for each connection, however long the lists are.
+pub fn end_refused_connections(
+    live: &Registry,
+    (snapshot, pushed): (&Snapshot, &PushedRevocations),
+    how: Judgement,
+    learned: Instant,
+    now: i64,
+) -> usize {
+    let mut ended = 0;
+    live.each(|session| {
+        if session.ended().is_some() {
+            return;
+        }
+        let connection = session.connection.load();
+        if let Some(denial) = judge(&connection, snapshot, pushed, how, now) {
+            ended += usize::from(session.end(denial, learned));
+        }
+    });
+    ended
+}
+
+/// Tells whoever a pushed revocation hits to end, at `now` (seconds since 1970). Gives how many were told. Nobody else is looked at.
+pub fn end_pushed(
+    live: &Registry,
+    target: &Target,
+    pushed: &PushedRevocations,
+    learned: Instant,
+    now: i64,
+) -> usize {
+    let hits = live.of_target(target);
+    let is_hit = |connection: &Connection| {
+        pushed
+            .check(connection.identity(), connection.names(), now)
+            .is_err()
+    };
+    hits.iter()
+        .filter(|session| is_hit(&session.connection.load()))
+        .filter(|session| session.end(Denial::Revoked, learned))
+        .count()
 }

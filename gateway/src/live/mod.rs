@@ -13,10 +13,9 @@ mod streams;
 mod under_way;
 mod watch;
 
-pub use judge::{Judgement, judge};
+pub use judge::{Judgement, end_pushed, end_refused_connections, judge};
 pub use pushed::{PushedFileError, PushedStore, PushedStoreError};
 pub use registry::{Registered, Registry};
 pub use session::{Ended, Session, Word};
 pub use under_way::{Begun, Running, UnderWay};
 pub use watch::Watcher;
-pub(crate) use watch::end_pushed;

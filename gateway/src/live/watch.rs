@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use hangu_certs::{PushedRevocations, Target};
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use tracing::{info, warn};
 
-use super::judge::{Judgement, judge};
+use super::judge::{Judgement, end_refused_connections};
 use super::streams::{LONG, end_refused};
 use crate::denial::Denial;
 use crate::shared::Shared;
@@ -80,16 +79,8 @@ impl Watcher {
 
     async fn sweep(&self, snapshot: &Snapshot, how: Judgement, learned: Instant, now: i64) {
         let pushed = self.shared.pushed.load();
-        let mut ended: usize = 0;
-        self.shared.live.each(|session| {
-            if session.ended().is_some() {
-                return;
-            }
-            let connection = session.connection.load();
-            if let Some(denial) = judge(&connection, snapshot, &pushed, how, now) {
-                ended += usize::from(session.end(denial, learned));
-            }
-        });
+        let ended =
+            end_refused_connections(&self.shared.live, (snapshot, &pushed), how, learned, now);
         if ended > 0 {
             info!(
                 "{ended} open connections end: generation {} would not let them in",
@@ -134,26 +125,6 @@ impl BackgroundService for Watcher {
             self.look(&mut last).await;
         }
     }
-}
-
-/// Ends whoever a pushed revocation hits, at `now` (seconds since 1970). Gives how many were told.
-pub(crate) fn end_pushed(
-    shared: &Shared,
-    target: &Target,
-    pushed: &PushedRevocations,
-    learned: Instant,
-    now: i64,
-) -> usize {
-    let hits = shared.live.of_target(target);
-    let is_hit = |connection: &crate::connection::Connection| {
-        pushed
-            .check(connection.identity(), connection.names(), now)
-            .is_err()
-    };
-    hits.iter()
-        .filter(|session| is_hit(&session.connection.load()))
-        .filter(|session| session.end(Denial::Revoked, learned))
-        .count()
 }
 
 /// Whether a revocation list ceased to count between two looks.

@@ -266,6 +266,10 @@ fn openssl_resumes_a_session_until_its_certificate_ends() {
     wait_until("the certificate to end", || now() > soon.not_after);
     let third = run("-sess_in session2");
     assert!(!third.contains("HTTP/1.1"), "{third}");
+    assert!(
+        !third.contains("unexpected eof"),
+        "it is told that nothing follows: {third}"
+    );
     let expired = [("result", "endpoint.certificate_expired")];
     gateway.wait_for_metric("hangu_handshakes_total", &expired, 1.0);
 }

@@ -148,7 +148,10 @@ impl Accept {
         let tls = accepted
             .await
             .map_err(|_| Refused::from(Denial::HandshakeTimeout))??;
-        let connection = Arc::new(self.connection(&tls, snapshot, client)?);
+        let connection = match self.connection(&tls, snapshot, client) {
+            Ok(connection) => Arc::new(connection),
+            Err(refused) => return Err(refuse_resumed(tls, refused).await),
+        };
         let registered = self.register(&connection, snapshot);
         let session = Arc::clone(registered.session());
         let digest =
@@ -407,6 +410,15 @@ async fn accept_tls(tcp: TcpStream, state: &ListenerState) -> Result<TlsStream<T
             refused: denial_of(&error),
             tcp: Some(Box::new(tcp)),
         })
+}
+
+/// A session was resumed whose chain is no longer good. The handshake is over, so the alert that can still be sent is that nothing
+/// follows (RFC 8446 section 6.1).
+async fn refuse_resumed(mut tls: TlsStream<TcpStream>, refused: Refused) -> Ended {
+    // Who does not take it in time is cut off without.
+    drop(timeout(LINGER, tls.shutdown()).await);
+    let tcp = Some(Box::new(tls.into_inner().0));
+    Ended { refused, tcp }
 }
 
 /// Closes so that the client can read the alert. A TLS 1.3 client sends its request right behind the handshake; closing with

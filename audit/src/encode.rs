@@ -18,6 +18,8 @@ pub const PATH_BYTES_MAX: usize = 4096;
 pub const DETAIL_BYTES_MAX: usize = 2048;
 /// Most query keys that are named.
 pub const QUERY_KEYS_MAX: usize = 32;
+/// Most overridden rules that are named.
+pub const OVERRIDDEN_MAX: usize = 4;
 /// Most decision inputs, and most obligations, that are named.
 pub const INPUTS_MAX: usize = 16;
 /// Longest query key in bytes.
@@ -220,6 +222,8 @@ impl Fields<'_> {
         if judgement.inputs.len() > INPUTS_MAX {
             self.cut_off("inputs");
         }
+        let overridden = judgement.overridden.iter().map(|name| &**name);
+        self.list("overridden", overridden, OVERRIDDEN_MAX, WORD_BYTES_MAX);
         let obligations = judgement.obligations.iter().map(|name| &**name);
         self.list("obligations", obligations, INPUTS_MAX, WORD_BYTES_MAX);
         self.some("mask_hits", judgement.mask_hits);

@@ -32,6 +32,7 @@ pub struct Entry {
     pub layers: Option<Layers>,
     pub mode: String,
     pub inputs: BTreeMap<String, String>,
+    pub overridden: Vec<String>,
     pub obligations: Vec<String>,
     pub mask_hits: u64,
     pub shadow_decision: String,

@@ -94,7 +94,7 @@ pub mod witness;
 pub use chain::{Hash, LineFault, Link};
 pub use cursor::{Cursor, CursorError, Mark};
 pub use encode::{
-    DETAIL_BYTES_MAX, INPUTS_MAX, LINE_BYTES_MAX, NAME_BYTES_MAX, PATH_BYTES_MAX,
+    DETAIL_BYTES_MAX, INPUTS_MAX, LINE_BYTES_MAX, NAME_BYTES_MAX, OVERRIDDEN_MAX, PATH_BYTES_MAX,
     QUERY_KEY_BYTES_MAX, QUERY_KEYS_MAX, WORD_BYTES_MAX,
 };
 pub use entry::{Entry, Layers, ParseError, render};

@@ -217,6 +217,9 @@ pub struct Judgement {
     pub reason: Option<Cow<'static, str>>,
     /// The rule that decided, as file and line, such as `policy.csv:12`.
     pub rule: Option<Arc<str>>,
+    /// Rules that would have decided otherwise: they match too, and the rule that decided overrides them. At most
+    /// [`OVERRIDDEN_MAX`](crate::OVERRIDDEN_MAX) are written.
+    pub overridden: Vec<Arc<str>>,
     /// Result of each layer, in the order of [`LAYERS`].
     pub layers: [Step; 6],
     /// Whether it bound anybody.
@@ -240,6 +243,7 @@ impl Judgement {
             decision,
             reason: None,
             rule: None,
+            overridden: Vec::new(),
             layers: [Step::NotReached; 6],
             mode: Mode::Enforced,
             inputs: Vec::new(),

@@ -11,7 +11,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hangu_audit::{Decision, Exchange, Judgement, Kind, Origin, Record, Shadow, Step, Timestamp};
-use hangu_policy::Value;
+use hangu_policy::{Overridden, Value};
 use pingora::http::RequestHeader;
 use pingora::prelude::{Error, ErrorType, HttpPeer};
 
@@ -375,11 +375,20 @@ impl Context {
             .map(|permitted| permitted.permit().rule())
             .or(denying_rule);
         let duty = rule.and_then(|rule| self.snapshot.duties.of(rule));
+        let overridden = match (&self.permitted, self.refusal) {
+            (Some(permitted), _) => permitted.overridden(),
+            (None, Some(refusal)) => refusal.overridden,
+            (None, None) => Overridden::default(),
+        };
+        let overridden = overridden.rules();
         Judgement {
             shadow: self.shadow.clone(),
             obligations: duty.map(|duty| duty.words.clone()).unwrap_or_default(),
             reason: reason.map(Cow::Borrowed),
             rule: rule.map(|rule| self.snapshot.rule_name(rule)),
+            overridden: overridden
+                .map(|rule| self.snapshot.rule_name(rule))
+                .collect(),
             layers: self.steps,
             ..Judgement::new(decision)
         }

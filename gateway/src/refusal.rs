@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use hangu_policy::RuleId;
+use hangu_policy::{Overridden, RuleId};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
@@ -20,16 +20,17 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
     /// The rule that denied, where one did.
     pub rule: Option<RuleId>,
+    /// The rules that it overrode.
+    pub overridden: Overridden,
 }
 
 impl Refusal {
-    /// Refused by a rule, if there was one.
+    /// Refused by a rule.
     #[must_use]
-    pub fn by(denial: Denial, rule: Option<RuleId>) -> Self {
+    pub fn by(denial: Denial, rule: RuleId) -> Self {
         Self {
-            denial,
-            retry_after: None,
-            rule,
+            rule: Some(rule),
+            ..denial.into()
         }
     }
 }
@@ -40,6 +41,7 @@ impl From<Denial> for Refusal {
             denial,
             retry_after: None,
             rule: None,
+            overridden: Overridden::default(),
         }
     }
 }

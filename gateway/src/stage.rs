@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use hangu_certs::PushedRevocations;
-use hangu_policy::{Permit, Request};
+use hangu_policy::{Overridden, Permit, Request};
 use pingora::http::RequestHeader;
 
 mod again;
@@ -88,6 +88,7 @@ pub struct Cleared<'r, 's> {
 #[must_use = "a permitted request is to be forwarded"]
 pub struct Permitted {
     permit: Permit,
+    overridden: Overridden,
     application: usize,
     route: usize,
     /// What is sent in place of the client's request target, where that differs from the canonical one.
@@ -432,21 +433,21 @@ impl Cleared<'_, '_> {
             application::decide(&routed.snapshot.policy, &request)
         };
         let hits = &routed.snapshot.hits;
-        let permit = decided.map_err(|(denial, rule)| {
-            if let Some(rule) = rule {
+        let (permit, overridden) = decided.inspect_err(|refusal| {
+            if let Some(rule) = refusal.rule {
                 hits.count(rule);
             }
-            Refusal::by(denial, rule)
         })?;
         hits.count(permit.rule());
         if let Some(duty) = routed.snapshot.duties.of(permit.rule()) {
             let connection = canonical.connection;
             let proved_at = connection.chain.as_ref().map(|_| connection.proved_at);
             duty.check(proved_at, valid.now, &routed.config.obligations)
-                .map_err(|denial| Refusal::by(denial, Some(permit.rule())))?;
+                .map_err(|denial| Refusal::by(denial, permit.rule()))?;
         }
         Ok(Permitted {
             permit,
+            overridden,
             application: routed.application,
             route: routed.route,
             rewritten: None,
@@ -464,6 +465,12 @@ impl Permitted {
     /// The policy's word.
     pub fn permit(&self) -> &Permit {
         &self.permit
+    }
+
+    /// The rules that it overrode.
+    #[must_use]
+    pub fn overridden(&self) -> Overridden {
+        self.overridden
     }
 
     /// Index of the application in the configuration.

@@ -38,7 +38,7 @@ impl RuleId {
     }
 
     /// The number of this rule after `first` others; that of no rule stays so.
-    fn after(self, first: u32) -> Self {
+    pub(crate) fn after(self, first: u32) -> Self {
         Self(self.0.saturating_add(first))
     }
 }

@@ -161,12 +161,7 @@ impl Policy {
         arguments: &mut [Argument<'a>],
         request: &Request<'a>,
     ) -> Decision {
-        for (argument, fact) in arguments.iter_mut().zip(&section.facts) {
-            argument.view = fact.of(request);
-            if *fact == Fact::Subject {
-                argument.attributes = request.subject_attributes;
-            }
-        }
+        section.fill(arguments, request);
         let arguments = arguments.get_mut(..section.facts.len());
         self.decide_in(section, arguments.unwrap_or_default(), request.time_unix_ms)
     }
@@ -209,15 +204,7 @@ impl Policy {
         time_unix_ms: Option<i64>,
     ) -> Decision {
         let early = self.number(section, request);
-        let scene = Scene {
-            symbols: &self.symbols,
-            patterns: &self.patterns,
-            roles: &self.roles,
-            conditions: &section.conditions,
-            time_unix_ms,
-            request,
-            row: &[],
-        };
+        let scene = self.scene(section, request, time_unix_ms);
         if section.rows.len() == 0 || !section.reads_rows {
             return section.decide_without_rows(&scene);
         }
@@ -237,9 +224,27 @@ impl Policy {
         }
     }
 
+    /// A request before any row.
+    pub(crate) fn scene<'s>(
+        &'s self,
+        section: &'s Section,
+        request: &'s [Argument<'_>],
+        time_unix_ms: Option<i64>,
+    ) -> Scene<'s> {
+        Scene {
+            symbols: &self.symbols,
+            patterns: &self.patterns,
+            roles: &self.roles,
+            conditions: &section.conditions,
+            time_unix_ms,
+            request,
+            row: &[],
+        }
+    }
+
     /// Looks up the arguments that are asked for by number: all slots, then all texts, then all numbers, so that
     /// memory is waited for twice and not twice for each; and with them what the index asks first.
-    fn number(&self, section: &Section, request: &mut [Argument<'_>]) -> Option<Early> {
+    pub(crate) fn number(&self, section: &Section, request: &mut [Argument<'_>]) -> Option<Early> {
         let mut touched = 0;
         for (index, argument) in request.iter_mut().enumerate() {
             if let Some(text) = section.text_to_number(index, argument) {
@@ -368,6 +373,16 @@ impl Policy {
 }
 
 impl Section {
+    /// The facts of a request in the order of the model's `r`.
+    pub(crate) fn fill<'a>(&self, arguments: &mut [Argument<'a>], request: &Request<'a>) {
+        for (argument, fact) in arguments.iter_mut().zip(&self.facts) {
+            argument.view = fact.of(request);
+            if *fact == Fact::Subject {
+                argument.attributes = request.subject_attributes;
+            }
+        }
+    }
+
     /// The text of the argument at `index`, if it is asked for by number.
     fn text_to_number<'a>(&self, index: usize, argument: &Argument<'a>) -> Option<&'a str> {
         if let View::Text(text) = argument.view
@@ -378,7 +393,7 @@ impl Section {
         None
     }
 
-    fn rule(&self, row: usize) -> RuleId {
+    pub(crate) fn rule(&self, row: usize) -> RuleId {
         // INVARIANT: rows of all sections are at most `ROWS_MAX` each, counted at load to fit.
         RuleId(
             self.first

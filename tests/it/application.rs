@@ -86,6 +86,40 @@ fn each_request_gets_the_answer_of_the_policy() {
 }
 
 #[test]
+fn a_record_names_the_rules_that_would_have_decided_otherwise() {
+    let (gateway, _upstream) = bureaus(POLICY);
+    let overridden = |gateway: &RunningGateway, name: &str, path: &str| {
+        let response = gateway.client(name).get(path).unwrap();
+        gateway.audit().of_request(&response.request_id())["overridden"].clone()
+    };
+    let sealed = overridden(&gateway, "zhao", "/civil/sealed/1");
+    assert_eq!(sealed, serde_json::json!(["policy.csv:1", "policy.csv:4"]));
+    assert!(overridden(&gateway, "zhao", "/civil/7").is_null());
+    assert!(overridden(&gateway, "idle", "/civil/7").is_null());
+
+    let model = hangu_policy::RBAC_WITH_DOMAINS.replace(
+        "some(where (p.eft == allow)) && !some(where (p.eft == deny))",
+        "priority(p.eft) || deny",
+    );
+    let rules = "p, clerk, gov, /a, GET, allow\np, clerk, gov, /a, GET, deny\np, clerk, gov, /*, GET, deny\n\
+        g, spiffe://gov.test/li, clerk, gov\ng2, clerk, internal\n";
+    let upstream = TestUpstream::named("records");
+    let records = Application::new("records")
+        .tenant("gov")
+        .upstream(upstream.address());
+    let gateway = crate::support::gateway()
+        .application(records)
+        .model(&model)
+        .policy(rules)
+        .start();
+    let permitted = overridden(&gateway, "li", "/a");
+    assert_eq!(
+        permitted,
+        serde_json::json!(["policy.csv:2", "policy.csv:3"])
+    );
+}
+
+#[test]
 fn a_policy_without_rules_denies_everything_and_says_so_loudly() {
     let (gateway, upstream) = bureaus("");
     let response = gateway.client("li").get("/civil/7").unwrap();

@@ -84,6 +84,67 @@ fn tests_of_every_context_count_for_coverage() {
 }
 
 #[test]
+fn tests_can_be_written_in_yaml_too_and_travel_in_bundles() {
+    let desk = desk();
+    desk.write(
+        "tests.yaml",
+        "test:\n  - name: a clerk reads\n    when: { subject: alice, method: GET, path: /returns/7 }\n    expect: allow\n    rule: rules.csv:1\n\
+         \x20 - name: from the office\n    context: 2\n    when: { subject: bob, zone: office }\n    expect: deny\n",
+    );
+    let (code, said) = desk.said(&[&["test"], &FILES[..], &["tests.yaml"]].concat());
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.starts_with(
+            "tests.yaml:6: failed: from the office: expected deny, got allow by rules.csv:2"
+        ),
+        "{said}"
+    );
+    let bundle = [
+        "--tests",
+        "tests.yaml",
+        "--epoch",
+        "1",
+        "--days",
+        "1",
+        "--out",
+        "b",
+    ];
+    let (code, said) = desk.said(&[&["bundle"], &FILES[..], &bundle].concat());
+    assert!(code != 0 && said.contains("tests.yaml:6"), "{said}");
+    desk.write("tests.yaml", "test: [{name: x, colour: red}]\n");
+    let (code, said) = desk.said(&[&["test"], &FILES[..], &["tests.yaml"]].concat());
+    assert!(code == 2 && said.starts_with("tests.yaml:1: "), "{said}");
+}
+
+#[test]
+fn explain_names_what_a_denial_overrides() {
+    let desk = Desk::new();
+    desk.write(
+        "rules.csv",
+        "p, alice, tax, /*, GET, allow\np, alice, tax, /a, GET, deny\n",
+    );
+    let ask = [
+        "explain",
+        "--policy",
+        "rules.csv",
+        "--subject",
+        "alice",
+        "--domain",
+        "tax",
+    ];
+    let (code, said) = desk.said(&[&ask[..], &["GET", "/a"]].concat());
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.contains(
+            "refused by rules.csv:2: p, alice, tax, /a, GET, deny\nthese would permit it, and that rule overrides them:\n  rules.csv:1: p, alice"
+        ),
+        "{said}"
+    );
+    let told = desk.json(&[&ask[..], &["--json", "GET", "/a"]].concat());
+    assert_eq!(told["overridden"][0]["line"], 1, "{told:#}");
+}
+
+#[test]
 fn a_change_is_told_in_the_context_in_which_it_is_one() {
     let desk = desk();
     desk.write("new.csv", &RULES.replace("bob, office", "bob, home"));

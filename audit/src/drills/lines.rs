@@ -86,6 +86,7 @@ fn judgement(text: &str) -> Judgement {
         ],
         mode: Mode::Shadow,
         inputs: vec![("posture", text.into()), ("hour", text.into())],
+        overridden: vec![text.into(); 2],
         obligations: vec![text.into(); 2],
         mask_hits: 5,
         shadow: Some(Box::new(Shadow {
@@ -150,6 +151,7 @@ fn texts(entry: &Entry) -> Vec<&String> {
         object,
         outcome,
         inputs,
+        overridden,
         obligations,
         ..
     } = entry;
@@ -171,6 +173,7 @@ fn texts(entry: &Entry) -> Vec<&String> {
     all.extend([organisation, device, path_hash, purpose, approval]);
     all.extend([shadow_rule, shadow_policy, actor, action, object, outcome]);
     all.extend(inputs.values());
+    all.extend(overridden);
     all.extend(obligations);
     all
 }
@@ -185,7 +188,7 @@ fn a_request_is_one_flat_object_in_a_fixed_order() {
          \"request_id\":\"x\",\"trace_id\":\"x\",\"decision\":\"denied\",\"reason\":\"x\",\"rule\":\"x\",\
          \"layers\":{\"endpoint\":\"pass\",\"edge\":\"pass\",\"network\":\"refuse\",\"cloud\":\"not_reached\",\
          \"data\":\"not_reached\",\"application\":\"not_reached\"},\"mode\":\"shadow\",\"inputs\":{\"posture\":\"x\",\"hour\":\"x\"},\
-         \"obligations\":[\"x\",\"x\"],\"mask_hits\":5,\"shadow_decision\":\"allowed\",\"shadow_rule\":\"x\",\"shadow_policy\":\"x\",\
+         \"overridden\":[\"x\",\"x\"],\"obligations\":[\"x\",\"x\"],\"mask_hits\":5,\"shadow_decision\":\"allowed\",\"shadow_rule\":\"x\",\"shadow_policy\":\"x\",\
          \"listener\":\"x\",\"client\":\"x\",\"zone\":\"x\",\
          \"channel\":\"x\",\"subject\":\"x\",\"organisation\":\"x\",\"device\":\"x\",\"certificate\":\"x\",\"serial\":\"x\",\"issuer\":\"x\",\
          \"application\":\"x\",\"tenant\":\"x\",\"route\":\"x\",\"label\":\"x\",\"method\":\"x\",\"path\":\"x\",\"path_hash\":\"x\",\
@@ -238,6 +241,7 @@ fn the_longest_record_fits_its_line_and_says_what_was_cut() {
         record.exchange.as_mut().unwrap().query_keys = vec![text.clone(); 1_000];
         let judgement = record.judgement.as_mut().unwrap();
         judgement.inputs = vec![("posture", text.as_str().into()); 1_000];
+        judgement.overridden = vec![text.as_str().into(); 1_000];
         judgement.obligations = vec![text.as_str().into(); 1_000];
         let dir = TempDir::new().unwrap();
         let mut log = Failing::new().log(dir.path(), u64::MAX);
@@ -251,7 +255,7 @@ fn the_longest_record_fits_its_line_and_says_what_was_cut() {
         assert_eq!(verify(dir.path(), |_| {}).unwrap().records, 1);
 
         let entry = Entry::parse(&super::lines(dir.path())[0]).unwrap();
-        assert_eq!(entry.cut.len(), 37, "each field once: {:?}", entry.cut);
+        assert_eq!(entry.cut.len(), 38, "each field once: {:?}", entry.cut);
         assert!(entry.path.len() > PATH_BYTES_MAX - 4 && entry.path.len() <= PATH_BYTES_MAX);
         assert_eq!(entry.query_keys.len(), QUERY_KEYS_MAX);
         assert!(

@@ -5,6 +5,7 @@
 //! is so: `docs/adr/0010-policy-bundles.md`.
 
 pub mod archive;
+pub(crate) mod form;
 pub(crate) mod known;
 mod labels;
 pub mod manifest;

@@ -1,53 +1,10 @@
 //! Files of tests for a policy: given, when, expect.
 
-use std::collections::BTreeMap;
-
 use hangu_policy::analysis::{Coverage, argument_names};
 use hangu_policy::{Decision, Policy, Refusal, RuleId};
-use serde::Deserialize;
 
+use super::form::{self, Case, Expected, OneOrMany};
 use super::known::{self, Known};
-
-/// A file of tests, as written.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    /// Facts that every test of the file begins with.
-    #[serde(default)]
-    given: BTreeMap<String, String>,
-    /// The context of the model that its tests ask, such as 2 for `r2, p2, e2, m2`; the first if it is left out.
-    context: Option<usize>,
-    #[serde(default)]
-    test: Vec<toml::Spanned<Case>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Case {
-    name: String,
-    #[serde(default)]
-    given: BTreeMap<String, String>,
-    when: OneOrMany,
-    expect: Expected,
-    /// The rule that must decide: `policy.csv:12`, or its line alone.
-    rule: Option<String>,
-    /// The context that it asks, where it is another than the file's.
-    context: Option<usize>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(BTreeMap<String, String>),
-    Many(Vec<BTreeMap<String, String>>),
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-enum Expected {
-    Allow,
-    Deny,
-}
 
 /// What became of one request of a test.
 #[derive(Clone, Debug)]
@@ -69,40 +26,21 @@ pub(crate) fn run(
     time_unix_ms: Option<i64>,
     coverage: &mut Coverage<'_>,
 ) -> Result<Vec<Ran>, Vec<String>> {
-    let line_of = |offset: usize| {
-        let before = text.get(..offset).unwrap_or_default();
-        before.matches('\n').count() + 1
-    };
-    let parsed: File = toml::from_str(text).map_err(|error| {
-        let line = error.span().map_or(1, |span| line_of(span.start));
-        let what = error.message().replace('\n', " ");
-        vec![format!(
-            "{file}:{line}: {what}; see `hangu policy test --help` for the form of a test"
-        )]
-    })?;
-    if parsed.test.is_empty() {
-        return Err(vec![format!(
-            "{file}:1: there is no `[[test]]`; write one, or leave the file out"
-        )]);
-    }
+    let suite = form::read(file, text).map_err(|error| vec![error])?;
     let mut ran = Vec::new();
-    for case in &parsed.test {
-        let place = format!("{file}:{}", line_of(case.span().start));
-        let case = case.get_ref();
-        let requests = match &case.when {
-            OneOrMany::One(one) => std::slice::from_ref(one),
-            OneOrMany::Many(many) => many,
-        };
+    for (line, case) in &suite.cases {
+        let place = format!("{file}:{line}");
+        let OneOrMany(requests) = &case.when;
         if requests.is_empty() {
             return Err(vec![format!(
                 "{place}: `when` is empty, so nothing is tested; write at least one request"
             )]);
         }
-        let context = case.context.or(parsed.context).unwrap_or(1);
+        let context = case.context.or(suite.context).unwrap_or(1);
         known::check_context(policy, context).map_err(|error| placed(&place, &[error]))?;
         for when in requests {
             let mut known = Known::of(context);
-            for (name, value) in parsed.given.iter().chain(&case.given).chain(when) {
+            for (name, value) in suite.given.iter().chain(&case.given).chain(when) {
                 known.add(fact(name), value);
             }
             let uncleared = uncleared(policy, &mut known);

@@ -38,6 +38,8 @@ pub struct Explanation {
     pub roles: Vec<String>,
     /// Every rule that matches, the deciding one among them.
     pub matching: Vec<RuleLine>,
+    /// Rules among them that would have decided otherwise, had the deciding one not overridden them.
+    pub overridden: Vec<RuleLine>,
     /// Rules that came close: all of their conditions hold but one. The nearest first, at most [`NEAR_MAX`].
     pub near: Vec<NearRule>,
     /// How many more came as close.
@@ -123,6 +125,7 @@ pub fn explain(
         fault,
         inputs: question.inputs(),
         roles: roles(sheet, arguments),
+        overridden: rule.map_or_else(Vec::new, |rule| overridden(sheet, rule, &matching)),
         matching: matching
             .into_iter()
             .map(|row| row_line(sheet, row))
@@ -137,6 +140,21 @@ pub fn explain(
         near_more,
         changes,
     })
+}
+
+/// Of the rows that match, those of the other kind than the one that decided.
+fn overridden(sheet: Sheet<'_>, decided_by: RuleId, matching: &[usize]) -> Vec<RuleLine> {
+    let own = decided_by.0.checked_sub(sheet.section.first);
+    let Some(own) = own
+        .map(|row| row as usize)
+        .filter(|row| matching.contains(row))
+    else {
+        return Vec::new();
+    };
+    let others = matching
+        .iter()
+        .filter(|row| sheet.denies(**row) != sheet.denies(own));
+    others.map(|row| row_line(sheet, *row)).collect()
 }
 
 /// A row as a rule.

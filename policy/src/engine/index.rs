@@ -14,7 +14,7 @@ use super::paths::{PathIndex, Place};
 use super::plan::{Clause, Key, Plan, Source};
 use super::query::Query;
 use super::table::Table;
-use super::verdict::{Outcome, Verdict};
+use super::verdict::{Others, Outcome, Tally, Verdict};
 use crate::model::check::Effect;
 use crate::rules::symbols::{Marks, Symbol, Symbols, mix};
 use crate::rules::table::Rows;
@@ -136,12 +136,40 @@ impl Index {
         &self,
         scene: &Scene<'_>,
         ruled: Ruled<'_>,
-        mut early: Option<&Early>,
+        early: Option<&Early>,
     ) -> Outcome {
+        self.tally(Verdict::new(ruled.effect), scene, ruled, early)
+            .outcome()
+    }
+
+    /// Rows of one kind that match, the first few.
+    pub(crate) fn others(
+        &self,
+        others: Others,
+        scene: &Scene<'_>,
+        ruled: Ruled<'_>,
+        early: Option<&Early>,
+    ) -> Others {
+        self.tally(others, scene, ruled, early)
+    }
+
+    /// Whether a row that denies can be among those that a permit overrides.
+    pub(crate) fn denies_somewhere(&self) -> bool {
+        self.first_deny.is_some()
+    }
+
+    #[inline]
+    fn tally<V: Tally>(
+        &self,
+        verdict: V,
+        scene: &Scene<'_>,
+        ruled: Ruled<'_>,
+        mut early: Option<&Early>,
+    ) -> V {
         let mut query = Query {
             scene,
             ruled,
-            verdict: Verdict::new(ruled.effect),
+            verdict,
             cost: &self.cost,
             left: self.cost.steps_max,
         };
@@ -153,7 +181,8 @@ impl Index {
                 && needs.iter().all(|need| need.is_met(scene))
         };
         if !self.needs.as_ref().is_some_and(met) {
-            return query.walk();
+            query.walk();
+            return query.verdict;
         }
         for indexed in &self.clauses {
             let clause = &indexed.clause;
@@ -169,17 +198,19 @@ impl Index {
                 if query.look_up(indexed, early) {
                     continue;
                 }
-                return query.walk();
+                query.walk();
+                return query.verdict;
             }
             if !clause.rest.is_empty() {
-                return query.walk();
+                query.walk();
+                return query.verdict;
             }
             self.every_row(&mut query.verdict);
         }
-        query.verdict.outcome()
+        query.verdict
     }
 
-    fn every_row(&self, verdict: &mut Verdict) {
+    fn every_row(&self, verdict: &mut impl Tally) {
         if let Some(row) = self.first_allow {
             verdict.matched(row, false);
         }

@@ -10,16 +10,16 @@ use super::index::{Indexed, IndexedKey, OTHER, Ruled, extend};
 use super::plan::{Domain, KEYS_MAX, Key, Source};
 use super::roles::{NO_DOMAIN, domain_tag};
 use super::set::SymbolSet;
-use super::verdict::{Outcome, Verdict};
+use super::verdict::{Tally, Verdict};
 use crate::rules::symbols::Symbol;
 use crate::value::View;
 use std::hint::black_box;
 
 /// A request, the rows, and the answer so far.
-pub(crate) struct Query<'q, 'a> {
+pub(crate) struct Query<'q, 'a, V = Verdict> {
     pub(crate) scene: &'q Scene<'a>,
     pub(crate) ruled: Ruled<'a>,
-    pub(crate) verdict: Verdict,
+    pub(crate) verdict: V,
     pub(crate) cost: &'q Cost,
     /// Steps that may still be taken.
     pub(crate) left: u64,
@@ -81,7 +81,7 @@ impl Choice<'_> {
     }
 }
 
-impl<'a> Query<'_, 'a> {
+impl<'a, V: Tally> Query<'_, 'a, V> {
     /// Answers from the table of a clause; `false` if the rows must be walked instead.
     ///
     /// `early` is what was asked for the first pattern of the clause.
@@ -283,8 +283,8 @@ impl<'a> Query<'_, 'a> {
     }
 
     /// Judges the rows in order until the answer is settled.
-    pub(crate) fn walk(&mut self) -> Outcome {
-        self.verdict = Verdict::new(self.ruled.effect);
+    pub(crate) fn walk(&mut self) {
+        self.verdict.restart();
         for row in 0..self.ruled.rows.len() {
             if self.verdict.is_settled_before(row) {
                 break;
@@ -295,7 +295,6 @@ impl<'a> Query<'_, 'a> {
             }
             self.judge(row);
         }
-        self.verdict.outcome()
     }
 }
 

@@ -15,6 +15,76 @@ pub(crate) struct Verdict {
     fault: Option<(usize, EvaluationFault)>,
 }
 
+/// What becomes of the rows that match.
+pub(crate) trait Tally {
+    /// Whether a match of `row` could still change anything.
+    fn cares(&self, row: usize, denies: bool) -> bool;
+    /// Takes a matching row.
+    fn matched(&mut self, row: usize, denies: bool);
+    /// Takes a row that could not be evaluated.
+    fn failed(&mut self, row: usize, fault: EvaluationFault);
+    /// Whether no row from `row` on can change anything.
+    fn is_settled_before(&self, row: usize) -> bool;
+    /// Forgets all rows.
+    fn restart(&mut self);
+}
+
+/// The first rows of one kind that match: those that a decision of the other kind has overridden.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Others {
+    denies: bool,
+    rows: [usize; OVERRIDDEN_MAX],
+    count: usize,
+}
+
+impl Others {
+    pub(crate) fn new(denies: bool) -> Self {
+        Self {
+            denies,
+            rows: [usize::MAX; OVERRIDDEN_MAX],
+            count: 0,
+        }
+    }
+
+    /// In the order of the file.
+    pub(crate) fn rows(&self) -> &[usize] {
+        self.rows.get(..self.count).unwrap_or_default()
+    }
+}
+
+impl Tally for Others {
+    fn cares(&self, row: usize, denies: bool) -> bool {
+        denies == self.denies
+            && !self.rows().contains(&row)
+            && self.rows.last().is_some_and(|last| row < *last)
+    }
+
+    fn matched(&mut self, row: usize, denies: bool) {
+        if !self.cares(row, denies) {
+            return;
+        }
+        let place = self.rows().partition_point(|known| *known < row);
+        if let Some(behind) = self.rows.get_mut(place..) {
+            behind.rotate_right(1);
+            if let Some(first) = behind.first_mut() {
+                *first = row;
+            }
+        }
+        self.count = OVERRIDDEN_MAX.min(self.count + 1);
+    }
+
+    /// A row that could not be evaluated decides nothing, and so would have decided nothing otherwise.
+    fn failed(&mut self, _: usize, _: EvaluationFault) {}
+
+    fn is_settled_before(&self, row: usize) -> bool {
+        self.rows.last().is_some_and(|last| *last < row)
+    }
+
+    fn restart(&mut self) {
+        *self = Self::new(self.denies);
+    }
+}
+
 /// What the rows decide.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Outcome {
@@ -40,30 +110,6 @@ impl Verdict {
         }
     }
 
-    /// Whether a match of `row` could still change the answer.
-    pub(crate) fn cares(&self, row: usize, denies: bool) -> bool {
-        let first = if denies { self.deny } else { self.allow };
-        first.is_none_or(|first| row < first)
-    }
-
-    /// Takes a matching row.
-    pub(crate) fn matched(&mut self, row: usize, denies: bool) {
-        if self.cares(row, denies) {
-            if denies {
-                self.deny = Some(row);
-            } else {
-                self.allow = Some(row);
-            }
-        }
-    }
-
-    /// Takes a row that could not be evaluated.
-    pub(crate) fn failed(&mut self, row: usize, fault: EvaluationFault) {
-        if self.fault.is_none_or(|(first, _)| row < first) {
-            self.fault = Some((row, fault));
-        }
-    }
-
     /// The row at which Casbin stops, if any does.
     fn settled(&self) -> Option<usize> {
         match self.effect {
@@ -74,12 +120,6 @@ impl Verdict {
                 (allow, deny) => allow.or(deny),
             },
         }
-    }
-
-    /// Whether no row from `row` on can change the answer.
-    pub(crate) fn is_settled_before(&self, row: usize) -> bool {
-        self.settled().is_some_and(|settled| settled < row)
-            || self.fault.is_some_and(|(fault, _)| fault < row)
     }
 
     pub(crate) fn outcome(&self) -> Outcome {
@@ -105,6 +145,43 @@ impl Verdict {
         }
     }
 }
+
+impl Tally for Verdict {
+    #[inline]
+    fn cares(&self, row: usize, denies: bool) -> bool {
+        let first = if denies { self.deny } else { self.allow };
+        first.is_none_or(|first| row < first)
+    }
+
+    #[inline]
+    fn matched(&mut self, row: usize, denies: bool) {
+        if self.cares(row, denies) {
+            if denies {
+                self.deny = Some(row);
+            } else {
+                self.allow = Some(row);
+            }
+        }
+    }
+
+    fn failed(&mut self, row: usize, fault: EvaluationFault) {
+        if self.fault.is_none_or(|(first, _)| row < first) {
+            self.fault = Some((row, fault));
+        }
+    }
+
+    fn is_settled_before(&self, row: usize) -> bool {
+        self.settled().is_some_and(|settled| settled < row)
+            || self.fault.is_some_and(|(fault, _)| fault < row)
+    }
+
+    fn restart(&mut self) {
+        *self = Self::new(self.effect);
+    }
+}
+
+/// Rules that a decision is said to have overridden, at most.
+pub(crate) const OVERRIDDEN_MAX: usize = 4;
 
 #[cfg(test)]
 mod tests {

@@ -16,6 +16,7 @@ mod tests;
 use crate::decision::{Decision, RuleId};
 use crate::engine::table::Table;
 use crate::load::Binding;
+use crate::overridden::Overridden;
 use crate::policy::Policy;
 use crate::problem::{Place, Problem, Problems, Source};
 use crate::request::Request;
@@ -38,6 +39,7 @@ pub struct PartitionedPolicy {
     /// What answers for every other organisation; all there is where the policy is not parted.
     rest: Part,
     parted: bool,
+    permits_may_override: bool,
 }
 
 /// The model as it was read.
@@ -108,6 +110,7 @@ impl PartitionedPolicy {
             common: Arc::default(),
             parts: Vec::new(),
             by_domain: Table::default(),
+            permits_may_override: policy.permits_may_override(),
             rest: Part::whole(policy),
             parted: false,
         }
@@ -135,10 +138,13 @@ impl PartitionedPolicy {
             part.first = first;
             first = first.checked_add(part.policy.numbers())?;
         }
+        let permits_may_override =
+            (parts.iter().chain([&rest])).any(|part| part.policy.permits_may_override());
         let domains = parts.iter().zip(0_u32..);
         let pairs = domains.map(|(part, index)| (hash(part.domain.as_bytes()), index));
         Some(Self {
             by_domain: Table::build(pairs.collect()),
+            permits_may_override,
             model,
             common,
             parts,
@@ -197,6 +203,22 @@ impl PartitionedPolicy {
     pub fn decide(&self, request: &Request<'_>) -> Decision {
         let part = self.part(request.domain).unwrap_or(&self.rest);
         part.policy.decide(request).numbered_from(part.first)
+    }
+
+    /// As [`Policy::overridden`].
+    pub fn overridden(&self, request: &Request<'_>, rule: RuleId) -> Overridden {
+        let part = self.part(request.domain).unwrap_or(&self.rest);
+        let own = rule.0.checked_sub(part.first).map(RuleId);
+        own.map_or_else(Overridden::default, |own| {
+            part.policy
+                .overridden(request, own)
+                .numbered_from(part.first)
+        })
+    }
+
+    /// As [`Policy::permits_may_override`]: costs nothing.
+    pub fn permits_may_override(&self) -> bool {
+        self.permits_may_override
     }
 
     /// As [`Policy::clears`].

@@ -209,10 +209,19 @@ fn print(found: &Explanation, texts: &Texts) {
         (None, Some(fault)) => say(format_args!("{word}: {fault}")),
         (None, None) => say(format_args!("{word}: no rule allows it")),
     }
+    if !found.overridden.is_empty() {
+        let word = if found.permitted { "refuse" } else { "permit" };
+        say(format_args!(
+            "these would {word} it, and that rule overrides them:"
+        ));
+    }
+    for rule in &found.overridden {
+        say(format_args!("  {}", shown(rule)));
+    }
     let others = found
         .matching
         .iter()
-        .filter(|rule| Some(*rule) != found.rule.as_ref());
+        .filter(|rule| Some(*rule) != found.rule.as_ref() && !found.overridden.contains(rule));
     for (index, rule) in others.enumerate() {
         if index == 0 {
             say("these rules match too:");
@@ -274,6 +283,7 @@ fn as_json(
         "error": found.fault,
         "request": found.inputs.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
         "roles": found.roles,
+        "overridden": found.overridden.iter().map(rule_json).collect::<Vec<_>>(),
         "matching": found.matching.iter().map(rule_json).collect::<Vec<_>>(),
         "near": found.near.iter().map(|near| json!({"rule": rule_json(&near.rule), "failed": near.failed})).collect::<Vec<_>>(),
         "near_more": found.near_more,
@@ -286,6 +296,7 @@ fn as_json(
             "decision": entry.decision,
             "reason": entry.reason,
             "rule": entry.rule,
+            "overridden": entry.overridden,
             "policy_digest": entry.policy_digest,
         })),
     })

@@ -25,6 +25,14 @@ use crate::cli::say;
   expect = \"allow\"                          # or \"deny\"
   rule = \"policy.csv:1\"                     # optional: the rule that must decide
 
+The same in YAML, in a file whose name ends in .yaml or .yml:
+  given: { domain: tax }
+  test:
+    - name: a clerk reads a return
+      given: { subject: alice }
+      when: { method: GET, path: /returns/7 }
+      expect: allow
+
 Facts: subject, domain, method, path, and whatever else the model's `r` names; all of them. `when` may be a list.
 With `label`, `allow` means permitted and cleared for that label.
 

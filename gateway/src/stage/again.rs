@@ -42,8 +42,8 @@ impl Valid<'_, '_> {
         let cleared = Admitted { valid: self }.cleared()?;
         let valid = &cleared.admitted.valid;
         let request = valid.request(cleared.purpose);
-        let permit =
-            application::decide(&snapshot.policy, &request).map_err(|(denial, _)| denial)?;
+        let (permit, _) =
+            application::decide(&snapshot.policy, &request).map_err(|refusal| refusal.denial)?;
         match snapshot.duties.of(permit.rule()) {
             None => Ok(()),
             Some(duty) => {

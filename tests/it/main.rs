@@ -41,6 +41,8 @@ mod policy_cli_questions;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
+mod real_clients;
+#[cfg(test)]
 mod retention;
 #[cfg(test)]
 mod ship;

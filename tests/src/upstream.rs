@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
@@ -57,6 +58,8 @@ pub enum Answer {
     Raw(Vec<u8>),
     /// 101, and from then on whatever comes is sent back, until the other side closes.
     Echo,
+    /// These bytes, and then the second ones again and again, fifty times a second, until the other side closes; nothing more if there are none.
+    Flow(Vec<u8>, Vec<u8>),
     /// Nothing: the connection closes.
     Close,
     /// Nothing at all, until the other side gives up.
@@ -291,6 +294,17 @@ fn act<S: Read + Write>(wire: &mut Wire<S>, answer: Answer, is_head: bool) -> io
                 wire.send(&bytes)?;
             }
         }
+        Answer::Flow(first, again) if again.is_empty() => {
+            wire.send(&first)?;
+            act(wire, Answer::Silence, is_head)
+        }
+        Answer::Flow(first, again) => {
+            wire.send(&first)?;
+            loop {
+                wire.send(&again)?;
+                thread::park_timeout(TICK);
+            }
+        }
         Answer::Close => Ok(false),
         Answer::Silence => {
             wire.to_end()?;
@@ -361,5 +375,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Between two pieces of what flows.
+const TICK: Duration = Duration::from_millis(20);
 const SWITCHING: &[u8] =
     b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";

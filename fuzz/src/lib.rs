@@ -6,6 +6,8 @@
 mod backup;
 mod certificate;
 mod frames;
+mod list;
+mod names;
 mod path;
 mod policy;
 mod proxy;
@@ -14,6 +16,8 @@ mod request;
 pub use backup::backup;
 pub use certificate::certificate_identity;
 pub use frames::http2_frames;
+pub use list::revocation_list;
+pub use names::{directory, name_template, spiffe_id};
 pub use path::canonicalise;
 pub use policy::{model, policy_csv};
 pub use proxy::proxy_header;

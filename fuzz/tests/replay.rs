@@ -45,6 +45,26 @@ fn certificates_keep_their_laws_for_the_whole_corpus() -> Outcome {
 }
 
 #[test]
+fn revocation_lists_keep_their_laws_for_the_whole_corpus() -> Outcome {
+    replay("revocation_list", hangu_fuzz::revocation_list)
+}
+
+#[test]
+fn spiffe_ids_keep_their_laws_for_the_whole_corpus() -> Outcome {
+    replay("spiffe_id", hangu_fuzz::spiffe_id)
+}
+
+#[test]
+fn name_templates_keep_their_laws_for_the_whole_corpus() -> Outcome {
+    replay("name_template", hangu_fuzz::name_template)
+}
+
+#[test]
+fn directories_keep_their_laws_for_the_whole_corpus() -> Outcome {
+    replay("directory", hangu_fuzz::directory)
+}
+
+#[test]
 fn every_target_has_its_program_and_its_corpus() -> Outcome {
     let names = |folder: &str| -> std::io::Result<Vec<String>> {
         let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))?;
@@ -62,11 +82,15 @@ fn every_target_has_its_program_and_its_corpus() -> Outcome {
         "backup",
         "canonicalise",
         "certificate_identity",
+        "directory",
         "http2_frames",
         "model",
+        "name_template",
         "policy_csv",
         "proxy_header",
         "request_head",
+        "revocation_list",
+        "spiffe_id",
     ];
     assert_eq!(names("fuzz_targets")?, expected);
     assert_eq!(names("corpus")?, expected);

@@ -158,9 +158,12 @@ fn keys_stay_at_home_unless_they_are_asked_for() {
 #[test]
 fn an_archive_of_somebody_else_or_that_was_changed_is_refused() {
     let upstream = TestUpstream::answering(|_| Answer::ok("the records"));
-    let folder = gateway().records(upstream.address()).prepare();
-    // What operators revoked, and whatever else the process remembers, belongs to the node.
-    folder.write("revocations", "kept\n");
+    let folder = gateway()
+        .records(upstream.address())
+        .table("[control]\nrevocations = \"state/revoked.json\"")
+        .prepare();
+    // Whom operators have revoked, wherever that is kept, and whatever else the process remembers, belongs to the node.
+    folder.write("state/revoked.json", "kept\n");
     folder.write("run/state", "kept\n");
     let vault = vault(&folder);
     let (archive, _) = backup(&folder, &vault, &[]);
@@ -188,7 +191,7 @@ fn an_archive_of_somebody_else_or_that_was_changed_is_refused() {
 
     let key = text(&vault.path().join("backup.key.pub"));
     done(&folder.hangu(&["restore", &archive, "--dir", &target, "--key", &key]));
-    for file in ["revocations", "run/state"] {
+    for file in ["state/revoked.json", "run/state"] {
         assert_eq!(fs::read_to_string(to.join(file)).unwrap(), "kept\n");
     }
     let mode = fs::metadata(to.join("run")).unwrap().permissions().mode();

@@ -342,8 +342,8 @@ fn states(config: &Config) -> Vec<PathBuf> {
     if let PolicySource::Bundle(bundle) = &config.policy.source {
         states.push(bundle.state.clone());
     }
-    // What operators revoked, in its usual place.
-    states.push(config.audit.folder.with_file_name("revocations"));
+    // Whom operators have revoked.
+    states.push(config.control.revocations.clone());
     // Sockets are left: they belong to a process.
     for entry in fs::read_dir(&config.server.run_dir)
         .into_iter()

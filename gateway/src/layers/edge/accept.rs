@@ -17,7 +17,6 @@ use pingora::protocols::{GetSocketDigest, Stream};
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use rustls::server::Acceptor;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -29,6 +28,7 @@ use crate::events::{
     Refused, ended_connection, ended_http2, refused_connection, refused_handshake, refused_head,
 };
 use crate::layers::edge::counted::{Newcomer, Open};
+use crate::layers::edge::hang_up::{hang_up, nothing_follows};
 use crate::layers::edge::head::HeadLimits;
 use crate::layers::edge::http2::{Guard, ListLimits};
 use crate::layers::edge::proxy_protocol::{Said, read_header};
@@ -412,24 +412,10 @@ async fn accept_tls(tcp: TcpStream, state: &ListenerState) -> Result<TlsStream<T
         })
 }
 
-/// A session was resumed whose chain is no longer good. The handshake is over, so the alert that can still be sent is that nothing
-/// follows (RFC 8446 section 6.1).
-async fn refuse_resumed(mut tls: TlsStream<TcpStream>, refused: Refused) -> Ended {
-    // Who does not take it in time is cut off without.
-    drop(timeout(LINGER, tls.shutdown()).await);
-    let tcp = Some(Box::new(tls.into_inner().0));
+/// A session was resumed whose chain is no longer good.
+async fn refuse_resumed(tls: TlsStream<TcpStream>, refused: Refused) -> Ended {
+    let tcp = Some(Box::new(nothing_follows(tls).await));
     Ended { refused, tcp }
-}
-
-/// Closes so that the client can read the alert. A TLS 1.3 client sends its request right behind the handshake; closing with
-/// those bytes unread would reset the connection, and the reset takes the alert out of the client's buffer.
-async fn hang_up(mut tcp: TcpStream) {
-    let read_away = async {
-        tcp.shutdown().await?;
-        tokio::io::copy(&mut tcp.take(LINGER_BYTES_MAX), &mut tokio::io::sink()).await
-    };
-    // Whatever comes of it, the connection ends here.
-    drop(timeout(LINGER, read_away).await);
 }
 
 /// Resolves once the process is asked to stop and this connection need not be waited for: at once when it is between two requests,
@@ -498,6 +484,3 @@ const KEEPALIVE_SECONDS: u64 = 60;
 /// How long a first request may be on the way when the process is told to stop. Some clients open connections in advance and send
 /// nothing: they are not worth more.
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
-/// How long, and for how many bytes, a refused client is listened to, so that it can hear why.
-const LINGER: Duration = Duration::from_millis(500);
-const LINGER_BYTES_MAX: u64 = 64 * 1024;

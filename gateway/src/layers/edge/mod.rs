@@ -6,6 +6,7 @@ pub mod canonical;
 pub mod chunked;
 mod counted;
 pub mod handshakes;
+mod hang_up;
 pub mod head;
 pub mod headers;
 pub mod http2;

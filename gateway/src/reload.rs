@@ -282,6 +282,14 @@ fn check_fixed(before: &Config, after: &Config) -> Result<(), Vec<LoadError>> {
             != (&after.control.socket, &after.control.revocations),
         "`control.socket` and `control.revocations`",
     );
+    let remote = |config: &Config| {
+        let remote = config.control.remote.as_ref();
+        remote.map(|remote| remote.address)
+    };
+    differs(
+        remote(before) != remote(after),
+        "`control.remote.address`, and whether there is one",
+    );
     if fixed.is_empty() { Ok(()) } else { Err(fixed) }
 }
 
@@ -297,6 +305,11 @@ pub(crate) fn files_of(config: &Config, file: &Path) -> BTreeSet<PathBuf> {
     );
     files.extend(config.identity.directory.clone());
     files.extend(config.sinks.iter().flat_map(config::Sink::files).cloned());
+    if let Some(remote) = &config.control.remote {
+        let own = [&remote.certificate, &remote.key, &remote.client_ca];
+        files.extend(own.map(Clone::clone));
+        add_lists(&mut files, config, &remote.crls, &[]);
+    }
     for listener in &config.listeners {
         for own in &listener.certificates {
             files.extend([&own.chain, &own.key, &own.trust.client_ca].map(Clone::clone));

@@ -166,11 +166,7 @@ pub fn run_beside(
     );
     server.bootstrap();
     add_listeners(&mut server, &shared, &config, &mut sockets);
-    if let Some(admin) = &config.admin {
-        let app = HttpServer::new_app(Admin::new(Arc::clone(&shared)));
-        let socket = sockets.remove(&admin.address);
-        server.add_service(Bound::new("admin", app, admin.address, socket).with_threads(1));
-    }
+    add_operators(&mut server, &shared, &config, &mut sockets);
     let reloader = Reloader::new(Arc::clone(&shared), config.file.clone(), reopen_access_log);
     add_background(&mut server, &shared, &config, reloader);
     // Taken over last: until here the old process can be asked, should this one not come up.
@@ -212,6 +208,26 @@ fn add_listeners(
         let name = format!("listener {}", listener.name.as_str());
         let socket = sockets.remove(&listener.address);
         server.add_service(Bound::new(&name, accept, listener.address, socket));
+    }
+}
+
+/// What operators and their tools speak to over TCP.
+fn add_operators(
+    server: &mut Server,
+    shared: &Arc<Shared>,
+    config: &Config,
+    sockets: &mut HashMap<SocketAddr, OwnedFd>,
+) {
+    if let Some(admin) = &config.admin {
+        let app = HttpServer::new_app(Admin::new(Arc::clone(shared)));
+        let socket = sockets.remove(&admin.address);
+        server.add_service(Bound::new("admin", app, admin.address, socket).with_threads(1));
+    }
+    if let Some(remote) = &config.control.remote {
+        let app = control::Remote::new(Arc::clone(shared));
+        let socket = sockets.remove(&remote.address);
+        let service = Bound::new("control.remote", app, remote.address, socket);
+        server.add_service(service.with_threads(1));
     }
 }
 
@@ -312,8 +328,14 @@ fn bind_all(config: &Config) -> Result<HashMap<SocketAddr, OwnedFd>, StartError>
         .admin
         .iter()
         .map(|admin| ("admin listener".to_owned(), admin.address));
+    let control = config
+        .control
+        .remote
+        .iter()
+        .map(|remote| ("control.remote".to_owned(), remote.address));
     let bound = listeners
         .chain(admin)
+        .chain(control)
         .map(|(what, address)| match bind(address) {
             Ok(socket) => Ok((address, socket)),
             Err(source) => Err(StartError::Bind {

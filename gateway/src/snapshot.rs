@@ -46,6 +46,8 @@ pub struct Snapshot {
     pub config: Config,
     /// By index of the configuration's listeners.
     pub listeners: Vec<ListenerState>,
+    /// What calls over `control.remote` are checked against, where there is one.
+    pub control: Option<ControlTrust>,
     /// By index of the configuration's applications.
     pub applications: Vec<ApplicationState>,
     /// Source → zone.
@@ -100,6 +102,17 @@ pub struct TrustGroup {
     /// Gives the verified chain of a client once its handshake is done.
     pub verifier: Arc<ClientVerifier>,
     /// For each request.
+    pub revocation: Arc<RevocationIndex>,
+}
+
+/// What a call over `control.remote` is checked against.
+#[derive(Debug)]
+pub struct ControlTrust {
+    /// For the handshake.
+    pub tls: Arc<ServerConfig>,
+    /// Gives the verified chain of the caller.
+    pub verifier: Arc<ClientVerifier>,
+    /// The lists of the operators' authorities.
     pub revocation: Arc<RevocationIndex>,
 }
 

@@ -1,5 +1,7 @@
 //! The control socket: who may call, what is recorded, what survives an upgrade.
 
+mod remote;
+
 use std::fs::Permissions;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;

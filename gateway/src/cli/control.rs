@@ -1,4 +1,4 @@
-//! How a subcommand speaks to a running gateway: over its control socket.
+//! How a subcommand speaks to a running gateway: over its control socket, or its control address.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -8,18 +8,33 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
+use self::remote::Own;
 use crate::config;
+
+mod remote;
 
 /// Where the gateway is.
 #[derive(Args, Clone, Debug)]
-#[group(required = true, multiple = false)]
 pub(crate) struct Target {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    own: Own,
+}
+
+/// One of these.
+#[derive(Args, Clone, Debug)]
+#[group(required = true, multiple = false)]
+struct Place {
     /// The configuration file that the gateway runs with
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The gateway's control socket
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
+    /// The `control.remote` address of a gateway on another machine
+    #[arg(long, value_name = "https://HOST:PORT", requires = "cert")]
+    control: Option<String>,
 }
 
 /// Why a gateway could not be asked, or did not do what it was told.
@@ -29,19 +44,19 @@ pub(crate) enum ControlError {
     #[error("{0}\nor name the gateway's socket with `--socket PATH`")]
     Config(String),
     /// Nobody answers.
-    #[error("control socket `{}`: {source}; is the gateway running, and may this user control it", path.display())]
+    #[error("{place}: {source}; is the gateway running, and may you control it")]
     Unreachable {
-        /// The socket.
-        path: PathBuf,
+        /// The socket or the address.
+        place: String,
         /// Why.
         #[source]
         source: std::io::Error,
     },
     /// The answer is none.
-    #[error("control socket `{}`: the answer is not one of a gateway; are both of one version", path.display())]
+    #[error("{place}: the answer is not one of a gateway; are both of one version")]
     Answer {
-        /// The socket.
-        path: PathBuf,
+        /// The socket or the address.
+        place: String,
     },
     /// The gateway refused.
     #[error("the gateway refused: {0}")]
@@ -66,18 +81,27 @@ impl Target {
     }
 
     fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, ControlError> {
-        let socket = self.path()?;
         let body = body.map(Value::to_string).unwrap_or_default();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: hangu\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        let exchanged = exchange(&socket, request.as_bytes());
-        let answer = exchanged.map_err(|source| ControlError::Unreachable {
-            path: socket.clone(),
-            source,
-        })?;
-        let (status, body) = split(&answer).ok_or(ControlError::Answer { path: socket })?;
+        let (place, exchanged) = match &self.place.control {
+            Some(url) => (
+                format!("control address `{url}`"),
+                remote::exchange(url, &self.own, request.as_bytes()),
+            ),
+            None => {
+                let socket = self.path()?;
+                let place = format!("control socket `{}`", socket.display());
+                (place, exchange(&socket, request.as_bytes()))
+            }
+        };
+        let answer = match exchanged {
+            Ok(answer) => answer,
+            Err(source) => return Err(ControlError::Unreachable { place, source }),
+        };
+        let (status, body) = split(&answer).ok_or(ControlError::Answer { place })?;
         match (status, body.get("error").and_then(Value::as_str)) {
             (200, _) => Ok(body),
             (_, Some(why)) => Err(ControlError::Refused(why.to_owned())),
@@ -86,7 +110,7 @@ impl Target {
     }
 
     fn path(&self) -> Result<PathBuf, ControlError> {
-        match (&self.socket, &self.config) {
+        match (&self.place.socket, &self.place.config) {
             (Some(socket), _) => Ok(socket.clone()),
             (None, Some(file)) => match config::load(file) {
                 Ok(config) => Ok(config.control.socket.path().to_owned()),

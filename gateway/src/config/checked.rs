@@ -399,6 +399,25 @@ pub struct Control {
     pub revocations: PathBuf,
     /// Users who may call, beside root and the gateway's own.
     pub uids: Vec<NonZeroU32>,
+    /// Who may call from other machines; `None`: nobody.
+    pub remote: Option<ControlRemote>,
+}
+
+/// `[control.remote]`: the control socket over TCP with mutual TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlRemote {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// PEM chain that it shows.
+    pub certificate: PathBuf,
+    /// PEM private key of it.
+    pub key: PathBuf,
+    /// PEM bundle of the authorities that sign operators.
+    pub client_ca: PathBuf,
+    /// Revocation lists of these.
+    pub crls: Vec<PathBuf>,
+    /// Who may call; never empty.
+    pub subjects: Vec<Box<str>>,
 }
 
 /// A control socket.

@@ -362,4 +362,16 @@ pub(super) struct Control {
     pub(super) socket: Option<Text>,
     pub(super) revocations: Option<Text>,
     pub(super) uids: Vec<Spanned<i64>>,
+    pub(super) remote: Option<ControlRemote>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ControlRemote {
+    pub(super) address: Option<Text>,
+    pub(super) certificate: Option<Text>,
+    pub(super) key: Option<Text>,
+    pub(super) client_ca: Option<Text>,
+    pub(super) crls: Option<Texts>,
+    pub(super) subjects: Option<Texts>,
 }

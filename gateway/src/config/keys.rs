@@ -386,4 +386,11 @@ pub(super) const KEYS: &[Key] = &[
     key("control.socket", Kind::Text(FILE), Need::Otherwise("`control.sock` in `server.run_dir`, mode 0600"), "Unix socket of its own place, mode 0666: the folder decides who reaches it, `uids` who may call."),
     key("control.revocations", Kind::Text(FILE), Need::Otherwise("`revocations.json` beside `audit.folder`"), "Where revocations by operators are kept over restarts; in a folder that the gateway may write."),
     key("control.uids", Kind::Counts(bounds::UID, bounds::UIDS), Need::Default("[]"), "Users of this machine who may call, beside root and the gateway's own user."),
+    key("control.remote", Kind::Table, Need::Otherwise("the Unix socket only"), "The same over TCP with mutual TLS, for operators of other machines; nobody calls without a certificate."),
+    text("control.remote.address", "an address and port", "Where it listens."),
+    text("control.remote.certificate", FILE, "PEM chain that it shows, for the name that operators dial."),
+    text("control.remote.key", FILE, "PEM private key of `certificate`."),
+    text("control.remote.client_ca", FILE, "PEM bundle of the authorities that sign operators; best none that signs clients."),
+    key("control.remote.crls", Kind::Texts(FILE, bounds::CRLS), Need::Default("[]"), "Revocation lists of these authorities, as for a listener."),
+    key("control.remote.subjects", Kind::Texts("a policy subject", bounds::CONTROL_SUBJECTS), Need::Required, "Who may call: subjects, as `identity.subject` makes them of certificates."),
 ];

@@ -34,9 +34,9 @@ pub use hangu_certs::Template;
 
 pub use checked::{
     ANONYMOUS_SUBJECT, AccessLog, Acknowledge, Admin, Application, Attribute, Audit, Balance,
-    ClientAuthentication, ClientCertificate, Config, Control, ControlSocket, HeaderRule, Health,
-    Identity, Listener, Matrix, PathProfile, Purpose, Retention, Route, Server, ServerCertificate,
-    SigningKey, TlsVersion, Upstream, UpstreamTls, Witness, Zone,
+    ClientAuthentication, ClientCertificate, Config, Control, ControlRemote, ControlSocket,
+    HeaderRule, Health, Identity, Listener, Matrix, PathProfile, Purpose, Retention, Route, Server,
+    ServerCertificate, SigningKey, TlsVersion, Upstream, UpstreamTls, Witness, Zone,
 };
 pub use checked::{ClientTrust, CrlFetch};
 pub use limits::{

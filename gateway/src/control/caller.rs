@@ -1,6 +1,7 @@
 //! Who calls, and whether he may.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
 use super::call::Refused;
@@ -9,8 +10,9 @@ use super::call::Refused;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Caller {
     name: String,
-    process: Option<i32>,
+    place: String,
     permitted: bool,
+    remedy: &'static str,
 }
 
 impl Caller {
@@ -19,20 +21,34 @@ impl Caller {
         let permitted = uid == 0 || uid == owner || listed.iter().any(|known| known.get() == uid);
         Self {
             name: format!("uid:{uid}"),
-            process: pid,
+            place: pid.map_or_else(String::new, |pid| format!("pid {pid}")),
             permitted,
+            remedy: "call as root or as the gateway's user, or list the user in `control.uids`",
         }
     }
 
-    /// The name in records: `uid:1000`.
+    /// Somebody of a network, as his certificate names him, with an empty name before he has shown one.
+    pub(super) fn remote(subject: &str, from: SocketAddr, permitted: bool) -> Self {
+        let name = match subject {
+            "" => "nobody".to_owned(),
+            subject => format!("subject:{subject}"),
+        };
+        Self {
+            name,
+            place: from.to_string(),
+            permitted,
+            remedy: "list the subject in `control.remote.subjects`",
+        }
+    }
+
+    /// The name in records: `uid:1000` or `subject:spiffe://gov.example/operator`.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
     /// Where the call comes from, for records.
-    pub(super) fn place(&self) -> String {
-        self.process
-            .map_or_else(String::new, |pid| format!("pid {pid}"))
+    pub(super) fn place(&self) -> &str {
+        &self.place
     }
 
     /// Whether he may call at all.
@@ -44,8 +60,8 @@ impl Caller {
             return Ok(());
         }
         let why = format!(
-            "{} may not control this gateway; call as root or as the gateway's user, or list the user in `control.uids`",
-            self.name
+            "{} may not control this gateway; {}",
+            self.name, self.remedy
         );
         Err(Refused::new(403, why))
     }

@@ -3,7 +3,7 @@
 //! HTTP/1.1 and JSON over a Unix socket in the run folder. Who calls is what the kernel says of the peer: the gateway's own user,
 //! root, or a user that the configuration lists. Every call that changes something, and every call that is refused, is an `admin`
 //! record in the audit log, and the caller hears of success only once that record is on the disk. Calls are bounded in number, in
-//! bytes and in time.
+//! bytes and in time. For operators of other machines there is the same over TCP with mutual TLS, where it is configured ([`Remote`]).
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -25,11 +25,14 @@ use self::caller::Caller;
 use self::verbs::Effect;
 use crate::shared::Shared;
 
+pub use self::remote::Remote;
+
 mod call;
 mod caller;
 mod hits;
 pub(crate) mod http1;
 mod record;
+mod remote;
 mod revocations;
 mod sessions;
 pub mod socket;

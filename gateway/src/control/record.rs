@@ -19,7 +19,12 @@ pub(super) struct CallPlace(Place);
 pub(super) fn place(shared: &Shared, action: &str, caller: &Caller) -> Option<CallPlace> {
     let now = Timestamp::from(SystemTime::now());
     let origin = Arc::clone(shared.trail.origin());
-    let mut record = Box::new(Record::event(Kind::Admin, now, origin, caller.place()));
+    let mut record = Box::new(Record::event(
+        Kind::Admin,
+        now,
+        origin,
+        caller.place().to_owned(),
+    ));
     record.basis = Some(Arc::clone(&shared.snapshot.load().basis));
     record.admin = Some(Box::new(Admin {
         actor: caller.name().to_owned(),

@@ -20,6 +20,7 @@ use crate::observe::metrics::Metrics;
 use crate::ship::PlanError;
 
 mod callers;
+mod control;
 mod listener;
 mod places;
 mod policy;
@@ -234,6 +235,7 @@ pub fn build(
     let policy = loader.policy(&config, callers.as_ref(), before, metrics);
     let sinks = loader.sinks(&config);
     let limits = loader.limits(&config, before, metrics);
+    let control = loader.control(config.control.remote.as_ref(), before);
     let listeners: Option<Vec<_>> = listeners.into_iter().collect();
     let applications: Option<Vec<_>> = applications.into_iter().collect();
     let (
@@ -243,6 +245,7 @@ pub fn build(
         Some(callers),
         Some(limits),
         Some(sinks),
+        Some(control),
         true,
     ) = (
         listeners,
@@ -251,6 +254,7 @@ pub fn build(
         callers,
         limits,
         sinks,
+        control,
         loader.problems.is_empty(),
     )
     else {
@@ -260,6 +264,7 @@ pub fn build(
         generation,
         published,
         listeners,
+        control,
         applications,
         zones: zone_table(&config),
         limits,

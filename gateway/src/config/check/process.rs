@@ -3,8 +3,11 @@
 use std::num::NonZeroUsize;
 
 use super::reader::{Reader, parse_address};
+use super::trust::crls;
 use crate::config::bounds;
-use crate::config::checked::{AccessLog, Admin, Audit, Control, ControlSocket, Server};
+use crate::config::checked::{
+    ANONYMOUS_SUBJECT, AccessLog, Admin, Audit, Control, ControlRemote, ControlSocket, Server,
+};
 use crate::config::file::{self, Text};
 use crate::config::problem::Fault;
 
@@ -81,10 +84,38 @@ pub(super) fn control(
         .iter()
         .map(|uid| reader.count(Some(uid), &bounds::UID))
         .collect();
+    let remote = match &written.remote {
+        Some(written) => Some(remote(reader, written)?),
+        None => None,
+    };
     Some(Control {
         socket: socket?,
         revocations: revocations?,
         uids,
+        remote,
+    })
+}
+
+fn remote(reader: &mut Reader<'_, '_>, written: &file::ControlRemote) -> Option<ControlRemote> {
+    let address = reader.read(written.address.as_ref(), parse_address);
+    let certificate = reader.file(written.certificate.as_ref());
+    let key = reader.file(written.key.as_ref());
+    let client_ca = reader.file(written.client_ca.as_ref());
+    let crls = crls(reader, written.crls.as_ref());
+    let subjects = reader.read_each(written.subjects.as_ref(), |text| match text {
+        "" | ANONYMOUS_SUBJECT => Err(Fault::new(
+            format!("`{text}` is the subject of no certificate"),
+            "write a subject as `identity.subject` makes it, such as `spiffe://gov.example/operator`",
+        )),
+        text => Ok(text.into()),
+    });
+    Some(ControlRemote {
+        address: address?,
+        certificate: certificate?,
+        key: key?,
+        client_ca: client_ca?,
+        crls,
+        subjects: subjects.into_iter().map(|(_, subject)| subject).collect(),
     })
 }
 

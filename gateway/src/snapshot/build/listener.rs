@@ -33,7 +33,10 @@ impl Loader {
         let names = self.server_certificates(listener, &trusts, &provider);
         let groups: Vec<_> = trusts
             .into_iter()
-            .map(|trust| self.group(listener, trust, last, &provider))
+            .map(|trust| {
+                let last = last_of(last, trust);
+                self.clients_of(listener.name.as_str(), trust, last, &provider)
+            })
             .collect();
         let names = Arc::new(names?);
         let groups = groups.into_iter().map(|group| {
@@ -76,21 +79,22 @@ impl Loader {
         .ok()
     }
 
-    fn group<'t>(
+    /// Authorities, lists and verifier of the clients of a listener, whose lists must not go back behind `last`.
+    pub(super) fn clients_of<'t>(
         &mut self,
-        listener: &Listener,
+        of: &str,
         trust: &'t ClientTrust,
-        last: Option<&ListenerState>,
+        last: Option<&RevocationIndex>,
         provider: &Arc<CryptoProvider>,
     ) -> Option<Group<'t>> {
         let bundle = self.client_trust(trust)?;
         let lists = Lists {
-            of: listener.name.as_str(),
+            of,
             files: &trust.crls,
             urls: &trust.crl_urls,
             grace: trust.crl_grace,
         };
-        let revocation = self.revocation(lists, &bundle, last_of(last, trust))?;
+        let revocation = self.revocation(lists, &bundle, last)?;
         let authentication = match trust.client_authentication {
             config::ClientAuthentication::Required => ClientAuthentication::Required,
             config::ClientAuthentication::Optional => ClientAuthentication::Optional,
@@ -173,11 +177,11 @@ impl Loader {
 }
 
 /// A group before its TLS.
-struct Group<'t> {
+pub(super) struct Group<'t> {
     trust: &'t ClientTrust,
     bundle: Arc<TrustBundle>,
-    verifier: Arc<ClientVerifier>,
-    revocation: Arc<RevocationIndex>,
+    pub(super) verifier: Arc<ClientVerifier>,
+    pub(super) revocation: Arc<RevocationIndex>,
 }
 
 /// The lists that a group had: of the same authorities, and of several such of the same files.

@@ -1,15 +1,14 @@
 #!/usr/bin/env python3
 """Verifies a Hangu audit log without any code of Hangu.
 
-Usage: verify.py DIR [--key NAME+ID+KEY]
-
-Written from the description of the format at the top of `audit/src/lib.rs`, with nothing but Python's standard library,
-so that an auditor can read all of what he trusts. Exit status: 0 the log is sound, 1 it is damaged (the first bad
-place is named), 2 it cannot be read.
+Written from `audit-format.md` beside it, with nothing but Python's standard library (and the command `zstd` for compressed
+segments), so that an auditor can read all of what he trusts. Exit status: 0 the log is sound, 1 it is damaged (the first
+bad place is named), 2 it cannot be judged.
 """
 
 import argparse
 import base64
+import fcntl
 import hashlib
 import json
 import os
@@ -18,40 +17,49 @@ import subprocess
 import sys
 
 SEGMENT = re.compile(r"audit-(\d{12,20})\.jsonl(\.zst)?")
-END = re.compile(rb',"hash":"([0-9a-f]{64})"\}')
+END = re.compile(rb',"hash":"([0-9a-f]{64})"\}\n')
 START = re.compile(rb'\{"v":1,"seq":([1-9][0-9]*),')
 PREVIOUS = re.compile(rb',"prev":"([0-9a-f]{64})"')
 HEAD = re.compile(rb'\{"v":1,"seq":(0|[1-9][0-9]*),"hash":"([0-9a-f]{64})"\}\n')
+LINE_BYTES_MAX = 131_072
 
 
 class Damage(Exception):
     """The first place where the log is not what was written."""
 
 
-def sha256(data):
-    return hashlib.sha256(data).digest()
-
-
 def main():
     parser = argparse.ArgumentParser(description="verify a Hangu audit log")
     parser.add_argument("dir")
-    parser.add_argument("--key", help="the log's verifier key; its checkpoint must be signed by it")
+    parser.add_argument("--key", action="append", default=[], type=verifier_key, help="NAME+ID+KEY that must have signed the log")
+    parser.add_argument("--witness-key", action="append", default=[], type=verifier_key, help="a witness that must have cosigned it")
+    parser.add_argument("--checkpoint", action="append", default=[], help="a file kept elsewhere, which the log must continue")
     args = parser.parse_args()
     try:
+        # What is read first can only be behind the segments that are read later, should somebody be writing them.
+        promises = [promise("checkpoint", beside(args.dir, "checkpoint"), args.key)]
+        promises += [promise("checkpoint.witnessed", beside(args.dir, "checkpoint.witnessed"), args.witness_key)]
+        for path in args.checkpoint:
+            promises.append((path, *kept_elsewhere(path, args.key + args.witness_key)))
+        head = beside(args.dir, "head.json")
         gone, hashes, finished = check_chain(args.dir)
-        check_head(args.dir, hashes)
+        if head is None and not hashes:
+            raise ValueError(f"{args.dir}: no audit log here")
+        check_head(head, hashes)
         leaves = gone_leaves(args.dir, gone) + [sha256(b"\x00" + record) for record in hashes[gone:]]
         check_tree(args.dir, leaves, finished)
-        signed = check_checkpoint(args.dir, leaves, args.key)
+        for name, size, root in promises:
+            check_promise(name, size, root, leaves)
     except Damage as damage:
         print(damage, file=sys.stderr)
         return 1
-    except OSError as error:
+    except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    root = base64.b64encode(tree_root(leaves)).decode()
     begins = f" from {gone + 1} on" if gone else ""
-    print(f"good: {len(hashes)} records{begins}, tree root {root}, signed up to {signed}")
+    signed, cosigned = (promises[0][1] if args.key else 0), (promises[1][1] if args.witness_key else 0)
+    said = f"signed up to {signed}" + (f", cosigned up to {cosigned}" if args.witness_key else "")
+    print(f"good: {len(hashes)} records{begins}, tree root {base64.b64encode(tree_root(leaves)).decode()}, {said}")
     return 0
 
 
@@ -71,6 +79,8 @@ def check_chain(folder):
             raise Damage(f"{name}: begins with record {first}, not {len(hashes) + 1}: a segment is missing")
         finished = len(hashes)
         for number, line in enumerate(lines_of(os.path.join(folder, name)), 1):
+            if not line.endswith(b"\n") and name == names[-1] and is_written(folder):
+                break
             if len(hashes) == gone and gone:
                 before = PREVIOUS.fullmatch(line[:-76][-74:])
                 hashes[-1] = bytes.fromhex(before[1].decode()) if before else None
@@ -97,27 +107,13 @@ def lines_of(path):
         raise Damage(f"{os.path.basename(path)}: cannot be unpacked: {done.stderr.decode(errors='replace').strip()}")
 
 
-def gone_leaves(folder, gone):
-    """The leaves of the records that are gone, from the tree's own file; a checkpoint proves them."""
-    if not gone:
-        return []
-    path = os.path.join(folder, "tree", "level-0")
-    data = b""
-    if os.path.exists(path):
-        with open(path, "rb") as file:
-            data = file.read(gone * 32)
-    if len(data) < gone * 32:
-        raise Damage("tree: is missing or too short, and its first records are gone")
-    return [data[at : at + 32] for at in range(0, len(data), 32)]
-
-
 def check_line(place, line, hashes):
     """The hash of a record that follows from the ones before."""
     expected = len(hashes) + 1
     if not line.endswith(b"\n"):
         raise Damage(f"{place}: record {expected}: has no end: the log was cut, or its writer crashed")
-    body, end = line[:-76], END.fullmatch(line[-76:-1])
-    if not end:
+    body, end = line[:-76], END.fullmatch(line[-76:])
+    if not end or len(line) > LINE_BYTES_MAX:
         raise Damage(f"{place}: record {expected}: is not a record")
     if sha256(body).hex().encode() != end[1]:
         raise Damage(f"{place}: record {expected}: was changed after it was written")
@@ -128,17 +124,18 @@ def check_line(place, line, hashes):
         raise Damage(f"{place}: record {expected}: record {int(start[1])} stands there")
     if bytes.fromhex(previous[1].decode()) != (hashes[-1] if hashes else bytes(32)):
         raise Damage(f"{place}: record {expected}: does not follow from the one before")
-    json.loads(line)
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        raise Damage(f"{place}: record {expected}: is not JSON") from None
     return bytes.fromhex(end[1].decode())
 
 
-def check_head(folder, hashes):
+def check_head(found, hashes):
     """`head.json` names a record that is there."""
-    path = os.path.join(folder, "head.json")
-    if not os.path.exists(path):
+    if found is None:
         raise Damage("head.json: is missing, so a cut tail could not be seen")
-    with open(path, "rb") as file:
-        head = HEAD.fullmatch(file.read())
+    head = HEAD.fullmatch(found)
     if not head:
         raise Damage("head.json: was changed")
     sequence, digest = int(head[1]), bytes.fromhex(head[2].decode())
@@ -146,6 +143,23 @@ def check_head(folder, hashes):
         raise Damage(f"head.json: knows record {sequence}, but the log ends with {len(hashes)}: the tail was cut off")
     if digest != (hashes[sequence - 1] if sequence else bytes(32)):
         raise Damage(f"head.json: knows another record {sequence}")
+
+
+def gone_leaves(folder, gone):
+    """The leaves of the records that are gone, from the tree's own file; a checkpoint proves them."""
+    data = (beside(folder, "tree/level-0") or b"")[: gone * 32]
+    if len(data) < gone * 32:
+        raise Damage("tree: is missing or too short, and its first records are gone")
+    return [data[at : at + 32] for at in range(0, len(data), 32)]
+
+
+def check_tree(folder, leaves, finished):
+    """The files of the tree, as far as they belong to finished segments; a missing file or end is no damage."""
+    for height in range(0, 64, 8):
+        data = beside(folder, f"tree/level-{height}") or b""
+        for index in range(min(finished >> height, len(data) // 32)):
+            if data[index * 32 :][:32] != tree_root(leaves[index << height : (index + 1) << height]):
+                raise Damage(f"tree/level-{height}: hash {index} is not that of the records")
 
 
 def tree_root(leaves):
@@ -160,62 +174,73 @@ def tree_root(leaves):
     return level[0]
 
 
-def check_tree(folder, leaves, finished):
-    """The files of the tree, as far as they belong to finished segments; a missing file or end is no damage."""
-    for height in range(0, 64, 8):
-        path = os.path.join(folder, "tree", f"level-{height}")
-        if not os.path.exists(path):
-            continue
-        with open(path, "rb") as file:
-            for index in range(finished >> height):
-                found = file.read(32)
-                if len(found) < 32:
-                    break
-                if found != tree_root(leaves[index << height : (index + 1) << height]):
-                    raise Damage(f"tree/level-{height}: hash {index} is not that of the records")
+def promise(name, note, keys):
+    """What a checkpoint in the folder promises; with keys it must be there, signed by one of them."""
+    if note is None:
+        if keys:
+            raise Damage(f"{name}: is missing, but a key was given")
+        return name, 0, None
+    try:
+        return name, *read_checkpoint(note, keys)
+    except ValueError as error:
+        raise Damage(f"{name}: {error}") from None
 
 
-def check_checkpoint(folder, leaves, key):
-    """The checkpoint's size and root; its signature when there is a key. How many records are known to be signed."""
-    path = os.path.join(folder, "checkpoint")
-    if not os.path.exists(path):
-        if key:
-            raise Damage("checkpoint: is missing, but a key was given")
-        return 0
+def kept_elsewhere(path, keys):
+    """What a checkpoint promises that is no part of the log: a bad one is not the log's fault."""
     with open(path, "rb") as file:
-        text, _, signatures = file.read().decode("utf-8", "replace").rpartition("\n\n")
+        note = file.read()
+    try:
+        return read_checkpoint(note, keys)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def read_checkpoint(note, keys):
+    """Size and root of a checkpoint (C2SP tlog-checkpoint)."""
+    text, _, signatures = note.decode("utf-8", "replace").rpartition("\n\n")
     lines = text.split("\n")
     if len(lines) < 3 or not re.fullmatch(r"0|[1-9][0-9]*", lines[1]):
-        raise Damage("checkpoint: is not one")
-    size = int(lines[1])
+        raise ValueError("is not a checkpoint")
+    if keys and not any([is_signed(text + "\n", signatures, key) for key in keys]):
+        raise ValueError("is not signed by the key")
+    return int(lines[1]), lines[2]
+
+
+def check_promise(name, size, root, leaves):
     if size > len(leaves):
-        raise Damage(f"checkpoint: promises {size} records, but the log ends with {len(leaves)}")
-    if lines[2] != base64.b64encode(tree_root(leaves[:size])).decode():
-        raise Damage(f"checkpoint: the log has another root for {size} records: it was rewritten")
-    if not key:
-        return 0
-    if not is_signed((text + "\n").encode(), signatures, key):
-        raise Damage("checkpoint: is not signed by the key")
-    return size
+        raise Damage(f"{name}: promises {size} records, but the log ends with {len(leaves)}")
+    if root is not None and root != base64.b64encode(tree_root(leaves[:size])).decode():
+        raise Damage(f"{name}: the log has another root for {size} records: it was rewritten")
+
+
+def verifier_key(text):
+    """Name, id, and type and key of a `NAME+ID+KEY`."""
+    name, key_id, key = text.split("+", 2)
+    public = base64.b64decode(key, validate=True)
+    expected = sha256(name.encode() + b"\n" + public)[:4]
+    if len(public) != 33 or public[0] not in (1, 4) or key_id != expected.hex():
+        raise ValueError("is not a verifier key")
+    return name, expected, public
 
 
 def is_signed(text, signatures, key):
-    """Whether a line under the note is a good signature by the key (C2SP signed-note, type 1)."""
-    name, _, rest = key.partition("+")
-    public = base64.b64decode(rest.partition("+")[2])
-    key_id = sha256(name.encode() + b"\n" + public)[:4]
-    good = False
+    """Whether a line under the note is a good signature by the key: C2SP signed-note type 1, tlog-cosignature type 4."""
+    (name, key_id, public), good = key, False
     for line in signatures.split("\n"):
         parts = line.split(" ")
-        if len(parts) == 3 and parts[:2] == ["\u2014", name]:
-            try:
-                signature = base64.b64decode(parts[2], validate=True)
-            except ValueError:
-                return False
-            if signature[:4] == key_id:
-                if not ed25519_verify(public[1:], text, signature[4:]):
-                    return False
-                good = True
+        if len(parts) != 3 or parts[:2] != ["\u2014", name]:
+            continue
+        signature = base64.b64decode(parts[2], validate=True)
+        if signature[:4] != key_id:
+            continue
+        message, signature = text.encode(), signature[4:]
+        if public[0] == 4:
+            time = int.from_bytes(signature[:8], "big")
+            message, signature = f"cosignature/v1\ntime {time}\n".encode() + message, signature[8:]
+        if not ed25519_verify(public[1:], message, signature):
+            return False
+        good = True
     return good
 
 
@@ -235,23 +260,21 @@ def ed25519_verify(public, message, signature):
     digest = hashlib.sha512(signature[:32] + public + message).digest()
     challenge = int.from_bytes(digest, "little") % ORDER
     base = point((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
-    return same(times(scalar, base), add(commitment, times(challenge, key)))
+    one, other = times(scalar, base), add(commitment, times(challenge, key))
+    return all((one[at] * other[2] - other[at] * one[2]) % P == 0 for at in (0, 1))
 
 
 def point(encoded):
     """Bytes to a point in extended coordinates, or None."""
     number = int.from_bytes(encoded, "little")
     sign, y = number >> 255, number & (2**255 - 1)
-    if y >= P:
-        return None
     square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
     x = pow(square, (P + 3) // 8, P)
     if (x * x - square) % P:
         x = x * pow(2, (P - 1) // 4, P) % P
-    if (x * x - square) % P or (x == 0 and sign):
+    if y >= P or (x * x - square) % P or (x == 0 and sign):
         return None
-    if x & 1 != sign:
-        x = P - x
+    x = P - x if x & 1 != sign else x
     return (x, y, 1, x * y % P)
 
 
@@ -269,13 +292,33 @@ def times(scalar, summand):
     while scalar:
         if scalar & 1:
             total = add(total, summand)
-        summand = add(summand, summand)
-        scalar >>= 1
+        summand, scalar = add(summand, summand), scalar >> 1
     return total
 
 
-def same(one, other):
-    return (one[0] * other[2] - other[0] * one[2]) % P == 0 and (one[1] * other[2] - other[1] * one[2]) % P == 0
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+def beside(folder, name):
+    """The bytes of a file of the folder; None when it is not there."""
+    try:
+        with open(os.path.join(folder, name), "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def is_written(folder):
+    """Whether a process holds the log's lock."""
+    try:
+        with open(os.path.join(folder, "lock"), "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 if __name__ == "__main__":

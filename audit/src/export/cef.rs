@@ -1,5 +1,7 @@
 //! ArcSight Common Event Format, version 0: a header of seven fields between bars, then `key=value` pairs.
 
+use std::net::IpAddr;
+
 use super::{Severity, address_and_port, severity, shown};
 use crate::entry::Entry;
 use crate::time::Timestamp;
@@ -49,20 +51,47 @@ impl Extension {
         self.text("dvchost", &entry.node);
         self.number("externalId", Some(entry.seq));
         self.text("cat", &entry.kind);
-        self.text("act", &entry.decision);
+        self.text(
+            "act",
+            if entry.action.is_empty() {
+                &entry.decision
+            } else {
+                &entry.action
+            },
+        );
+        self.text("outcome", &entry.outcome);
         self.text("reason", &entry.reason);
-        self.text("src", address);
+        match address.parse() {
+            Ok(IpAddr::V4(_)) => self.text("src", address),
+            Ok(IpAddr::V6(_)) => self.labelled("c6a2", "Source IPv6 Address", address),
+            // A pseudonym.
+            Err(_) => self.text("shost", address),
+        }
         self.number("spt", port.map(u64::from));
-        self.text("suser", &entry.subject);
+        let user = if entry.actor.is_empty() {
+            &entry.subject
+        } else {
+            &entry.actor
+        };
+        self.text("suser", user);
         self.text("requestMethod", &entry.method);
-        self.text("request", &entry.path);
+        let path = if entry.path.is_empty() {
+            &entry.path_hash
+        } else {
+            &entry.path
+        };
+        self.text("request", path);
         self.text("destinationServiceName", &entry.application);
         self.text("app", &entry.channel);
         if !entry.method.is_empty() {
             self.number("in", Some(entry.bytes_in));
             self.number("out", Some(entry.bytes_out));
         }
-        self.labelled("cs1", "rule", &entry.rule);
+        if entry.kind == "admin" {
+            self.labelled("cs1", "object", &entry.object);
+        } else {
+            self.labelled("cs1", "rule", &entry.rule);
+        }
         self.labelled("cs2", "tenant", &entry.tenant);
         self.labelled("cs3", "label", &entry.label);
         self.labelled("cs4", "zone", &entry.zone);

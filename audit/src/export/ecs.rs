@@ -2,13 +2,25 @@
 
 use serde_json::Value;
 
-use super::fields::Fields;
-use super::{Severity, address_and_port, severity};
+use super::fields::{Fields, own};
+use super::{Severity, address_and_port, is_address, is_refused_action, severity};
 use crate::entry::Entry;
+use crate::pseudonym::Pseudonyms;
 
 pub(super) fn event(entry: &Entry) -> Value {
     let (address, port) = address_and_port(&entry.client);
-    let source = || Fields::new().text("ip", address).maybe("port", port);
+    let ip = if is_address(address) { address } else { "" };
+    let source = || {
+        Fields::new()
+            .text("address", address)
+            .text("ip", ip)
+            .maybe("port", port)
+    };
+    let user = if entry.kind == "admin" {
+        &entry.actor
+    } else {
+        &entry.subject
+    };
     let rule = Fields::new()
         .text("name", &entry.rule)
         .text("ruleset", &entry.policy_digest);
@@ -21,7 +33,7 @@ pub(super) fn event(entry: &Entry) -> Value {
         .object("url", Fields::new().text("path", &entry.path))
         .object("source", source())
         .object("client", source())
-        .object("user", Fields::new().text("name", &entry.subject))
+        .object("user", Fields::new().text("name", user))
         .object("tls", tls(entry))
         .object("rule", rule)
         .object("trace", Fields::new().text("id", &entry.trace_id))
@@ -33,26 +45,35 @@ pub(super) fn event(entry: &Entry) -> Value {
         )
         .object("organization", Fields::new().text("id", &entry.tenant))
         .object("observer", observer(entry))
-        .object("hangu", own(entry))
+        .object("hangu", beside(entry))
         .into()
 }
 
 fn meta(entry: &Entry) -> Fields {
-    let (kind, category) = match entry.kind.as_str() {
-        "request" => ("access", "web"),
-        "end" => ("end", "web"),
-        "handshake" | "connection" => ("connection", "network"),
-        "start" => ("start", "process"),
-        "stop" => ("end", "process"),
-        "admin" => ("admin", "iam"),
-        "recovered" | "dropped" => ("error", "process"),
-        _ => ("change", "configuration"),
+    let (kind, categories): (_, &[&str]) = match entry.kind.as_str() {
+        "request" if entry.decision == "aborted" => ("error", &["web", "network"]),
+        "request" => ("access", &["web", "network"]),
+        "end" => ("end", &["web", "network"]),
+        "handshake" | "connection" => ("connection", &["network"]),
+        "start" => ("start", &["process"]),
+        "stop" => ("end", &["process"]),
+        "admin" => ("admin", &["iam"]),
+        "reload" => ("change", &["configuration"]),
+        "recovered" | "dropped" => ("info", &["host"]),
+        _ => ("change", &["host"]),
     };
     let (outcome, verdict) = match entry.decision.as_str() {
         "denied" | "refused" => ("failure", Some("denied")),
         "aborted" => ("failure", None),
         "allowed" => ("success", Some("allowed")),
+        _ if entry.kind == "dropped" || is_refused_action(entry) => ("failure", None),
+        _ if entry.kind == "admin" => ("success", None),
         _ => ("unknown", None),
+    };
+    let action = if entry.action.is_empty() {
+        &entry.kind
+    } else {
+        &entry.action
     };
     let severity: u64 = match severity(entry) {
         Severity::Information => 1,
@@ -63,9 +84,9 @@ fn meta(entry: &Entry) -> Fields {
         .text("kind", "event")
         .text("module", "hangu")
         .text("dataset", "hangu.audit")
-        .list("category", [category.into()])
+        .list("category", categories.iter().map(|word| Value::from(*word)))
         .list("type", [kind].into_iter().chain(verdict).map(Value::from))
-        .text("action", &entry.kind)
+        .text("action", action)
         .text("outcome", outcome)
         .text("reason", &entry.reason)
         .text("id", &entry.request_id)
@@ -105,8 +126,14 @@ fn tls(entry: &Entry) -> Fields {
         .unwrap_or_default();
     let client = Fields::new()
         .text("issuer", &entry.issuer)
-        .object("hash", Fields::new().text("sha256", &entry.certificate))
-        .object("x509", Fields::new().text("serial_number", &entry.serial));
+        .object(
+            "hash",
+            Fields::new().text("sha256", &spelled(&entry.certificate)),
+        )
+        .object(
+            "x509",
+            Fields::new().text("serial_number", &spelled(&entry.serial)),
+        );
     Fields::new()
         .text("version_protocol", &protocol.to_lowercase())
         .text("version", version)
@@ -124,25 +151,25 @@ fn observer(entry: &Entry) -> Fields {
         .object("ingress", Fields::new().text("zone", &entry.zone))
 }
 
-fn own(entry: &Entry) -> Fields {
+fn beside(entry: &Entry) -> Fields {
     let mut layers = Fields::new();
     if let Some(steps) = &entry.layers {
         for (name, step) in steps.named() {
             layers = layers.text(name, step);
         }
     }
-    Fields::new()
-        .text("boot", &entry.boot)
-        .text("listener", &entry.listener)
+    own(entry)
         .text("decision", &entry.decision)
-        .text("route", &entry.route)
-        .text("label", &entry.label)
         .object("layers", layers)
-        .list(
-            "query_keys",
-            entry.query_keys.iter().map(|key| key.as_str().into()),
-        )
-        .number("config_generation", entry.config_generation)
-        .number("policy_generation", entry.policy_generation)
-        .list("cut", entry.cut.iter().map(|name| name.as_str().into()))
+        .text("object", &entry.object)
+        .text("outcome", &entry.outcome)
+}
+
+/// Digits as the schema spells them; a pseudonym as it is.
+fn spelled(hex: &str) -> String {
+    if Pseudonyms::is_one(hex) {
+        hex.to_owned()
+    } else {
+        hex.to_uppercase()
+    }
 }

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::entry::Entry;
+
 #[derive(Default)]
 pub(super) struct Fields(Map<String, Value>);
 
@@ -53,4 +55,39 @@ impl From<Fields> for Value {
     fn from(fields: Fields) -> Self {
         Self::Object(fields.0)
     }
+}
+
+/// What the schemas have no field for, by the names of the log.
+pub(super) fn own(entry: &Entry) -> Fields {
+    let texts = |texts: &[String]| -> Vec<Value> {
+        texts.iter().map(|text| text.as_str().into()).collect()
+    };
+    let nonzero = |number: u64| (number > 0).then_some(number);
+    Fields::new()
+        .text("kind", &entry.kind)
+        .text("boot", &entry.boot)
+        .maybe("monotonic_us", nonzero(entry.monotonic_us))
+        .text("listener", &entry.listener)
+        .text("channel", &entry.channel)
+        .text("organisation", &entry.organisation)
+        .text("device", &entry.device)
+        .text("tenant", &entry.tenant)
+        .text("route", &entry.route)
+        .text("label", &entry.label)
+        .text("path_hash", &entry.path_hash)
+        .list("query_keys", texts(&entry.query_keys))
+        .text("purpose", &entry.purpose)
+        .text("approval", &entry.approval)
+        .text("mode", &entry.mode)
+        .list("obligations", texts(&entry.obligations))
+        .maybe("mask_hits", nonzero(entry.mask_hits))
+        .text("shadow_decision", &entry.shadow_decision)
+        .text("shadow_rule", &entry.shadow_rule)
+        .text("shadow_policy", &entry.shadow_policy)
+        .number("config_generation", entry.config_generation)
+        .maybe("policy_epoch", nonzero(entry.policy_epoch))
+        .number("policy_generation", entry.policy_generation)
+        .maybe("removed_through", nonzero(entry.removed_through))
+        .text("removed_hash", &entry.removed_hash)
+        .list("cut", texts(&entry.cut))
 }

@@ -2,22 +2,17 @@
 
 use serde_json::Value;
 
-use super::fields::Fields;
-use super::{Severity, address_and_port, severity};
+use super::fields::{Fields, own};
+use super::{Severity, address_and_port, is_address, is_refused_action, severity};
 use crate::entry::Entry;
 use crate::time::Timestamp;
 
 pub(super) fn event(entry: &Entry) -> Value {
     let class = class(entry);
     let (activity, activity_name) = activity(entry, class);
-    let (action, disposition) = action(entry);
     let time = Timestamp::parse(&entry.time).map(Timestamp::unix_ms);
-    let (status, status_name) = if action == 2 {
-        (2_u64, "Failure")
-    } else {
-        (1, "Success")
-    };
-    let mut fields = Fields::new()
+    let (status, status_name) = status(entry);
+    let fields = Fields::new()
         .number("category_uid", class / 1_000)
         .number("class_uid", class)
         .number("activity_id", activity)
@@ -27,29 +22,86 @@ pub(super) fn event(entry: &Entry) -> Value {
         .number("severity_id", severity_id(entry))
         .number("status_id", status)
         .text("status", status_name)
-        .text("status_detail", &entry.reason)
+        .text("status_detail", status_detail(entry))
         .text("message", &entry.detail)
         .object("metadata", metadata(entry))
-        .object("device", Fields::new().text("hostname", &entry.node))
+        .object("device", device(entry))
         .object("unmapped", unmapped(entry));
-    if !entry.decision.is_empty() {
-        fields = fields
-            .number("action_id", action)
-            .number("disposition_id", disposition);
-    }
     match class {
-        HTTP_ACTIVITY => network(http(fields, entry), entry),
-        NETWORK_ACTIVITY => network(fields, entry),
-        API_ACTIVITY => network(
-            fields.object("api", Fields::new().text("operation", "admin")),
-            entry,
-        ),
-        _ => fields.object(
-            "app",
-            Fields::new().text("name", "hangu").text("uid", &entry.boot),
-        ),
+        HTTP_ACTIVITY => network(http(decided(fields, entry), entry), entry),
+        NETWORK_ACTIVITY => network(decided(fields, entry), entry),
+        API_ACTIVITY => api(fields, entry),
+        _ => fields.object("app", product()),
     }
     .into()
+}
+
+/// What the security control profile asks for.
+fn decided(fields: Fields, entry: &Entry) -> Fields {
+    let (action, disposition) = action(entry);
+    fields
+        .number("action_id", action)
+        .number("disposition_id", disposition)
+}
+
+/// What an administrator did.
+fn api(fields: Fields, entry: &Entry) -> Fields {
+    let resource = Fields::new().text("name", &entry.object);
+    let (address, port) = address_and_port(&entry.client);
+    let mut source = endpoint(address, port);
+    if entry.client.is_empty() {
+        // By the control socket, which is on the machine itself.
+        source = source.text("hostname", &entry.node);
+    }
+    fields
+        .object(
+            "actor",
+            Fields::new().object("user", Fields::new().text("name", &entry.actor)),
+        )
+        .object("api", Fields::new().text("operation", &entry.action))
+        .object("src_endpoint", source)
+        .list(
+            "resources",
+            (!entry.object.is_empty()).then(|| resource.into()),
+        )
+}
+
+/// An address where an address stands; its pseudonym where a name may.
+fn endpoint(address: &str, port: Option<u16>) -> Fields {
+    let name = if is_address(address) { "ip" } else { "uid" };
+    Fields::new().text(name, address).maybe("port", port)
+}
+
+fn device(entry: &Entry) -> Fields {
+    Fields::new()
+        .number("type_id", SERVER)
+        .text("hostname", &entry.node)
+}
+
+fn product() -> Fields {
+    Fields::new()
+        .text("name", "hangu")
+        .text("vendor_name", "Hangu")
+        .text("version", env!("CARGO_PKG_VERSION"))
+}
+
+fn status(entry: &Entry) -> (u64, &'static str) {
+    let failed = matches!(entry.decision.as_str(), "denied" | "refused" | "aborted")
+        || entry.kind == "dropped"
+        || is_refused_action(entry);
+    if failed {
+        (2, "Failure")
+    } else {
+        (1, "Success")
+    }
+}
+
+fn status_detail(entry: &Entry) -> &str {
+    if entry.reason.is_empty() {
+        &entry.outcome
+    } else {
+        &entry.reason
+    }
 }
 
 fn class(entry: &Entry) -> u64 {
@@ -66,11 +118,19 @@ fn activity(entry: &Entry, class: u64) -> (u64, &str) {
         let known = METHODS
             .into_iter()
             .find(|(method, _)| *method == entry.method);
-        return known.map_or((OTHER, entry.method.as_str()), |(method, activity)| {
-            (activity, method)
-        });
+        let other = if entry.method.is_empty() {
+            entry.kind.as_str()
+        } else {
+            &entry.method
+        };
+        return known.map_or((OTHER, other), |(method, activity)| (activity, method));
     }
     match entry.kind.as_str() {
+        "admin" => match entry.action.as_str() {
+            "revoke" => (1, "Create"),
+            "lift revocation" | "end sessions" => (4, "Delete"),
+            other => (OTHER, other),
+        },
         "start" => (3, "Start"),
         "stop" => (4, "Stop"),
         "handshake" | "connection" if entry.decision == "aborted" => (3, "Reset"),
@@ -100,18 +160,16 @@ fn severity_id(entry: &Entry) -> u64 {
 }
 
 fn metadata(entry: &Entry) -> Fields {
-    let product = Fields::new()
-        .text("name", "hangu")
-        .text("vendor_name", "Hangu")
-        .text("version", env!("CARGO_PKG_VERSION"));
+    let control = matches!(class(entry), HTTP_ACTIVITY | NETWORK_ACTIVITY);
+    let profiles = control.then_some("security_control").into_iter();
     Fields::new()
         .text("version", "1.3.0")
-        .object("product", product)
+        .object("product", product())
         .text("log_name", "audit")
         .text("uid", &entry.hash)
         .number("sequence", entry.seq)
         .text("correlation_uid", &entry.trace_id)
-        .list("profiles", ["security_control".into(), "host".into()])
+        .list("profiles", profiles.chain(["host"]).map(Value::from))
 }
 
 fn http(fields: Fields, entry: &Entry) -> Fields {
@@ -120,10 +178,13 @@ fn http(fields: Fields, entry: &Entry) -> Fields {
         .text("http_method", &entry.method)
         .object("url", Fields::new().text("path", &entry.path))
         .number("length", entry.bytes_in);
-    let response = Fields::new()
-        .maybe("code", entry.status)
-        .number("length", entry.bytes_out)
-        .number("latency", entry.duration_us / 1_000);
+    // Without a status nothing was answered.
+    let response = entry.status.map_or_else(Fields::new, |status| {
+        Fields::new()
+            .number("code", status)
+            .number("length", entry.bytes_out)
+            .number("latency", entry.duration_us / 1_000)
+    });
     let policy = Fields::new()
         .text("uid", &entry.policy_digest)
         .text("version", &entry.policy_generation.to_string());
@@ -162,17 +223,11 @@ fn network(fields: Fields, entry: &Entry) -> Fields {
             entry.channel.split('/').next().unwrap_or_default(),
         )
         .object("certificate", certificate);
-    let upstream = Fields::new()
-        .text("ip", upstream)
-        .maybe("port", upstream_port)
-        .text("svc_name", &entry.application);
+    let upstream = endpoint(upstream, upstream_port).text("svc_name", &entry.application);
     fields
         .object(
             "src_endpoint",
-            Fields::new()
-                .text("ip", address)
-                .maybe("port", port)
-                .text("zone", &entry.zone),
+            endpoint(address, port).text("zone", &entry.zone),
         )
         .object("dst_endpoint", upstream)
         .object(
@@ -189,20 +244,7 @@ fn unmapped(entry: &Entry) -> Fields {
             layers = layers.text(name, step);
         }
     }
-    Fields::new()
-        .text("boot", &entry.boot)
-        .text("listener", &entry.listener)
-        .text("channel", &entry.channel)
-        .text("tenant", &entry.tenant)
-        .text("route", &entry.route)
-        .text("label", &entry.label)
-        .object("layers", layers)
-        .list(
-            "query_keys",
-            entry.query_keys.iter().map(|key| key.as_str().into()),
-        )
-        .number("config_generation", entry.config_generation)
-        .list("cut", entry.cut.iter().map(|name| name.as_str().into()))
+    own(entry).object("layers", layers)
 }
 
 const HTTP_ACTIVITY: u64 = 4002;
@@ -212,7 +254,11 @@ const API_ACTIVITY: u64 = 6003;
 const OTHER: u64 = 99;
 const SHA256: u64 = 3;
 
-const METHODS: [(&str, u64); 9] = [
+/// Of a device.
+const SERVER: u64 = 1;
+
+/// PATCH has a number of its own in later versions of the schema only.
+const METHODS: [(&str, u64); 8] = [
     ("CONNECT", 1),
     ("DELETE", 2),
     ("GET", 3),
@@ -221,5 +267,4 @@ const METHODS: [(&str, u64); 9] = [
     ("POST", 6),
     ("PUT", 7),
     ("TRACE", 8),
-    ("PATCH", 9),
 ];

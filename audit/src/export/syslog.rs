@@ -35,6 +35,10 @@ pub(super) fn around(entry: &Entry, text: &str) -> String {
         ("application", &entry.application),
         ("tenant", &entry.tenant),
         ("requestId", &entry.request_id),
+        ("actor", &entry.actor),
+        ("action", &entry.action),
+        ("object", &entry.object),
+        ("outcome", &entry.outcome),
     ] {
         if !value.is_empty() {
             parameter(&mut out, name, value);

@@ -2,7 +2,7 @@
 //!
 //! Memory is bounded whatever the log holds: so many different values a field are counted, the rest together.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt::{self, Write};
 use std::num::NonZeroU64;
 
@@ -11,6 +11,10 @@ use serde_json::{Map, Value, json};
 use crate::encode::is_hidden;
 use crate::entry::Entry;
 use crate::time::Timestamp;
+
+mod timeline;
+
+use timeline::Timeline;
 
 /// Outcomes in the order in which they are shown, with their colour.
 const OUTCOMES: [(&str, &str); 4] = [
@@ -23,7 +27,6 @@ const OUTCOMES: [(&str, &str); 4] = [
 /// What was counted so far. Shown as a table.
 #[derive(Clone, Debug)]
 pub struct Stats {
-    bucket_ms: u64,
     records: u64,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
@@ -32,8 +35,7 @@ pub struct Stats {
     reasons: Tally,
     applications: Tally,
     subjects_denied: Tally,
-    /// Start of the bucket in ms since 1970 → how many of each outcome.
-    timeline: BTreeMap<u64, [u64; OUTCOMES.len()]>,
+    timeline: Timeline,
 }
 
 impl Stats {
@@ -41,7 +43,6 @@ impl Stats {
     #[must_use]
     pub fn new(bucket_seconds: NonZeroU64) -> Self {
         Self {
-            bucket_ms: bucket_seconds.get().saturating_mul(1_000),
             records: 0,
             first: None,
             last: None,
@@ -50,7 +51,7 @@ impl Stats {
             reasons: Tally::default(),
             applications: Tally::default(),
             subjects_denied: Tally::default(),
-            timeline: BTreeMap::new(),
+            timeline: Timeline::new(bucket_seconds.get().saturating_mul(1_000)),
         }
     }
 
@@ -74,16 +75,8 @@ impl Stats {
         };
         self.first = Some(self.first.map_or(time, |first| first.min(time)));
         self.last = Some(self.last.map_or(time, |last| last.max(time)));
-        let Some(outcome) = outcome else { return };
-        let bucket = time.unix_ms() / self.bucket_ms * self.bucket_ms;
-        self.timeline
-            .entry(bucket)
-            .or_default()
-            .get_mut(outcome)
-            .into_iter()
-            .for_each(|count| *count += 1);
-        if self.timeline.len() > BUCKETS_MAX {
-            self.coarsen();
+        if let Some(outcome) = outcome {
+            self.timeline.add(time, outcome, &entry.reason);
         }
     }
 
@@ -102,8 +95,13 @@ impl Stats {
             rows.map(|(name, count)| json!({ "value": name, "count": count }))
                 .collect()
         };
-        let timeline = self.timeline.iter().map(|(start, counts)| {
-            json!({ "start": Timestamp::from_unix_ms(*start).to_string(), "counts": outcomes(counts) })
+        let timeline = self.timeline.steps.iter().map(|(start, step)| {
+            let reason = step.top_reason();
+            json!({
+                "start": Timestamp::from_unix_ms(*start).to_string(),
+                "counts": outcomes(&step.outcomes),
+                "top_reason": reason.map(|(reason, count)| json!({ "value": reason, "count": count })),
+            })
         });
         json!({
             "records": self.records,
@@ -114,7 +112,7 @@ impl Stats {
             "reasons": top(&self.reasons),
             "applications": top(&self.applications),
             "subjects_denied_most": top(&self.subjects_denied),
-            "step_seconds": self.bucket_ms / 1_000,
+            "step_seconds": self.timeline.step_ms / 1_000,
             "timeline": timeline.collect::<Value>(),
         })
     }
@@ -139,19 +137,21 @@ impl Stats {
     pub fn svg(&self) -> String {
         let highest = self
             .timeline
+            .steps
             .values()
-            .map(|counts| counts.iter().sum::<u64>())
+            .map(|step| step.outcomes.iter().sum::<u64>())
             .max()
             .unwrap_or(1)
             .max(1);
         let (start, end) = match (
-            self.timeline.first_key_value(),
-            self.timeline.last_key_value(),
+            self.timeline.steps.first_key_value(),
+            self.timeline.steps.last_key_value(),
         ) {
             (Some((start, _)), Some((end, _))) => (*start, *end),
             _ => (0, 0),
         };
-        let steps = (end - start) / self.bucket_ms + 1;
+        let step_ms = self.timeline.step_ms;
+        let steps = (end - start) / step_ms + 1;
         let width = CHART_WIDTH as f64 / steps as f64;
         let mut out = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" font-family=\"sans-serif\" font-size=\"12\">\n\
@@ -159,11 +159,11 @@ impl Stats {
             CHART_WIDTH + 2 * MARGIN,
             CHART_HEIGHT + 3 * MARGIN
         );
-        for (bucket, counts) in &self.timeline {
-            let left = MARGIN as f64 + ((bucket - start) / self.bucket_ms) as f64 * width;
+        for (begin, step) in &self.timeline.steps {
+            let left = MARGIN as f64 + ((begin - start) / step_ms) as f64 * width;
             let mut bottom = (MARGIN + CHART_HEIGHT) as f64;
-            for (count, (_, colour)) in counts.iter().zip(OUTCOMES).filter(|(count, _)| **count > 0)
-            {
+            let counts = step.outcomes.iter().zip(OUTCOMES);
+            for (count, (_, colour)) in counts.filter(|(count, _)| **count > 0) {
                 let height = *count as f64 / highest as f64 * CHART_HEIGHT as f64;
                 bottom -= height;
                 // Writing into a string cannot fail.
@@ -181,14 +181,17 @@ impl Stats {
 
     fn label(&self, out: &mut String, highest: u64, start: u64, end: u64) {
         let (baseline, right) = (MARGIN + CHART_HEIGHT + 16, MARGIN + CHART_WIDTH);
+        let floor = MARGIN + CHART_HEIGHT;
         let times = [
             (MARGIN, "start", start),
-            (right, "end", end.saturating_add(self.bucket_ms)),
+            (right, "end", end.saturating_add(self.timeline.step_ms)),
         ];
         let _written = writeln!(
             out,
-            "<text x=\"{MARGIN}\" y=\"{}\">{highest} a step</text>",
-            MARGIN - 8
+            "<text x=\"{MARGIN}\" y=\"{}\">records in steps of {} s; the highest has {highest}</text>\n\
+             <line x1=\"{MARGIN}\" y1=\"{floor}\" x2=\"{right}\" y2=\"{floor}\" stroke=\"#888888\"/>",
+            MARGIN - 8,
+            self.timeline.step_ms / 1_000
         );
         for (x, anchor, ms) in times {
             let time = Timestamp::from_unix_ms(ms);
@@ -205,24 +208,6 @@ impl Stats {
                 y - 9,
                 x + 16
             );
-        }
-    }
-
-    /// Doubles the steps of the timeline until they are few enough again.
-    fn coarsen(&mut self) {
-        while self.timeline.len() > BUCKETS_MAX / 2 && self.bucket_ms < u64::MAX / 2 {
-            self.bucket_ms *= 2;
-            let mut timeline: BTreeMap<u64, [u64; OUTCOMES.len()]> = BTreeMap::new();
-            for (bucket, counts) in &self.timeline {
-                let wider = timeline
-                    .entry(bucket / self.bucket_ms * self.bucket_ms)
-                    .or_default();
-                wider
-                    .iter_mut()
-                    .zip(counts)
-                    .for_each(|(sum, count)| *sum += count);
-            }
-            self.timeline = timeline;
         }
     }
 }
@@ -250,7 +235,8 @@ impl fmt::Display for Stats {
             formatter,
             "subjects denied most",
             self.subjects_denied.top(),
-        )
+        )?;
+        write!(formatter, "{}", self.timeline)
     }
 }
 
@@ -321,7 +307,6 @@ impl Tally {
 }
 
 const VALUES_MAX: usize = 10_000;
-const BUCKETS_MAX: usize = 1_000;
 const TOP: usize = 10;
 const CHART_WIDTH: usize = 960;
 const CHART_HEIGHT: usize = 240;
@@ -372,7 +357,11 @@ mod tests {
              kinds\n           4  request\n\n\
              reasons\n           2  network.rate_limited\n           1  endpoint.revoked\n\n\
              applications\n           4  residents\n\n\
-             subjects denied most\n           2  wang\n           1  a\\u{1b}[2J\n"
+             subjects denied most\n           2  wang\n           1  a\\u{1b}[2J\n\n\
+             over time, in steps of 60 s\n\
+             \x20                          allowed    denied   refused   aborted  most for\n\
+             2026-11-24T07:10:00.000Z         1         2         0         0  network.rate_limited (2)\n\
+             2026-11-24T07:11:00.000Z         0         1         0         0  endpoint.revoked (1)\n"
         );
     }
 
@@ -386,7 +375,11 @@ mod tests {
         .svg();
         assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
         assert_eq!(svg.matches("<rect x=").count(), 3 + OUTCOMES.len());
-        assert!(svg.contains("allowed 2") && svg.contains("denied 1") && svg.contains("2 a step"));
+        assert!(
+            svg.contains("allowed 2")
+                && svg.contains("denied 1")
+                && svg.contains("the highest has 2")
+        );
         assert!(
             stats(&[]).svg().contains("allowed 0"),
             "an empty log has a picture too"
@@ -405,14 +398,17 @@ mod tests {
             ));
         }
         assert!(
-            stats.timeline.len() <= BUCKETS_MAX && stats.subjects_denied.counts.len() <= VALUES_MAX
+            stats.timeline.steps.len() <= 1_000 && stats.subjects_denied.counts.len() <= VALUES_MAX
         );
+        let steps = stats.timeline.steps.values();
         assert_eq!(
-            stats.timeline.values().flatten().sum::<u64>(),
+            steps.flat_map(|step| step.outcomes).sum::<u64>(),
             30_000,
             "no record is lost from the picture"
         );
         let shown = stats.to_string();
         assert!(shown.contains("29990  (all others)"), "{shown}");
+        let (_, table) = shown.split_once("over time").unwrap();
+        assert!(table.lines().count() <= 26, "it fits a screen: {table}");
     }
 }

@@ -23,6 +23,8 @@ pub enum Field {
     Client,
     Certificate,
     Serial,
+    Path,
+    PathHash,
     RequestId,
     TraceId,
     Rule,
@@ -30,7 +32,7 @@ pub enum Field {
 
 impl Field {
     /// Every field with its name in the log.
-    pub const ALL: [(&'static str, Self); 13] = [
+    pub const ALL: [(&'static str, Self); 15] = [
         ("kind", Self::Kind),
         ("decision", Self::Decision),
         ("reason", Self::Reason),
@@ -41,6 +43,8 @@ impl Field {
         ("client", Self::Client),
         ("certificate", Self::Certificate),
         ("serial", Self::Serial),
+        ("path", Self::Path),
+        ("path_hash", Self::PathHash),
         ("request_id", Self::RequestId),
         ("trace_id", Self::TraceId),
         ("rule", Self::Rule),
@@ -69,6 +73,8 @@ impl Field {
             Self::Client => &entry.client,
             Self::Certificate => &entry.certificate,
             Self::Serial => &entry.serial,
+            Self::Path => &entry.path,
+            Self::PathHash => &entry.path_hash,
             Self::RequestId => &entry.request_id,
             Self::TraceId => &entry.trace_id,
             Self::Rule => &entry.rule,
@@ -81,9 +87,41 @@ impl Field {
 pub struct Filter {
     since: Option<Timestamp>,
     until: Option<Timestamp>,
-    values: Vec<(Field, String, String)>,
-    /// An address, whatever its port.
-    client: Option<String>,
+    /// Of each, one must hold.
+    values: Vec<Vec<Value>>,
+    /// An address, whatever its port, or what else it may stand there as.
+    client: Option<Vec<String>>,
+}
+
+/// A field and what it must hold.
+#[derive(Clone, Debug)]
+struct Value {
+    field: Field,
+    value: String,
+    /// As it is written in a line.
+    needle: String,
+}
+
+impl Value {
+    fn new(field: Field, value: &str) -> Self {
+        let mut needle = format!("\"{}\":\"", field.name()).into_bytes();
+        escape(&mut needle, value);
+        needle.push(b'"');
+        Self {
+            field,
+            value: value.to_owned(),
+            needle: String::from_utf8_lossy(&needle).into_owned(),
+        }
+    }
+
+    /// The value as it is written.
+    fn written(&self) -> Option<&[u8]> {
+        let value = self
+            .needle
+            .strip_prefix('"')?
+            .strip_prefix(self.field.name())?;
+        Some(value.strip_prefix("\":\"")?.strip_suffix('"')?.as_bytes())
+    }
 }
 
 impl Filter {
@@ -114,39 +152,52 @@ impl Filter {
 
     /// With exactly this value in this field; not empty. Two values of one field match nothing.
     #[must_use]
-    pub fn with(mut self, field: Field, value: &str) -> Self {
-        let mut needle = format!("\"{}\":\"", field.name()).into_bytes();
-        escape(&mut needle, value);
-        needle.push(b'"');
-        self.values.push((
-            field,
-            value.to_owned(),
-            String::from_utf8_lossy(&needle).into_owned(),
-        ));
+    pub fn with(self, field: Field, value: &str) -> Self {
+        self.with_any([(field, value)])
+    }
+
+    /// With at least one of these values in its field; none empty.
+    #[must_use]
+    pub fn with_any<'v>(mut self, values: impl IntoIterator<Item = (Field, &'v str)>) -> Self {
+        let values = values.into_iter();
+        self.values.push(
+            values
+                .map(|(field, value)| Value::new(field, value))
+                .collect(),
+        );
         self
     }
 
     /// From this client: an address with any port, or with the one that is given.
     #[must_use]
-    pub fn with_client(mut self, client: &str) -> Self {
+    pub fn with_client(self, client: &str) -> Self {
+        self.with_client_or(client, Vec::new())
+    }
+
+    /// From this client, or one that stands in the log as one of these pseudonyms: they are of its address, whatever its port.
+    #[must_use]
+    pub fn with_client_or(mut self, client: &str, pseudonyms: Vec<String>) -> Self {
         let (address, port) = address_and_port(client);
         if port.is_some() {
-            return self.with(Field::Client, client);
+            let also = pseudonyms.iter().map(String::as_str);
+            return self.with_any(
+                [client]
+                    .into_iter()
+                    .chain(also)
+                    .map(|value| (Field::Client, value)),
+            );
         }
-        self.client = Some(address.to_owned());
+        let mut any = pseudonyms;
+        any.push(address.to_owned());
+        self.client = Some(any);
         self
     }
 
     /// The request and trace ids that are looked for, as they are written in a line.
     pub(crate) fn ids(&self) -> impl Iterator<Item = &[u8]> {
-        self.values.iter().filter_map(|(field, _, needle)| {
-            let is_id = matches!(field, Field::RequestId | Field::TraceId);
-            let value = needle
-                .strip_prefix('"')?
-                .strip_prefix(field.name())?
-                .strip_prefix("\":\"")?
-                .strip_suffix('"')?;
-            is_id.then_some(value.as_bytes())
+        self.values.iter().filter_map(|any| match any.as_slice() {
+            [one] if matches!(one.field, Field::RequestId | Field::TraceId) => one.written(),
+            _ => None,
         })
     }
 
@@ -154,15 +205,16 @@ impl Filter {
     /// [`verify`](crate::verify) to say.
     #[must_use]
     pub fn find(&self, line: &str) -> Option<Entry> {
-        let is_elsewhere = |client: &String| !line.contains(client.as_str());
-        if self.client.as_ref().is_some_and(is_elsewhere) {
+        let may_hold = |client: &String| line.contains(client.as_str());
+        if self
+            .client
+            .as_ref()
+            .is_some_and(|any| !any.iter().any(may_hold))
+        {
             return None;
         }
-        if self
-            .values
-            .iter()
-            .any(|(_, _, needle)| !line.contains(needle.as_str()))
-        {
+        let holds = |value: &Value| line.contains(value.needle.as_str());
+        if !self.values.iter().all(|any| any.iter().any(holds)) {
             return None;
         }
         Entry::parse(line).ok().filter(|entry| self.matches(entry))
@@ -180,11 +232,11 @@ impl Filter {
         };
         self.values
             .iter()
-            .all(|(field, value, _)| field.of(entry) == value)
-            && self
-                .client
-                .as_ref()
-                .is_none_or(|client| address_and_port(&entry.client).0 == client)
+            .all(|any| any.iter().any(|one| one.field.of(entry) == one.value))
+            && self.client.as_ref().is_none_or(|any| {
+                let address = address_and_port(&entry.client).0;
+                any.iter().any(|client| client == address)
+            })
             && (self.since.is_none() && self.until.is_none() || is_in_time())
     }
 }
@@ -240,6 +292,14 @@ mod tests {
                 false,
             ),
             (Filter::new().with(Field::Tenant, "residents"), false),
+            (
+                Filter::new().with_any([(Field::Tenant, "x"), (Field::Subject, "wang.li")]),
+                true,
+            ),
+            (
+                Filter::new().with_any([(Field::Tenant, "x"), (Field::Subject, "wang")]),
+                false,
+            ),
             (Filter::new().with(Field::Kind, "handshake"), true),
             (Filter::new().since(at(5_000)).until(at(5_001)), true),
             (Filter::new().since(at(5_001)), false),

@@ -39,7 +39,7 @@
 //! | puts an older folder back, with its older checkpoint | by a newer checkpoint kept elsewhere, or by a [witness] |
 //! | has the key too | only by a witness or a checkpoint kept elsewhere, up to what it covers |
 //!
-//! `verify.py` beside this crate checks all of it with nothing but Python, for whoever would not take our word.
+//! `docs/verify.py` checks all of it with nothing but Python, for whoever would not take our word.
 //!
 //! Finished segments may be compressed: `audit-….jsonl.zst` is one zstd frame over the bytes of `audit-….jsonl`. Where both are there,
 //! the plain one counts.
@@ -77,6 +77,7 @@ mod pseudonym;
 mod reader;
 mod record;
 mod regrow;
+pub mod remote;
 mod removal;
 mod search;
 mod segment;
@@ -105,7 +106,7 @@ pub use log::{AppendError, CommitError, Log, Options};
 pub use open::OpenError;
 pub use packed::{Packed, pack};
 pub use prove::{ProveError, RecordProof, RecordProofError, prove};
-pub use pseudonym::{Hidden, Pseudonyms, Replace};
+pub use pseudonym::{Hidden, NoPseudonymKey, Pseudonyms, Replace};
 pub use reader::{Line, Position, ReadError, Reader};
 pub use record::{
     Admin, Basis, Connection, Decision, Exchange, Judgement, Kind, LAYERS, Mode, Origin, Record,

@@ -48,6 +48,14 @@ impl Stored {
         Self::read(head::witnessed_path(dir), witnesses)
     }
 
+    /// Keeps a checkpoint that another process has signed. From then on the log is not opened again if it does not continue it.
+    ///
+    /// # Errors
+    /// When the file cannot be replaced; the old one is still whole.
+    pub fn keep_signed(dir: &Path, note: &Note) -> io::Result<()> {
+        replace_file(&head::checkpoint_path(dir), note.to_string().as_bytes())
+    }
+
     /// Keeps a checkpoint that a witness has cosigned. From then on the log is not opened again if it does not continue it.
     ///
     /// # Errors

@@ -36,22 +36,7 @@ impl Submission {
     pub fn parse(body: &str) -> Result<Self, Refusal> {
         let wrong = |what| Refusal::Malformed { what };
         let (head, note) = body.split_once("\n\n").ok_or(wrong("no empty line"))?;
-        let mut lines = head.split('\n');
-        let size = lines
-            .next()
-            .and_then(|line| line.strip_prefix("old "))
-            .unwrap_or_default();
-        let old_size: u64 = size.parse().map_err(|_| wrong("no old size"))?;
-        if old_size.to_string() != size {
-            return Err(wrong("no old size"));
-        }
-        let proof: Vec<_> = lines
-            .take(PROOF_HASHES_MAX + 1)
-            .map(|line| hash_from_base64(line).ok_or(wrong("a proof line that is no hash")))
-            .collect::<Result<_, _>>()?;
-        if proof.len() > PROOF_HASHES_MAX {
-            return Err(wrong("a proof too long"));
-        }
+        let (old_size, proof) = read_old(head)?;
         let note = Note::parse(note).map_err(|_| wrong("no signed note"))?;
         Ok(Self {
             old_size,
@@ -63,12 +48,72 @@ impl Submission {
 
 impl fmt::Display for Submission {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(formatter, "old {}", self.old_size)?;
-        for hash in &self.proof {
-            writeln!(formatter, "{}", hash_to_base64(hash))?;
-        }
-        write!(formatter, "\n{}", self.note)
+        write_old(formatter, self.old_size, &self.proof)?;
+        write!(formatter, "{}", self.note)
     }
+}
+
+/// Reads `old SIZE` and the hashes of a proof, a line each.
+pub(crate) fn read_old(head: &str) -> Result<(u64, Vec<Hash>), Refusal> {
+    let wrong = |what| Refusal::Malformed { what };
+    let mut lines = head.split('\n');
+    let size = lines
+        .next()
+        .and_then(|line| line.strip_prefix("old "))
+        .unwrap_or_default();
+    let old_size: u64 = size.parse().map_err(|_| wrong("no old size"))?;
+    if old_size.to_string() != size {
+        return Err(wrong("no old size"));
+    }
+    let proof: Vec<_> = lines
+        .take(PROOF_HASHES_MAX + 1)
+        .map(|line| hash_from_base64(line).ok_or(wrong("a proof line that is no hash")))
+        .collect::<Result<_, _>>()?;
+    if proof.len() > PROOF_HASHES_MAX {
+        return Err(wrong("a proof too long"));
+    }
+    Ok((old_size, proof))
+}
+
+/// Writes what [`read_old`] reads, and the empty line behind it.
+pub(crate) fn write_old(
+    formatter: &mut fmt::Formatter<'_>,
+    old_size: u64,
+    proof: &[Hash],
+) -> fmt::Result {
+    writeln!(formatter, "old {old_size}")?;
+    for hash in proof {
+        writeln!(formatter, "{}", hash_to_base64(hash))?;
+    }
+    writeln!(formatter)
+}
+
+/// Whether a log of `new` continues what was signed last, by a proof from `old_size`.
+pub(crate) fn continues(
+    latest: Option<TreeHead>,
+    old_size: u64,
+    new: TreeHead,
+    proof: &[Hash],
+) -> Result<(), Refusal> {
+    let old = latest.unwrap_or(TreeHead {
+        size: 0,
+        root: empty_root(),
+    });
+    if old_size > new.size {
+        return Err(Refusal::Malformed {
+            what: "an old size above the new one",
+        });
+    }
+    if old_size != old.size {
+        return Err(Refusal::OtherSize { latest: old.size });
+    }
+    if old.size == new.size && old.root != new.root {
+        return Err(Refusal::Fork { size: old.size });
+    }
+    verify_consistency(&old, &new, proof).map_err(|_| Refusal::Inconsistent {
+        old: old.size,
+        new: new.size,
+    })
 }
 
 /// A log that a witness watches.
@@ -119,32 +164,10 @@ impl Witness {
         let log = self.log_of(submission)?;
         let checkpoint =
             Checkpoint::open(&submission.note, &log.keys).map_err(|_| Refusal::Unsigned)?;
-        let (old, new) = (
-            latest.unwrap_or(TreeHead {
-                size: 0,
-                root: empty_root(),
-            }),
-            checkpoint.head(),
-        );
-        if submission.old_size > new.size {
-            return Err(Refusal::Malformed {
-                what: "an old size above the new one",
-            });
-        }
-        if submission.old_size != old.size {
-            return Err(Refusal::OtherSize { latest: old.size });
-        }
-        if old.size == new.size && old.root != new.root {
-            return Err(Refusal::Fork { size: old.size });
-        }
-        verify_consistency(&old, &new, &submission.proof).map_err(|_| Refusal::Inconsistent {
-            old: old.size,
-            new: new.size,
-        })?;
-        Ok(Cosigned {
-            head: new,
-            line: self.signer.sign(submission.note.text(), time),
-        })
+        let new = checkpoint.head();
+        continues(latest, submission.old_size, new, &submission.proof)?;
+        let line = self.signer.sign(submission.note.text(), time);
+        Ok(Cosigned::new(new, line))
     }
 }
 
@@ -157,6 +180,10 @@ pub struct Cosigned {
 }
 
 impl Cosigned {
+    pub(crate) const fn new(head: TreeHead, line: SignatureLine) -> Self {
+        Self { head, line }
+    }
+
     /// What to remember as signed last.
     #[must_use]
     pub const fn head(&self) -> TreeHead {
@@ -194,13 +221,13 @@ pub enum Refusal {
     #[error("no key of the log has signed the checkpoint; check the verifier key at the witness")]
     Unsigned,
     /// The log is behind or ahead of what was signed: it may ask again from there.
-    #[error("the witness has signed size `{latest}` last; send a proof from there")]
+    #[error("size `{latest}` was signed last; send a proof from there")]
     OtherSize {
         /// What was signed last.
         latest: u64,
     },
     /// Another root for a size that was signed: the log has two histories.
-    #[error("the witness has signed another root for size `{size}`; the log was rewritten")]
+    #[error("another root was signed for size `{size}`; the log was rewritten")]
     Fork {
         /// The size.
         size: u64,

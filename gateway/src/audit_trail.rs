@@ -9,30 +9,35 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use hangu_audit::note::Note;
+use hangu_audit::tree::TreeHead;
 use hangu_audit::{Decision, Exchange, Judgement, Kind, OpenError, Origin, Record, Timestamp};
 use tokio::sync::oneshot;
 use tracing::error;
 
 use crate::access_log::AccessLog;
 use crate::config;
-use crate::config::Acknowledge;
+use crate::config::{Acknowledge, SigningKey};
 use crate::observe::metrics::Metrics;
 
+mod desk;
 mod disk;
 pub mod key_file;
 mod queue;
+mod remote;
 mod signing;
 mod witness;
 mod writer;
 
+use desk::Desk;
 pub use queue::Until;
 use queue::{Queue, Share, Waiter};
 use signing::Signing;
 pub use signing::SigningError;
+use witness::Client;
 pub use witness::WitnessError;
-use witness::{Client, Desk};
 use writer::Writer;
 
 /// How the trail is set up.
@@ -74,7 +79,11 @@ pub enum TrailError {
 pub struct AuditTrail {
     queue: Arc<Queue>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    desk: Option<Arc<Desk>>,
+    /// Where checkpoints wait for a signer in another process.
+    unsigned: Option<Arc<Desk<TreeHead>>>,
+    signer: Mutex<Option<JoinHandle<()>>>,
+    /// Where they wait for the witness.
+    desk: Option<Arc<Desk<Arc<Note>>>>,
     witness: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -112,11 +121,28 @@ impl AuditTrail {
         let desk = watched.as_ref().map(|_| Arc::new(Desk::new()));
         let folder = settings.audit.folder.clone();
         let queue_of_writer = Arc::clone(&queue);
+        let unsigned = signing.desk().cloned();
+        let remote = match &settings.audit.key {
+            SigningKey::Remote { socket, key } => Some(remote::Signer {
+                socket: socket.clone(),
+                key: key.clone(),
+            }),
+            SigningKey::File(_) | SigningKey::Beside(_) => None,
+        };
         let mut writer = Writer::new(queue_of_writer, settings, signing, access_log, desk.clone());
         match writer.open() {
             Err(TrailError::Open(OpenError::Locked { .. })) if when_locked == WhenLocked::Wait => {}
             opened => opened?,
         }
+        let signer = match (&unsigned, remote) {
+            (Some(unsigned), Some(signer)) => {
+                let (unsigned, metrics) = (Arc::clone(unsigned), Arc::clone(&queue.metrics));
+                let started =
+                    remote::Client::start(unsigned, folder.clone(), signer, desk.clone(), metrics);
+                Some(started.map_err(no_thread)?)
+            }
+            _ => None,
+        };
         let witness = match (&desk, watched) {
             (Some(desk), Some(watched)) => {
                 let metrics = Arc::clone(&queue.metrics);
@@ -127,15 +153,14 @@ impl AuditTrail {
         let handle = thread::Builder::new()
             .name("audit".to_owned())
             .spawn(move || writer.run())
-            .map_err(|source| OpenError::Io {
-                path: PathBuf::from("(audit thread)"),
-                source,
-            })?;
+            .map_err(no_thread)?;
         // Nothing was set before.
         let _unset = queue.writer.set(handle.thread().clone());
         Ok(Self {
             queue,
             writer: Mutex::new(Some(handle)),
+            unsigned,
+            signer: Mutex::new(signer),
             desk,
             witness: Mutex::new(witness),
         })
@@ -224,10 +249,12 @@ impl AuditTrail {
             0 => 0.0,
             since => now.saturating_sub(since) as f64 / 1_000.0,
         };
-        metrics
-            .audit
-            .checkpoint_age
-            .set(age(queue.unsigned_since_ms.load(Ordering::Relaxed)));
+        let unsigned = self
+            .unsigned
+            .as_ref()
+            .map_or(0.0, |desk| desk.age().as_secs_f64());
+        let since = age(queue.unsigned_since_ms.load(Ordering::Relaxed));
+        metrics.audit.checkpoint_age.set(since.max(unsigned));
         let unwitnessed = self
             .desk
             .as_ref()
@@ -254,6 +281,17 @@ impl AuditTrail {
             .take();
         if let Some(Err(_)) = writer.map(JoinHandle::join) {
             error!("the audit writer ended by a panic");
+        }
+        if let Some(unsigned) = &self.unsigned {
+            unsigned.close();
+        }
+        let signer = self
+            .signer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(signer) = signer {
+            leave(signer);
         }
         // After the writer: the last checkpoint is there now.
         if let Some(desk) = &self.desk {
@@ -348,6 +386,28 @@ impl Drop for Place {
     }
 }
 
+/// Waits for the last signature, but not for a signer that gives none.
+fn leave(signer: JoinHandle<()>) {
+    let until = Instant::now() + SIGNER_WAIT;
+    while !signer.is_finished() {
+        if Instant::now() >= until {
+            error!("the signer did not answer in time: the end of the audit log is unsigned");
+            return;
+        }
+        thread::sleep(SIGNER_LOOK);
+    }
+    if signer.join().is_err() {
+        error!("the signer's thread ended by a panic");
+    }
+}
+
+fn no_thread(source: std::io::Error) -> OpenError {
+    OpenError::Io {
+        path: PathBuf::from("(audit thread)"),
+        source,
+    }
+}
+
 /// That a request ended, of which nothing more is known.
 fn aborted(id: &str, origin: &Arc<Origin>) -> Box<Record> {
     let now = Timestamp::from(SystemTime::now());
@@ -362,3 +422,6 @@ fn aborted(id: &str, origin: &Arc<Origin>) -> Box<Record> {
 
 /// A disk that takes longer than this takes nothing.
 const TELL_WAIT: Duration = Duration::from_secs(10);
+/// For the last checkpoint of a process to be signed elsewhere.
+const SIGNER_WAIT: Duration = Duration::from_secs(5);
+const SIGNER_LOOK: Duration = Duration::from_millis(10);

@@ -264,7 +264,7 @@ fn audited(
         .listeners
         .get(listener)
         .map(|listener| listener.name.as_str());
-    hangu_audit::Connection {
+    let connection = hangu_audit::Connection {
         listener: listener_name.unwrap_or_default().to_owned(),
         client: client.to_string(),
         zone: snapshot.zone_name(listener, client.ip()).to_owned(),
@@ -282,5 +282,9 @@ fn audited(
         issuer: identity
             .map(|identity| identity.issuer.clone())
             .unwrap_or_default(),
+    };
+    match &snapshot.pseudonyms {
+        Some(pseudonyms) => pseudonyms.connection(connection),
+        None => connection,
     }
 }

@@ -160,13 +160,15 @@ impl Context {
         ));
         record.basis = Some(Arc::clone(&self.snapshot.basis));
         record.connection = Some(Arc::clone(&connection.audited));
-        record.exchange = Some(Exchange {
+        let mut exchange = Exchange {
             request_id: self.id.to_string(),
             trace_id: trace_id(header, self.id),
             method: method_name(&header.method),
-            path: String::from_utf8_lossy(without_query(header.raw_path())).into_owned(),
             ..Exchange::default()
-        });
+        };
+        let path = String::from_utf8_lossy(without_query(header.raw_path()));
+        put_path(&self.snapshot, &path, &mut exchange);
+        record.exchange = Some(exchange);
         record.judgement = Some(Judgement {
             layers: self.steps,
             ..Judgement::new(Decision::Aborted)
@@ -192,8 +194,9 @@ impl Context {
 
     /// The one reading of the request goes into the record.
     pub fn note_canonical(&mut self, canonical: &Canonical<'_>) {
+        let snapshot = Arc::clone(&self.snapshot);
         if let Some(exchange) = self.exchange() {
-            canonical.path().as_sent().clone_into(&mut exchange.path);
+            put_path(&snapshot, canonical.path().as_sent(), exchange);
             exchange.query_keys = canonical.query().map(query_keys).unwrap_or_default();
         }
     }
@@ -232,7 +235,13 @@ impl Context {
         let agent = agent.map(|value| String::from_utf8_lossy(value.as_bytes()));
         let mut detail = format!("user_agent={}", agent.unwrap_or_default());
         for (name, value) in connection.caller.attributes(self.unix_seconds()) {
-            detail.push_str(&format!("; {name}={}", attribute(value)));
+            let value = attribute(value);
+            let hides = self.snapshot.pseudonyms.as_ref();
+            let value = match hides.filter(|pseudonyms| pseudonyms.hides_names()) {
+                Some(pseudonyms) => pseudonyms.of("attribute", &value).into(),
+                None => value,
+            };
+            detail.push_str(&format!("; {name}={value}"));
         }
         if let Some(record) = self.place.as_mut().and_then(Place::draft) {
             record.detail = detail;
@@ -423,6 +432,14 @@ impl Context {
 
     fn exchange(&mut self) -> Option<&mut Exchange> {
         self.place.as_mut()?.draft()?.exchange.as_mut()
+    }
+}
+
+/// The path goes into the record as the configuration lets it.
+fn put_path(snapshot: &Snapshot, path: &str, exchange: &mut Exchange) {
+    match &snapshot.pseudonyms {
+        Some(pseudonyms) => pseudonyms.put_path(path, exchange),
+        None => path.clone_into(&mut exchange.path),
     }
 }
 

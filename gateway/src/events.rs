@@ -59,11 +59,18 @@ pub fn refused_handshake(
         }
     }
     let mut record = event(shared, snapshot, Kind::Handshake, refused.denial);
-    record.connection = Some(Arc::new(hangu_audit::Connection {
+    let mut connection = hangu_audit::Connection {
         listener: config.name.as_str().to_owned(),
         client: client.to_string(),
         ..Default::default()
-    }));
+    };
+    if let Some(pseudonyms) = &snapshot.pseudonyms {
+        connection = pseudonyms.connection(connection);
+        if refused.denial.layer() == Some(Layer::Endpoint) {
+            detail = pseudonyms.detail(&detail);
+        }
+    }
+    record.connection = Some(Arc::new(connection));
     record.detail = detail;
     shared.trail.note(record);
 }

@@ -162,7 +162,10 @@ impl Reloader {
                 info!("generation {generation} serves ({why})");
                 self.shared.trail.note_event(
                     Kind::Reload,
-                    format!("generation {generation} taken: {why}"),
+                    format!(
+                        "generation {generation} taken: {why}{}",
+                        snapshot.pseudonym_key()
+                    ),
                 );
             }
             Err(problems) => {
@@ -304,6 +307,15 @@ pub(crate) fn files_of(config: &Config, file: &Path) -> BTreeSet<PathBuf> {
             .map(Path::to_owned),
     );
     files.extend(config.identity.directory.clone());
+    files.extend(config.pseudonyms.iter().map(|own| own.key.clone()));
+    files.extend(
+        config
+            .retention
+            .archive
+            .iter()
+            .flat_map(config::Archive::files)
+            .cloned(),
+    );
     files.extend(config.sinks.iter().flat_map(config::Sink::files).cloned());
     if let Some(remote) = &config.control.remote {
         let own = [&remote.certificate, &remote.key, &remote.client_ca];

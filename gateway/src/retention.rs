@@ -3,9 +3,8 @@
 //! Nothing goes before the log itself says so: a `retention` record names what is gone and is durable and signed before the first
 //! file is removed. What a sink has not been sent stays, and is counted. Whatever fails is tried again in the next round.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -16,13 +15,17 @@ use hangu_audit::{
 };
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
-use ring::digest::{Context, Digest, SHA256};
 use tokio::task::{JoinError, spawn_blocking};
 use tracing::{error, info};
 
 use crate::config::Retention;
 use crate::shared::Shared;
 use crate::ship;
+
+mod archive;
+mod store;
+
+use archive::{ArchiveError, keep_all};
 
 /// The service that compresses, archives and removes.
 #[derive(Debug)]
@@ -40,6 +43,8 @@ enum KeepError {
         #[source]
         source: io::Error,
     },
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     #[error("the log takes no record now, so nothing is removed")]
     NoPlace,
     #[error("the retention record is not signed yet, so nothing is removed")]
@@ -101,9 +106,7 @@ impl Keeper {
         let (first, through) = (removal.first, removal.through);
         if let Some(archive) = rules.archive.clone() {
             let files: Vec<_> = removal.files().collect();
-            spawn_blocking(move || copy_all(&files, &archive))
-                .await?
-                .map_err(|source| io_error("cannot archive a segment", source))?;
+            spawn_blocking(move || keep_all(&files, &archive)).await??;
         }
         self.note(rules, &removal).await?;
         spawn_blocking(move || removal.carry_out())
@@ -118,7 +121,7 @@ impl Keeper {
     /// Writes the record of a removal, and waits until it is durable and signed.
     async fn note(&self, rules: &Retention, removal: &Removal) -> Result<(), KeepError> {
         let archived = match &rules.archive {
-            Some(archive) => format!("archived in {}", archive.display()),
+            Some(archive) => format!("archived in {archive}"),
             None => "not archived".to_owned(),
         };
         let detail = format!(
@@ -193,42 +196,6 @@ fn seconds(time: Timestamp) -> f64 {
     time.unix_ms() as f64 / 1_000.0
 }
 
-/// Copies files into a folder, each whole and synced before it has its name; one that is there already must be the same.
-fn copy_all(files: &[PathBuf], folder: &Path) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
-    for file in files {
-        let name = file.file_name().unwrap_or_default();
-        let target = folder.join(name);
-        if target.exists() {
-            if digest(file)?.as_ref() != digest(&target)?.as_ref() {
-                let what = format!("{}: another file of that name is there", target.display());
-                return Err(io::Error::other(what));
-            }
-            continue;
-        }
-        let new = folder.join(format!("{}.new", name.display()));
-        fs::copy(file, &new)?;
-        File::open(&new)?.sync_all()?;
-        if digest(file)?.as_ref() != digest(&new)?.as_ref() {
-            return Err(io::Error::other("what was copied reads differently"));
-        }
-        fs::rename(&new, &target)?;
-    }
-    File::open(folder)?.sync_all()
-}
-
-fn digest(path: &Path) -> io::Result<Digest> {
-    let (mut file, mut context) = (File::open(path)?, Context::new(&SHA256));
-    let mut buffer = vec![0; COPY_BYTES];
-    loop {
-        let bytes = file.read(&mut buffer)?;
-        if bytes == 0 {
-            return Ok(context.finish());
-        }
-        context.update(buffer.get(..bytes).unwrap_or_default());
-    }
-}
-
 fn io_error(what: &str, source: io::Error) -> KeepError {
     KeepError::Io {
         what: what.to_owned(),
@@ -239,4 +206,3 @@ fn io_error(what: &str, source: io::Error) -> KeepError {
 /// A checkpoint comes each second; half a minute without one is a fault of its own.
 const SIGNED_LOOKS_MAX: u32 = 300;
 const SIGNED_LOOK_EVERY: Duration = Duration::from_millis(100);
-const COPY_BYTES: usize = 256 * 1024;

@@ -152,10 +152,9 @@ pub fn run_beside(
     limits
         .shared
         .apply(server.as_ref(), &shared.metrics.limits.shared);
-    shared.trail.note_event(
-        Kind::Start,
-        format!("hangu {} starts", env!("CARGO_PKG_VERSION")),
-    );
+    let pseudonyms = shared.snapshot.load().pseudonym_key();
+    let started = format!("hangu {} starts{pseudonyms}", env!("CARGO_PKG_VERSION"));
+    shared.trail.note_event(Kind::Start, started);
 
     let mut server = Server::new_with_opt_and_conf(
         Opt {

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use hangu_audit::Pseudonyms;
 use hangu_certs::{ClientVerifier, RevocationIndex, TrustBundle};
 use hangu_policy::{PartitionedPolicy, RuleId};
 use http::{HeaderName, HeaderValue};
@@ -70,6 +71,8 @@ pub struct Snapshot {
     pub callers: Callers,
     /// Who is sent the audit log.
     pub sinks: Vec<Arc<Plan>>,
+    /// What replaces identifiers in the audit log.
+    pub pseudonyms: Option<Pseudonyms>,
     /// Generation and digest, as records carry them.
     pub basis: Arc<hangu_audit::Basis>,
     /// Everything in it that ends some day.
@@ -199,6 +202,15 @@ impl Snapshot {
     pub fn trust_of(&self, connection: &Connection) -> Option<&TrustGroup> {
         let listener = self.listeners.get(connection.listener)?;
         listener.groups.get(connection.group?)
+    }
+
+    /// For the records that begin a generation: by which key identifiers are replaced from here on. Empty when they are not.
+    #[must_use]
+    pub fn pseudonym_key(&self) -> String {
+        match &self.pseudonyms {
+            Some(pseudonyms) => format!("; pseudonyms by key {}", pseudonyms.key_id()),
+            None => String::new(),
+        }
     }
 
     /// As [`Snapshot::trust_of`], of a connection that another generation saw last.

@@ -9,7 +9,9 @@ use crate::support::{assert_problem, field, gateway, head, records, records_with
 
 mod kill;
 mod place;
+mod pseudonyms;
 mod signed;
+mod signer;
 mod told;
 mod witness;
 

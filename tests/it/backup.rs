@@ -33,6 +33,28 @@ fn vault(folder: &GatewayFolder) -> TempDir {
     vault
 }
 
+/// How many records the checkpoint covers.
+fn signed(folder: &GatewayFolder) -> u64 {
+    let text = fs::read_to_string(folder.path("audit/checkpoint")).unwrap_or_default();
+    let size = text.lines().nth(1);
+    size.and_then(|size| size.parse().ok()).unwrap_or_default()
+}
+
+/// Whom an operator threw out stays out.
+fn revoke_the_reader(folder: &GatewayFolder) {
+    let config = text(&folder.config());
+    let reader = "spiffe://gov.test/reader";
+    done(&folder.hangu(&[
+        "revoke",
+        "--subject",
+        reader,
+        "--reason",
+        "has left",
+        "--config",
+        &config,
+    ]));
+}
+
 fn backup(folder: &GatewayFolder, vault: &TempDir, more: &[&str]) -> (String, String) {
     let archive = text(&vault.path().join("node.backup"));
     let key = text(&vault.path().join("backup.key"));
@@ -56,13 +78,9 @@ fn a_node_that_is_lost_comes_back_from_its_backup_and_continues_its_log() {
         assert_eq!(connection.get(&format!("/a/{number}")).unwrap().status, 200);
     }
     wait_until("a checkpoint over the requests", || {
-        let text = fs::read_to_string(gateway.folder().path("audit/checkpoint"));
-        let size = text.unwrap_or_default();
-        size.lines()
-            .nth(1)
-            .and_then(|size| size.parse::<u64>().ok())
-            .is_some_and(|size| size > 30)
+        signed(gateway.folder()) > 30
     });
+    revoke_the_reader(gateway.folder());
     // While it serves.
     let vault = vault(gateway.folder());
     let passphrase = text(&vault.path().join("passphrase"));
@@ -92,6 +110,10 @@ fn a_node_that_is_lost_comes_back_from_its_backup_and_continues_its_log() {
     let gateway = folder.start();
     let response = gateway.client("clerk").get("/again").unwrap();
     assert_eq!(response.status, 200);
+    assert!(
+        gateway.client("reader").get("/again").is_err(),
+        "still revoked"
+    );
     let records = gateway.audit().records();
     let restored = &records[0];
     assert_eq!(field(restored, "kind"), "restored", "{restored:#}");
@@ -116,17 +138,27 @@ fn a_node_that_is_lost_comes_back_from_its_backup_and_continues_its_log() {
 #[test]
 fn keys_stay_at_home_unless_they_are_asked_for() {
     let upstream = TestUpstream::answering(|_| Answer::ok("the records"));
-    let gateway = gateway().records(upstream.address()).start();
+    let folder = gateway()
+        .records(upstream.address())
+        .table("[audit.pseudonyms]\nkey = \"pseudonyms.key\"")
+        .prepare();
+    let key = text(&folder.path("pseudonyms.key"));
+    done(&folder.hangu(&["audit", "key", &key, "--pseudonyms"]));
+    let gateway = folder.start();
     let vault = vault(gateway.folder());
     let (archive, told) = backup(gateway.folder(), &vault, &[]);
-    for key in ["certs/server.key", "audit.key"] {
+    for key in ["certs/server.key", "audit.key", "pseudonyms.key"] {
         assert!(
             told.contains(&format!("not in it: the key `{key}`")),
             "{told}"
         );
     }
     let bytes = fs::read(&archive).unwrap();
-    for secret in [&b"PRIVATE KEY-----"[..], b"PRIVATE+KEY+"] {
+    for secret in [
+        &b"PRIVATE KEY-----"[..],
+        b"PRIVATE+KEY+",
+        b"hangu-pseudonyms-1",
+    ] {
         assert!(!bytes.windows(secret.len()).any(|window| window == secret));
     }
     // A second one does not write over the first.
@@ -148,7 +180,7 @@ fn keys_stay_at_home_unless_they_are_asked_for() {
         said(&restored)
     );
     // With its keys it is what it was.
-    for key in ["certs/server.key", "audit.key"] {
+    for key in ["certs/server.key", "audit.key", "pseudonyms.key"] {
         fs::copy(gateway.folder().path(key), Path::new(&to).join(key)).unwrap();
     }
     let config = text(&Path::new(&to).join("hangu.toml"));

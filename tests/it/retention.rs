@@ -8,6 +8,8 @@ use hangu_tests::{Answer, DeadPort, GatewayFolder, TestUpstream, wait_for, wait_
 
 use crate::support::{field, gateway};
 
+mod store;
+
 /// A log of twelve records in six segments, written 200 days ago.
 fn old_log(folder: &Path) {
     let origin = Arc::new(Origin {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use hangu_audit::key::{KeyKind, KeyName, Signer};
 use hangu_audit::note::NoteError;
+use hangu_audit::{Hidden, Pseudonyms};
 use ring::rand::{SecureRandom, SystemRandom};
 
 /// A key cannot be had.
@@ -111,6 +112,19 @@ pub fn make_key(path: &Path, name: &str, kind: KeyKind) -> Result<Signer, KeyErr
         &signer.verifier().to_string(),
     )?;
     Ok(signer)
+}
+
+/// Makes a key for pseudonyms; the file must not be there yet.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn make_pseudonym_key(path: &Path) -> Result<Pseudonyms, KeyError> {
+    let mut secret = [0; 32];
+    SystemRandom::new()
+        .fill(&mut secret)
+        .map_err(|_| KeyError::Random)?;
+    write_new(path, OWNER_ONLY, &Pseudonyms::secret_text(&secret))?;
+    Ok(Pseudonyms::new(&secret, Hidden::default()))
 }
 
 /// Where the public half of a key is written.

@@ -10,9 +10,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use hangu_audit::checkpoint::{Checkpoint, CheckpointError};
 use hangu_audit::key::{KeyKind, Signer, Verifier};
 use hangu_audit::note::Note;
+use hangu_audit::tree::TreeHead;
 use hangu_audit::{CommitError, Log, Stored, VerifyError};
 use tracing::warn;
 
+use super::desk::Desk;
 use super::key_file::{KeyError, default_name, make_key, public_path, read_key};
 use crate::config::SigningKey;
 
@@ -44,7 +46,7 @@ pub enum SigningError {
 /// The log's key, and how far it has signed.
 #[derive(Debug)]
 pub(super) struct Signing {
-    signer: Signer,
+    hand: Hand,
     /// Keys that may have signed what lies in the folder.
     known: Vec<Verifier>,
     is_new: bool,
@@ -52,10 +54,20 @@ pub(super) struct Signing {
     segment_first: u64,
 }
 
+/// Who signs.
+#[derive(Debug)]
+enum Hand {
+    /// This process, with a key that it has read.
+    Own(Box<Signer>),
+    /// Another process, by way of a thread that asks it.
+    Remote(Arc<Desk<TreeHead>>),
+}
+
 impl Signing {
     /// Reads the key, or makes it where the configuration names none and there is none.
     pub(super) fn load(key: &SigningKey, node: &str) -> Result<Self, SigningError> {
         let (signer, is_new) = match key {
+            SigningKey::Remote { key, .. } => return Ok(Self::remote(key)),
             SigningKey::File(path) => (read_key(path, KeyKind::Note)?, false),
             SigningKey::Beside(path) if path.exists() => (read_key(path, KeyKind::Note)?, false),
             SigningKey::Beside(path) => {
@@ -70,24 +82,38 @@ impl Signing {
         };
         Ok(Self {
             known: vec![signer.verifier().clone()],
-            signer,
+            hand: Hand::Own(Box::new(signer)),
             is_new,
             signed: None,
             segment_first: 0,
         })
     }
 
-    /// The name of the log: the first line of its checkpoints.
-    pub(super) fn origin(&self) -> &str {
-        self.signer.verifier().name().as_str()
+    fn remote(key: &Verifier) -> Self {
+        Self {
+            hand: Hand::Remote(Arc::new(Desk::new())),
+            known: vec![key.clone()],
+            // A checkpoint that was taken away is missed by the signer: it signs only what continues the last one.
+            is_new: true,
+            signed: None,
+            segment_first: 0,
+        }
     }
 
-    /// Holds a log that was just opened to its checkpoint, and signs it; it was opened only if it continues it.
+    /// Where checkpoints wait for a signer in another process; `None` when this one signs.
+    pub(super) fn desk(&self) -> Option<&Arc<Desk<TreeHead>>> {
+        match &self.hand {
+            Hand::Own(_) => None,
+            Hand::Remote(desk) => Some(desk),
+        }
+    }
+
+    /// Holds a log that was just opened to its checkpoint, and signs it or has it signed; it was opened only if it continues it.
     pub(super) fn take_up(
         &mut self,
         log: &mut Log,
         folder: &Path,
-    ) -> Result<Arc<Note>, SigningError> {
+    ) -> Result<Option<Arc<Note>>, SigningError> {
         let records = log.committed().sequence;
         match Stored::signed(folder, &[])? {
             Some(_) => drop(Stored::signed(folder, &self.known)?),
@@ -108,23 +134,32 @@ impl Signing {
         self.segment_first != log.segment_first()
     }
 
-    /// Signs the log as it is on the disk, unless that was signed before; gives the new checkpoint.
+    /// Signs the log as it is on the disk, unless that was signed before; gives the new checkpoint, if it is signed here.
     pub(super) fn sign(&mut self, log: &mut Log) -> Result<Option<Arc<Note>>, SigningError> {
         if self.signed == Some(log.tree_head().size) {
             self.segment_first = log.segment_first();
             return Ok(None);
         }
-        self.sign_anew(log).map(Some)
+        self.sign_anew(log)
     }
 
-    fn sign_anew(&mut self, log: &mut Log) -> Result<Arc<Note>, SigningError> {
+    fn sign_anew(&mut self, log: &mut Log) -> Result<Option<Arc<Note>>, SigningError> {
         let head = log.tree_head();
         self.segment_first = log.segment_first();
-        let checkpoint = Checkpoint::new(self.origin(), head)?;
-        let note = checkpoint.sign(&self.signer, unix_seconds())?;
-        log.write_checkpoint(&note)?;
+        let note = match &self.hand {
+            Hand::Own(signer) => {
+                let origin = signer.verifier().name().as_str();
+                let note = Checkpoint::new(origin, head)?.sign(signer, unix_seconds())?;
+                log.write_checkpoint(&note)?;
+                Some(Arc::new(note))
+            }
+            Hand::Remote(desk) => {
+                desk.put(head);
+                None
+            }
+        };
         self.signed = Some(head.size);
-        Ok(Arc::new(note))
+        Ok(note)
     }
 }
 

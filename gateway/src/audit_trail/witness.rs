@@ -3,13 +3,11 @@
 //! It has a thread of its own and touches no request. A witness that cannot be reached is an alarm, not an outage; one that refuses to
 //! continue says that somebody has rewritten the log, or put an older one in its place.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hangu_audit::checkpoint::Checkpoint;
 use hangu_audit::key::Verifier;
@@ -18,98 +16,13 @@ use hangu_audit::proof::prove_consistency;
 use hangu_audit::tiles::Tiles;
 use hangu_audit::witness::Submission;
 use hangu_audit::{Stored, VerifyError};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use tracing::{error, info, warn};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
+use super::desk::Desk;
 use crate::config;
 use crate::observe::metrics::Metrics;
+use crate::web_client::{self, AuthoritiesError};
 use crate::witness::PATH;
-
-/// Between the writer, which signs, and the thread that asks the witness.
-#[derive(Debug)]
-pub(super) struct Desk {
-    state: Mutex<State>,
-    changed: Condvar,
-    /// Since when a signed checkpoint waits, in milliseconds after `started`; 0 when none does.
-    waiting_since_ms: AtomicU64,
-    started: Instant,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    newest: Option<(Arc<Note>, u64)>,
-    closing: bool,
-}
-
-impl Desk {
-    pub(super) fn new() -> Self {
-        Self {
-            state: Mutex::new(State::default()),
-            changed: Condvar::new(),
-            waiting_since_ms: AtomicU64::new(0),
-            started: Instant::now(),
-        }
-    }
-
-    /// The writer has signed this.
-    pub(super) fn put(&self, note: Arc<Note>) {
-        let now = self.now_ms();
-        // Only the oldest counts.
-        let _waits_already =
-            self.waiting_since_ms
-                .compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
-        self.lock().newest = Some((note, now));
-    }
-
-    /// How long the oldest checkpoint has waited that the witness has not cosigned, nor a later one.
-    pub(super) fn age(&self) -> Duration {
-        match self.waiting_since_ms.load(Ordering::Relaxed) {
-            0 => Duration::ZERO,
-            since => Duration::from_millis(self.now_ms().saturating_sub(since)),
-        }
-    }
-
-    pub(super) fn close(&self) {
-        self.lock().closing = true;
-        self.changed.notify_all();
-    }
-
-    /// The newest checkpoint was cosigned; one that came meanwhile waits from then on.
-    fn done(&self, put_at: u64) {
-        let state = self.lock();
-        let since = match &state.newest {
-            Some((_, at)) if *at > put_at => *at,
-            _ => 0,
-        };
-        self.waiting_since_ms.store(since, Ordering::Relaxed);
-    }
-
-    /// Waits for the next round; `false` when it is the last.
-    fn wait(&self, interval: Duration) -> bool {
-        let state = self.lock();
-        let waited = self
-            .changed
-            .wait_timeout_while(state, interval, |state| !state.closing);
-        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        !state.closing
-    }
-
-    fn newest(&self) -> Option<(Arc<Note>, u64)> {
-        self.lock().newest.clone()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis())
-            .unwrap_or(u64::MAX)
-            .saturating_add(1)
-    }
-}
 
 /// The witness's thread cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -118,13 +31,8 @@ pub enum WitnessError {
     #[error(transparent)]
     Stored(#[from] VerifyError),
     /// Who signs its server.
-    #[error("`audit.witness.ca` `{}`: {what}; it must hold PEM certificates", path.display())]
-    Authorities {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        what: String,
-    },
+    #[error("`audit.witness.ca` {0}")]
+    Authorities(#[from] AuthoritiesError),
     /// No thread.
     #[error("cannot start the witness's thread: {0}")]
     Thread(#[source] io::Error),
@@ -150,7 +58,7 @@ enum Failure {
 
 /// The thread's own.
 pub(super) struct Client {
-    desk: Arc<Desk>,
+    desk: Arc<Desk<Arc<Note>>>,
     folder: PathBuf,
     settings: config::Witness,
     metrics: Arc<Metrics>,
@@ -163,7 +71,7 @@ pub(super) struct Client {
 impl Client {
     /// Starts the thread.
     pub(super) fn start(
-        desk: Arc<Desk>,
+        desk: Arc<Desk<Arc<Note>>>,
         folder: PathBuf,
         settings: config::Witness,
         metrics: Arc<Metrics>,
@@ -173,7 +81,7 @@ impl Client {
             Some(_) => Stored::witnessed(&folder, &key)?,
             None => None,
         };
-        let agent = agent(settings.ca.as_deref())?;
+        let agent = web_client::agent(settings.ca.as_deref(), TIMEOUT)?;
         let client = Self {
             desk,
             folder,
@@ -298,33 +206,6 @@ impl Client {
         cosigned.verify(&key).map_err(|error| unreachable(&error))?;
         Ok(cosigned)
     }
-}
-
-/// Speaks TLS to whom these authorities sign, follows no redirect and asks no proxy.
-fn agent(ca: Option<&Path>) -> Result<ureq::Agent, WitnessError> {
-    let mut config = ureq::Agent::config_builder()
-        .timeout_global(Some(TIMEOUT))
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .proxy(None);
-    if let Some(path) = ca {
-        let at = |what: String| WitnessError::Authorities {
-            path: path.to_owned(),
-            what,
-        };
-        let text = fs::read(path).map_err(|error| at(error.to_string()))?;
-        let certificates: Vec<Certificate<'static>> = CertificateDer::pem_slice_iter(&text)
-            .map(|der| der.map(|der| Certificate::from_der(&der).to_owned()))
-            .collect::<Result<_, _>>()
-            .map_err(|error| at(error.to_string()))?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = TlsConfig::builder()
-            .unversioned_rustls_crypto_provider(provider)
-            .root_certs(RootCerts::new_with_certs(&certificates))
-            .build();
-        config = config.tls_config(tls);
-    }
-    Ok(config.build().new_agent())
 }
 
 /// What the witness said.

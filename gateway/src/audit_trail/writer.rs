@@ -5,13 +5,14 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use hangu_audit::note::Note;
 use hangu_audit::{Kind, Log, OpenError, Options, Record, Timestamp};
 use tracing::{error, info, warn};
 
+use super::desk::Desk;
 use super::disk::{Room, file_system_used, folder_bytes};
 use super::queue::{Handed, Queue, Until};
 use super::signing::Signing;
-use super::witness::Desk;
 use super::{Settings, TrailError};
 use crate::access_log::AccessLog;
 
@@ -23,7 +24,7 @@ pub(super) struct Writer {
     log: Option<Log>,
     access_log: Option<AccessLog>,
     /// Where checkpoints for the witness are put.
-    desk: Option<Arc<Desk>>,
+    desk: Option<Arc<Desk<Arc<Note>>>>,
     head_noted: Instant,
     looked: Instant,
     /// Bytes of the folder without the open segment, and when they were counted.
@@ -37,7 +38,7 @@ impl Writer {
         settings: Settings,
         signing: Signing,
         access_log: Option<AccessLog>,
-        desk: Option<Arc<Desk>>,
+        desk: Option<Arc<Desk<Arc<Note>>>>,
     ) -> Self {
         Self {
             queue,
@@ -62,7 +63,7 @@ impl Writer {
         let folder = &self.settings.audit.folder;
         let mut log = Log::open(folder, options, Timestamp::from(SystemTime::now()))?;
         let note = self.signing.take_up(&mut log, folder)?;
-        if let Some(desk) = &self.desk {
+        if let (Some(desk), Some(note)) = (&self.desk, note) {
             desk.put(note);
         }
         self.log = Some(log);

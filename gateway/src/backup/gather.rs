@@ -16,7 +16,7 @@ use super::archive::Writer;
 use super::manifest::{FILES_MAX, Item, LogPlace, Manifest, name_of, place_of};
 use super::seal::{Passphrase, Sealer};
 use super::{BackupError, at, hex};
-use crate::config::{Config, PolicySource, SigningKey, SinkTarget};
+use crate::config::{Archive, Config, PolicySource, SigningKey, SinkTarget};
 use crate::reload::files_of;
 
 /// What a backup holds.
@@ -123,7 +123,11 @@ impl Gathered {
     /// The configuration and all that it names.
     fn configuration(&mut self, config: &Config) -> Result<(), BackupError> {
         let mut files = files_of(config, &config.file);
-        let (SigningKey::File(key) | SigningKey::Beside(key)) = &config.audit.key;
+        let key = match &config.audit.key {
+            SigningKey::File(key) | SigningKey::Beside(key) => Some(key),
+            // The signer's own, and none of this node's business.
+            SigningKey::Remote { .. } => None,
+        };
         let secrets: BTreeSet<_> = config
             .sinks
             .iter()
@@ -131,10 +135,16 @@ impl Gathered {
                 SinkTarget::Http { token, .. } => token.clone(),
                 SinkTarget::Syslog { .. } | SinkTarget::Folder(_) => None,
             })
-            .chain([key.clone()])
+            .chain(key.cloned())
+            .chain(match &config.retention.archive {
+                Some(Archive::Store(store)) => Some(store.secret.clone()),
+                Some(Archive::Folder(_)) | None => None,
+            })
+            .chain(config.pseudonyms.iter().map(|own| own.key.clone()))
             .collect();
-        let beside = crate::audit_trail::key_file::public_path(key);
-        let optional = [key.clone(), beside].into_iter().chain(states(config));
+        let beside = key.map(|key| crate::audit_trail::key_file::public_path(key));
+        let own = key.cloned().into_iter().chain(beside);
+        let optional = own.chain(states(config));
         files.extend(optional);
         for file in expanded(files)? {
             let mut bytes = Vec::new();

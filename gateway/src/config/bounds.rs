@@ -174,6 +174,7 @@ pub(super) const APPLICATION_HOSTS: Entries = entries(1, 256);
 pub(super) const HEADERS: Entries = entries(0, 64);
 pub(super) const ROUTES: Entries = entries(1, 4_096);
 pub(super) const METHODS: Entries = entries(1, 7);
+pub(super) const PSEUDONYMS: Entries = entries(1, 4);
 pub(super) const SINKS: Entries = entries(0, 16);
 pub(super) const UIDS: Entries = entries(0, 64);
 pub(super) const CONTROL_SUBJECTS: Entries = entries(1, 256);

@@ -5,6 +5,7 @@
 //! that is the work of the snapshot.
 
 mod audit;
+mod pseudonyms;
 mod retention;
 mod zones;
 
@@ -26,7 +27,8 @@ use crate::config::values::{
 };
 
 pub use audit::{Acknowledge, Audit, SigningKey, Witness};
-pub use retention::Retention;
+pub use pseudonyms::Pseudonyms;
+pub use retention::{Archive, ObjectStore, Retention, StoreAddress};
 pub use zones::{Matrix, Zone};
 
 /// One whole configuration file, checked.
@@ -62,6 +64,8 @@ pub struct Config {
     pub audit: Audit,
     /// How long the tamper-evident log is kept.
     pub retention: Retention,
+    /// Keyed hashes in place of identifiers; `None`: the log names people.
+    pub pseudonyms: Option<Pseudonyms>,
     /// Who is sent the tamper-evident log; at most 16, names unique.
     pub sinks: Vec<Sink>,
     /// Absent: no access log is written.

@@ -300,9 +300,18 @@ pub(super) struct Audit {
     pub(super) flush: Option<Text>,
     pub(super) key: Option<Text>,
     pub(super) disk_max: Option<Text>,
+    pub(super) signer: Option<Signer>,
     pub(super) witness: Option<Witness>,
     pub(super) sinks: Vec<Sink>,
     pub(super) retention: Retention,
+    pub(super) pseudonyms: Option<Pseudonyms>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Pseudonyms {
+    pub(super) key: Option<Text>,
+    pub(super) fields: Option<Texts>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -312,7 +321,26 @@ pub(super) struct Retention {
     pub(super) profile: Option<Text>,
     pub(super) compress: Option<bool>,
     pub(super) archive: Option<Text>,
+    pub(super) store: Option<Store>,
     pub(super) every: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Store {
+    pub(super) endpoint: Option<Text>,
+    pub(super) region: Option<Text>,
+    pub(super) address: Option<Text>,
+    pub(super) key_id: Option<Text>,
+    pub(super) secret: Option<Text>,
+    pub(super) ca: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Signer {
+    pub(super) socket: Option<Text>,
+    pub(super) key: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]

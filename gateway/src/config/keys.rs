@@ -346,11 +346,19 @@ pub(super) const KEYS: &[Key] = &[
     key("audit.key", Kind::Text(FILE), Need::Otherwise("the folder's name and `.key`, made at the first start"), "The key that signs the log's checkpoints, as `hangu audit key` makes it; read once, at the start."),
     key("audit.disk_max", Kind::Size(bounds::AUDIT_DISK_MAX), Need::Otherwise("what its file system has"), "Most bytes of the folder; at 90 and 95 % of it, or of the file system, alarms, at 99 % only denials and events are still taken."),
 
+    key("audit.signer", Kind::Table, Need::Otherwise("the gateway signs the log itself"), "A process under another user that has the key and signs for the gateway: `hangu audit signer`. In place of `key`."),
+    text("audit.signer.socket", "a Unix socket", "Where it is asked; a signer that starts later is found."),
+    text("audit.signer.key", "a key", "What it signs with, `NAME+ID+KEY` as `hangu audit key` prints it."),
+
     key("audit.witness", Kind::Table, Need::Otherwise("nobody else watches the log"), "A second party that cosigns the log's checkpoints: `hangu audit witness` on another machine, or any that speaks C2SP tlog-witness."),
     text("audit.witness.url", "an `http://` or `https://` URL", "Where it is asked; `/add-checkpoint` is added."),
     text("audit.witness.key", "a key", "Its key, `NAME+ID+KEY` as `hangu audit key --witness` prints it."),
     time("audit.witness.interval", bounds::WITNESS_INTERVAL, "How often it is asked: so long somebody who owns host and key can rewrite unseen."),
     key("audit.witness.ca", Kind::Text(FILE), Need::Otherwise("none; required for `https://`"), "PEM bundle of the authorities that sign its server."),
+
+    key("audit.pseudonyms", Kind::Table, Need::Otherwise("records name people as they are"), "Keyed hashes (HMAC-SHA-256) in place of identifiers, in the audit and the access log; a reload may change it."),
+    text("audit.pseudonyms.key", FILE, "The key, as `hangu audit key --pseudonyms` makes it; another one begins other pseudonyms."),
+    key("audit.pseudonyms.fields", Kind::Texts("`subject`, `client`, `certificate` or `path`", bounds::PSEUDONYMS), Need::Otherwise("all of them"), "What is replaced: the subject, the client's address, fingerprint and serial number of the certificate, the path (its hash is `path_hash`)."),
 
     key("audit.sinks[]", Kind::Tables(bounds::SINKS), Need::Otherwise("records stay in the folder"), "Who is sent the log, each with a place of its own in it: at least once, in order, never on the way of a request."),
     text("audit.sinks[].name", NAME, "Names the sink in metrics and its place in the log (`ship/NAME.json` in the audit folder); unique."),
@@ -372,8 +380,16 @@ pub(super) const KEYS: &[Key] = &[
     count("audit.retention.days", bounds::RETENTION_DAYS, "Days that a record is kept at least; less than 180 only with `profile = \"development\"`."),
     key("audit.retention.profile", Kind::Choice(&["production", "development"]), Need::Default("\"production\""), "`development`: no duty to keep records holds here."),
     key("audit.retention.compress", Kind::Flag, Need::Default("true"), "Finished segments are compressed (zstd); every command reads both forms."),
-    key("audit.retention.archive", Kind::Text(FOLDER), Need::Otherwise("removed segments are gone"), "Where segments are copied before they are removed; a mounted bucket or what another tool carries away."),
+    key("audit.retention.archive", Kind::Text("a folder or `s3://BUCKET/PREFIX`"), Need::Otherwise("removed segments are gone"), "Where segments are copied, and read back, before they are removed."),
     time("audit.retention.every", bounds::RETENTION_EVERY, "How often it is looked for segments to compress or remove."),
+
+    key("audit.retention.store", Kind::Table, Need::Otherwise("`archive` is a folder"), "The S3-compatible store that `archive` is in."),
+    text("audit.retention.store.endpoint", "a URL", "Where it is; `https://`, or `http://` to a loopback address."),
+    text("audit.retention.store.region", "a name", "What requests are signed for, such as `us-east-1`."),
+    key("audit.retention.store.address", Kind::Choice(&["path", "host"]), Need::Default("\"path\""), "Where the bucket's name stands: in the path, or before the host."),
+    text("audit.retention.store.key_id", "a name", "The access key's id."),
+    text("audit.retention.store.secret", FILE, "The secret access key, read at each round."),
+    key("audit.retention.store.ca", Kind::Text(FILE), Need::Otherwise("none; required for `https://`"), "PEM bundle of the authorities that sign its server."),
 
     key("access_log", Kind::Table, Need::Otherwise("no access log"), "One JSON line for each request."),
     text("access_log.to", "`stdout` or a file", "Where it goes; a file is opened again on SIGUSR1."),

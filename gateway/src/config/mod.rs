@@ -33,10 +33,11 @@ use problem::Report;
 pub use hangu_certs::Template;
 
 pub use checked::{
-    ANONYMOUS_SUBJECT, AccessLog, Acknowledge, Admin, Application, Attribute, Audit, Balance,
-    ClientAuthentication, ClientCertificate, Config, Control, ControlRemote, ControlSocket,
-    HeaderRule, Health, Identity, Listener, Matrix, PathProfile, Purpose, Retention, Route, Server,
-    ServerCertificate, SigningKey, TlsVersion, Upstream, UpstreamTls, Witness, Zone,
+    ANONYMOUS_SUBJECT, AccessLog, Acknowledge, Admin, Application, Archive, Attribute, Audit,
+    Balance, ClientAuthentication, ClientCertificate, Config, Control, ControlRemote,
+    ControlSocket, HeaderRule, Health, Identity, Listener, Matrix, ObjectStore, PathProfile,
+    Pseudonyms, Purpose, Retention, Route, Server, ServerCertificate, SigningKey, StoreAddress,
+    TlsVersion, Upstream, UpstreamTls, Witness, Zone,
 };
 pub use checked::{ClientTrust, CrlFetch};
 pub use limits::{

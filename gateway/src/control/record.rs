@@ -9,11 +9,15 @@ use super::call::{Done, Refused, Reply};
 use super::caller::Caller;
 use crate::audit_trail::Place;
 use crate::shared::Shared;
+use crate::snapshot::Snapshot;
 
 /// A place in the log for the record of one call.
 #[derive(Debug)]
 #[must_use = "a call is to be recorded with what came of it"]
-pub(super) struct CallPlace(Place);
+pub(super) struct CallPlace {
+    place: Place,
+    snapshot: Arc<Snapshot>,
+}
 
 /// A place for a call; `None` when the log takes nothing now.
 pub(super) fn place(shared: &Shared, action: &str, caller: &Caller) -> Option<CallPlace> {
@@ -25,14 +29,16 @@ pub(super) fn place(shared: &Shared, action: &str, caller: &Caller) -> Option<Ca
         origin,
         caller.place().to_owned(),
     ));
-    record.basis = Some(Arc::clone(&shared.snapshot.load().basis));
+    let snapshot = shared.snapshot.load_full();
+    record.basis = Some(Arc::clone(&snapshot.basis));
     record.admin = Some(Box::new(Admin {
         actor: caller.name().to_owned(),
         action: action.to_owned(),
         object: String::new(),
         outcome: "broken off".to_owned(),
     }));
-    shared.trail.reserve_for_event(record).ok().map(CallPlace)
+    let place = shared.trail.reserve_for_event(record).ok()?;
+    Some(CallPlace { place, snapshot })
 }
 
 /// What a caller hears while the log takes nothing.
@@ -46,11 +52,18 @@ pub(super) fn no_place() -> Refused {
 impl CallPlace {
     /// Completes the record, waits until it is on the disk, and gives the answer for the caller.
     pub(super) async fn tell(self, came_of_it: Result<Done, Refused>) -> Reply {
-        let CallPlace(mut place) = self;
+        let CallPlace {
+            mut place,
+            snapshot,
+        } = self;
+        let as_it_may_stand = |object: &str| match &snapshot.pseudonyms {
+            Some(pseudonyms) => pseudonyms.object(object),
+            None => object.to_owned(),
+        };
         if let Some(admin) = place.draft().and_then(|record| record.admin.as_mut()) {
             match &came_of_it {
                 Ok(done) => {
-                    admin.object.clone_from(&done.object);
+                    admin.object = as_it_may_stand(&done.object);
                     admin.outcome.clone_from(&done.outcome);
                 }
                 Err(refused) => admin.outcome = format!("refused: {}", refused.why),

@@ -93,6 +93,8 @@ pub struct AuditMetrics {
     pub witness_age: Gauge,
     /// 1 while the witness refuses the log, since it has seen another one.
     pub witness_refuses: IntGauge,
+    /// 1 while the signer in another process refuses the log.
+    pub signer_refuses: IntGauge,
     /// Bytes of the audit folder.
     pub disk_bytes: IntGauge,
     /// Share of the disk, or of the bound, that is used: 0 to 1.
@@ -133,6 +135,10 @@ impl AuditMetrics {
             witness_refuses: make.gauge(
                 "audit_witness_refuses",
                 "Whether the witness refuses the log (1), since it has seen another one.",
+            )?,
+            signer_refuses: make.gauge(
+                "audit_signer_refuses",
+                "Whether the signer refuses the log (1), since it has signed another one.",
             )?,
             disk_bytes: make.gauge("audit_disk_bytes", "Bytes of the audit folder.")?,
             disk_used: make.float_gauge(

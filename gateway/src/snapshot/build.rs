@@ -24,6 +24,7 @@ mod control;
 mod listener;
 mod places;
 mod policy;
+mod pseudonyms;
 mod revocation;
 mod shadow;
 mod sinks;
@@ -132,6 +133,14 @@ pub enum LoadError {
         /// What is wrong with which file.
         source: PlanError,
     },
+    /// Of the key for pseudonyms.
+    #[error("{}: cannot be used for pseudonyms: {why}", path.display())]
+    Pseudonyms {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: Box<str>,
+    },
     /// A limit that cannot be counted.
     #[error(transparent)]
     Limit(#[from] LimitError),
@@ -234,6 +243,7 @@ pub fn build(
     let callers = loader.callers(&config);
     let policy = loader.policy(&config, callers.as_ref(), before, metrics);
     let sinks = loader.sinks(&config);
+    let pseudonyms = loader.pseudonyms(&config);
     let limits = loader.limits(&config, before, metrics);
     let control = loader.control(config.control.remote.as_ref(), before);
     let listeners: Option<Vec<_>> = listeners.into_iter().collect();
@@ -270,6 +280,7 @@ pub fn build(
         limits,
         callers,
         sinks,
+        pseudonyms,
         basis: policy.basis(generation),
         policy: policy.policy,
         duties: policy.duties,

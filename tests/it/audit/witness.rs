@@ -77,7 +77,7 @@ impl Drop for Witness {
     }
 }
 
-fn hangu() -> Command {
+pub(super) fn hangu() -> Command {
     Command::new(env!("CARGO_BIN_EXE_hangu-under-test"))
 }
 
@@ -271,7 +271,7 @@ fn a_witness_that_is_configured_wrongly_is_named() {
 }
 
 /// A copy of a log that nobody writes.
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap_or_default();
     for entry in must(fs::read_dir(from), "list a log") {
         let path = must(entry, "list a log").path();

@@ -1,9 +1,11 @@
 //! Which records: the options that `search`, `tail`, `stats` and `export` share.
 
+use std::fs;
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use hangu_audit::{Field, Filter, Timestamp};
+use hangu_audit::{Field, Filter, Hidden, Pseudonyms, Timestamp};
 
 use super::{Failure, unable};
 
@@ -55,10 +57,18 @@ pub(super) struct Which {
     /// Kind of record, such as `request`, `reload`, `admin`, `dropped`
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
+    /// Canonical path
+    #[arg(long, value_name = "PATH")]
+    path: Option<String>,
+    /// Key of `[audit.pseudonyms]`: what is named above is also found where its pseudonym stands; may be given again, for logs of
+    /// more than one key
+    #[arg(long = "pseudonym-key", value_name = "FILE")]
+    pseudonym_keys: Vec<PathBuf>,
 }
 
 impl Which {
     pub(super) fn filter(&self) -> Result<Filter, Failure> {
+        let keys = self.keys()?;
         let mut filter = Filter::new();
         if let Some(since) = &self.since {
             filter = filter.since(moment(since)?);
@@ -69,14 +79,11 @@ impl Which {
         for (field, value) in [
             (Field::RequestId, &self.request_id),
             (Field::TraceId, &self.trace_id),
-            (Field::Subject, &self.subject),
             (Field::Application, &self.application),
             (Field::Tenant, &self.tenant),
             (Field::Decision, &self.decision),
             (Field::Reason, &self.reason),
             (Field::Label, &self.label),
-            (Field::Certificate, &self.certificate),
-            (Field::Serial, &self.serial),
             (Field::Rule, &self.rule),
             (Field::Kind, &self.kind),
         ] {
@@ -84,10 +91,32 @@ impl Which {
                 filter = filter.with(field, value);
             }
         }
+        for (field, hidden, value) in [
+            (Field::Subject, Field::Subject, &self.subject),
+            (Field::Certificate, Field::Certificate, &self.certificate),
+            (Field::Serial, Field::Serial, &self.serial),
+            (Field::Path, Field::PathHash, &self.path),
+        ] {
+            let Some(value) = value else { continue };
+            let pseudonyms: Vec<_> = keys.iter().map(|key| key.of(field.name(), value)).collect();
+            let hidden = pseudonyms.iter().map(|value| (hidden, value.as_str()));
+            filter = filter.with_any([(field, value.as_str())].into_iter().chain(hidden));
+        }
         if let Some(client) = &self.client {
-            filter = filter.with_client(client);
+            let pseudonyms = keys.iter().map(|key| key.client(client)).collect();
+            filter = filter.with_client_or(client, pseudonyms);
         }
         Ok(filter)
+    }
+
+    fn keys(&self) -> Result<Vec<Pseudonyms>, Failure> {
+        let key = |path: &PathBuf| {
+            let at =
+                |why: &dyn std::fmt::Display| unable(format_args!("{}: {why}", path.display()));
+            let text = fs::read_to_string(path).map_err(|error| at(&error))?;
+            Pseudonyms::parse(&text, Hidden::default()).map_err(|error| at(&error))
+        };
+        self.pseudonym_keys.iter().map(key).collect()
     }
 }
 

@@ -13,6 +13,7 @@ mod filter;
 mod key;
 mod prove;
 mod search;
+mod signer;
 mod stats;
 mod verify;
 mod witness;
@@ -37,7 +38,9 @@ pub(super) enum Command {
     ProveConsistency(prove::ConsistencyOptions),
     /// Watch logs from another machine: remember their checkpoints, cosign what continues them
     Witness(witness::Options),
-    /// Make a key: for the log, or for a witness
+    /// Sign checkpoints for a gateway that does not have the key
+    Signer(signer::Options),
+    /// Make a key: for the log, for a witness, or for pseudonyms
     Key(key::Options),
 }
 
@@ -52,6 +55,7 @@ pub(super) fn audit(command: &Command) -> ExitCode {
         Command::CheckProof(options) => prove::check(options),
         Command::ProveConsistency(options) => prove::prove_consistency(options),
         Command::Witness(options) => witness::witness(options),
+        Command::Signer(options) => signer::signer(options),
         Command::Key(options) => key::key(options),
     };
     match done {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use hangu_audit::{Position, Reader};
+use hangu_audit::{Position, Pseudonyms, Reader};
 use hangu_policy::{Decision, Policy, Refusal, Request, RuleId};
 use serde::Deserialize;
 use serde_json::json;
@@ -66,6 +66,8 @@ struct Recorded<'a> {
     route: Cow<'a, str>,
     #[serde(borrow, default)]
     path: Cow<'a, str>,
+    #[serde(borrow, default)]
+    path_hash: Cow<'a, str>,
     #[serde(borrow, default)]
     method: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -162,6 +164,11 @@ impl Tally {
         let before = recorded.before();
         if before == Before::NotAsked {
             self.other_layers += 1;
+            return;
+        }
+        // A pseudonym is nobody's name, and a hash nobody's path.
+        if Pseudonyms::is_one(&recorded.subject) || !recorded.path_hash.is_empty() {
+            self.undecidable += 1;
             return;
         }
         let judged = ["path", "subject", "method", "tenant", "label", "zone"];
@@ -311,7 +318,7 @@ fn print(tally: &Tally, seconds: f64) {
     }
     if tally.undecidable > 0 {
         say(format_args!(
-            "{} records could not be decided again: they are cut or cannot be read",
+            "{} records could not be decided again: they are cut, cannot be read, or hold pseudonyms",
             tally.undecidable
         ));
     }

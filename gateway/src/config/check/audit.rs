@@ -18,9 +18,15 @@ pub(super) fn audit(reader: &mut Reader<'_, '_>, written: &file::Audit) -> Optio
         .disk_max
         .as_ref()
         .map(|size| reader.size(Some(size), &bounds::AUDIT_DISK_MAX));
-    let key = match &written.key {
-        Some(text) => Some(SigningKey::File(reader.file(Some(text))?)),
-        None => None,
+    let key = match (&written.key, &written.signer) {
+        (Some(text), Some(_)) => {
+            let what = "a key beside `[audit.signer]`, which has the key";
+            reader.fault(text, Fault::new(what, "take one of the two out"));
+            None
+        }
+        (Some(text), None) => Some(SigningKey::File(reader.file(Some(text))?)),
+        (None, Some(written)) => Some(signer(reader, written)?),
+        (None, None) => None,
     };
     let witness = match &written.witness {
         Some(written) => Some(witness(reader, written)?),
@@ -35,6 +41,29 @@ pub(super) fn audit(reader: &mut Reader<'_, '_>, written: &file::Audit) -> Optio
         witness,
         disk_max,
         folder,
+    })
+}
+
+fn signer(reader: &mut Reader<'_, '_>, written: &file::Signer) -> Option<SigningKey> {
+    let key = reader.read(written.key.as_ref(), |text| {
+        let fault = |why: &dyn std::fmt::Display| {
+            Fault::new(
+                format!("`{text}` is not the key of a log: {why}"),
+                "copy the line that `hangu audit key` printed",
+            )
+        };
+        let key = Verifier::parse(text).map_err(|error| fault(&error))?;
+        if key.kind() == KeyKind::Note {
+            Ok(key)
+        } else {
+            Err(fault(&"it is a witness's"))
+        }
+    });
+    // It may start after the gateway, so the socket need not be there yet.
+    let socket = written.socket.as_ref().and_then(|text| reader.output(text));
+    Some(SigningKey::Remote {
+        socket: socket?,
+        key: key?,
     })
 }
 

@@ -12,10 +12,12 @@ mod listener;
 mod obligations;
 mod policy;
 mod process;
+mod pseudonyms;
 mod purpose;
 mod reader;
 mod retention;
 mod sinks;
+mod store;
 mod trust;
 mod zones;
 
@@ -62,6 +64,8 @@ pub(super) fn check(
     let policy = policy::policy(&mut reader, file.policy.as_ref());
     let audit = audit::audit(&mut reader, &file.audit);
     let retention = retention::retention(&mut reader, &file.audit.retention);
+    let pseudonyms = file.audit.pseudonyms.as_ref();
+    let pseudonyms = pseudonyms.and_then(|written| pseudonyms::pseudonyms(&mut reader, written));
     let sinks = sinks::sinks(&mut reader, &file.audit.sinks);
     let server = process::server(&mut reader, &file.server);
     let limits = limits::limits(&mut reader, &applications, &file.limits);
@@ -93,6 +97,7 @@ pub(super) fn check(
         limits,
         audit: audit?,
         retention: retention?,
+        pseudonyms,
         sinks,
         access_log,
         admin,

@@ -1,6 +1,7 @@
 //! `[audit.retention]`.
 
 use super::reader::Reader;
+use super::store;
 use crate::config::bounds;
 use crate::config::checked::Retention;
 use crate::config::file;
@@ -21,7 +22,7 @@ pub(super) fn retention(
         reader.fault(place, Fault::new(what, fix));
     }
     let archive = match &written.archive {
-        Some(text) => Some(reader.folder(text)?),
+        Some(text) => Some(store::archive(reader, text, written.store.as_ref())?),
         None => None,
     };
     Some(Retention {

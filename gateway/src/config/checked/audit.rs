@@ -58,4 +58,11 @@ pub enum SigningKey {
     File(PathBuf),
     /// In this file beside the log, where it is made at the first start.
     Beside(PathBuf),
+    /// With another process, which signs for this one.
+    Remote {
+        /// Where it is asked.
+        socket: PathBuf,
+        /// What it signs with.
+        key: Verifier,
+    },
 }

@@ -56,6 +56,8 @@ pub(super) const OBJECTS: &[&str] = &[
     "/%61",
     "/a/..",
     "/a/b*c",
+    "/é",
+    "/e\u{301}",
 ];
 pub(super) const PATHS: &[&str] = &[
     "",
@@ -93,6 +95,7 @@ pub(super) const PATHS: &[&str] = &[
     "/a/:id",
     "/a/*",
     "/é",
+    "/e\u{301}",
 ];
 pub(super) const GLOBS: &[&str] = &[
     "/foo/*",

@@ -41,6 +41,7 @@ pub(super) const FAMILIES: &[Family] = &[
     conditions,
     sections,
     priorities,
+    chains,
 ];
 
 impl Case {
@@ -423,6 +424,35 @@ fn priorities(random: &mut Random) -> Case {
         model: model.text(),
         rules: rows(random, row) + roles(random, "g", NAMES, &[]).as_str(),
         requests: ask(random, plain_request),
+    }
+}
+
+/// Roles of roles, as many links as are followed.
+fn chains(random: &mut Random) -> Case {
+    let model = Model {
+        request: "sub, obj, act",
+        rule: "sub, obj, act, eft",
+        relations: "g = _, _",
+        effect: random.of(EFFECTS),
+        matcher: random.of(&[
+            "g(r.sub, p.sub) && r.act == p.act",
+            "r.act == p.act && g(r.sub, \"link10\") && r.obj == p.obj",
+        ]),
+    };
+    let name = |random: &mut Random| format!("link{}", random.below(12));
+    let row = |random: &mut Random| {
+        let (sub, effect) = (name(random), effect_of(random));
+        format!("p, {sub}, {}, GET, {effect}\n", random.of(&["/a", "/b"]))
+    };
+    let links = (0..8 + random.below(3)).map(|n| format!("g, link{n}, link{}\n", n + 1));
+    Case {
+        family: "chains of roles",
+        rules: rows(random, row) + links.collect::<String>().as_str(),
+        model: model.text(),
+        requests: ask(random, |random| {
+            let (sub, obj) = (name(random), random.of(&["/a", "/b"]));
+            vec![sub.into(), obj.into(), random.of(&["GET", "POST"]).into()]
+        }),
     }
 }
 

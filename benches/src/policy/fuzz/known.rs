@@ -54,17 +54,43 @@ fn permitted_in_a_panic(case: &Case, asked: &Asked) -> Option<&'static str> {
     )
 }
 
-/// Rust moves a repeated row to the end, and what then comes first cannot be evaluated: by us an error, by Rust an error or
-/// a comparison with nothing.
+/// Rust moves a repeated row to the end, or takes a pattern for one that matches, and what then comes first cannot be
+/// evaluated: by us an error, by Rust an error or a comparison with nothing.
 fn first_instead_fails(case: &Case, asked: &Asked) -> Option<&'static str> {
-    let mut moved = case.clone();
-    moved.rules = last_of_repeated(&case.rules);
-    let policy = compile(&moved).ok().filter(|_| moved.rules != case.rules)?;
-    let fails = matches!(
-        decide(&policy, asked),
-        Decision::Deny(Refusal::EvaluationError(..))
-    );
-    fails.then_some("a repeated row keeps its place, as in Go, before one that cannot be evaluated")
+    let fails = |rules: String| {
+        let read = Case {
+            rules,
+            ..case.clone()
+        };
+        let decided = compile(&read).map(|policy| decide(&policy, asked));
+        let failed = matches!(decided, Ok(Decision::Deny(Refusal::EvaluationError(..))));
+        failed && read.rules != case.rules
+    };
+    if fails(last_of_repeated(&case.rules)) {
+        return Some(
+            "a repeated row keeps its place, as in Go, before one that cannot be evaluated",
+        );
+    }
+    readings_of(case, asked).any(fails).then_some(
+        "a row does not match, as in Go, where casbin goes on to what cannot be evaluated",
+    )
+}
+
+/// The rules as casbin reads them: by one way of reading otherwise, then by two.
+fn readings_of<'a>(case: &'a Case, asked: &'a Asked) -> impl Iterator<Item = String> {
+    let one = READINGS
+        .iter()
+        .map(move |(_, reading)| reading(&case.rules, asked));
+    one.chain(pairs_of(case, asked))
+}
+
+fn pairs_of<'a>(case: &'a Case, asked: &'a Asked) -> impl Iterator<Item = String> {
+    READINGS.iter().flat_map(move |(_, first)| {
+        let first = first(&case.rules, asked);
+        READINGS
+            .iter()
+            .map(move |(_, second)| second(&first, asked))
+    })
 }
 
 /// Where Go's evaluator fails, so do we; Rust's compares what is not there, or of another type, with everything.
@@ -110,11 +136,7 @@ fn read_otherwise(case: &Case, asked: &Asked, theirs: bool) -> Option<&'static s
         .iter()
         .find(|(_, reading)| reads(reading(&case.rules, asked)));
     let two = || {
-        let pairs = READINGS
-            .iter()
-            .flat_map(|first| READINGS.iter().map(move |second| (first.1, second.1)));
-        pairs
-            .map(|(first, second)| second(&first(&case.rules, asked), asked))
+        pairs_of(case, asked)
             .any(reads)
             .then_some("two of these differences at once")
     };
@@ -141,6 +163,9 @@ const READINGS: &[(&str, Reading)] = &[
     ("the priority column counts, as in Go", |rules, _| {
         without_priorities(rules)
     }),
+    ("ten links of roles are followed, as in Go", |rules, asked| {
+        without_tenth_link(rules, asked)
+    }),
     ("relations do not share a graph", |rules, _| {
         let shared = |from: &str, to: &str| {
             in_rows(rules, from, |row| {
@@ -166,6 +191,16 @@ fn last_of_repeated(rules: &str) -> String {
     };
     let kept = lines.iter().enumerate().filter(last);
     kept.map(|(_, line)| format!("{line}\n")).collect()
+}
+
+/// Rust follows nine links; names of a chain end in their numbers.
+fn without_tenth_link(rules: &str, asked: &Asked) -> String {
+    let name = asked.arguments.first().and_then(Value::as_str);
+    let number = name.and_then(|name| name.strip_prefix("link")?.parse::<usize>().ok());
+    match number {
+        Some(number) => rules.replace(&format!("g, link{}, ", number + 9), "g, nobody, "),
+        None => rules.to_owned(),
+    }
 }
 
 /// Rust matches only what stands below.

@@ -270,5 +270,5 @@ mod tests {
     }
 
     /// How many kinds of cases there are.
-    const FAMILIES_COUNT: usize = 10;
+    const FAMILIES_COUNT: usize = 11;
 }

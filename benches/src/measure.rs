@@ -16,6 +16,24 @@ pub(crate) fn times<T>(items: impl Iterator<Item = T>, mut work: impl FnMut(T)) 
     times
 }
 
+/// As [`times`], with what is to be done before each item and not counted.
+pub(crate) fn times_after<T: Copy>(
+    items: impl Iterator<Item = T>,
+    before: impl Fn(T),
+    mut work: impl FnMut(T),
+) -> Vec<u64> {
+    let mut times: Vec<_> = items
+        .map(|item| {
+            before(item);
+            let started = Instant::now();
+            work(item);
+            nanoseconds(started)
+        })
+        .collect();
+    times.sort_unstable();
+    times
+}
+
 /// Nanoseconds since `started`.
 pub(crate) fn nanoseconds(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX)

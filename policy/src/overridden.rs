@@ -4,6 +4,7 @@
 //! costs nothing.
 
 use crate::decision::RuleId;
+use crate::engine::early::Early;
 use crate::engine::eval::Argument;
 use crate::engine::verdict::{OVERRIDDEN_MAX, Others};
 use crate::model::check::Effect;
@@ -58,10 +59,11 @@ impl Policy {
         let mut arguments = [Argument::NONE; Fact::COUNT];
         section.fill(&mut arguments, request);
         let arguments = arguments.get_mut(..section.facts.len()).unwrap_or_default();
-        let early = self.number(section, arguments);
+        let mut early = Early::default();
+        self.number(section, arguments, &mut early);
         let scene = self.scene(section, arguments, request.time_unix_ms);
         let others = Others::new(!denies);
-        let others = (section.index).others(others, &scene, section.ruled(), early.as_ref());
+        let others = (section.index).others(others, &scene, section.ruled(), early.taken());
         let mut found = Overridden::default();
         for (place, row) in found.rules.iter_mut().zip(others.rows()) {
             *place = Some(section.rule(*row));

@@ -14,7 +14,7 @@ use crate::model::check::{Context, Effect, Relation};
 use crate::problem::{Problem, Source};
 use crate::request::{Fact, Request};
 use crate::rule::{RuleText, RuleView};
-use crate::rules::symbols::{Symbol, Symbols};
+use crate::rules::symbols::{self, Symbol, Symbols};
 use crate::rules::table::Rows;
 use crate::value::{Value, View};
 use std::fmt;
@@ -203,15 +203,13 @@ impl Policy {
         request: &mut [Argument<'_>],
         time_unix_ms: Option<i64>,
     ) -> Decision {
-        let early = self.number(section, request);
+        let mut early = Early::default();
+        self.number(section, request, &mut early);
         let scene = self.scene(section, request, time_unix_ms);
         if section.rows.len() == 0 || !section.reads_rows {
             return section.decide_without_rows(&scene);
         }
-        match section
-            .index
-            .decide(&scene, section.ruled(), early.as_ref())
-        {
+        match section.index.decide(&scene, section.ruled(), early.taken()) {
             Outcome::Allow(row) => Decision::Permit(Permit::granted_by(section.rule(row))),
             Outcome::AllowByDefault => {
                 Decision::Permit(Permit::granted_by(RuleId(section.effect_rule)))
@@ -242,27 +240,39 @@ impl Policy {
         }
     }
 
-    /// Looks up the arguments that are asked for by number: all slots, then all texts, then all numbers, so that
-    /// memory is waited for twice and not twice for each; and with them what the index asks first.
-    pub(crate) fn number(&self, section: &Section, request: &mut [Argument<'_>]) -> Option<Early> {
-        let mut touched = 0;
+    /// Looks up the arguments that are asked for by number, and asks of memory what the index asks first: all hashes, then
+    /// all places where they lead, then all texts there, then all numbers, so that memory is waited for twice and not twice
+    /// for each.
+    pub(crate) fn number(
+        &self,
+        section: &Section,
+        request: &mut [Argument<'_>],
+        early: &mut Early,
+    ) {
         for (index, argument) in request.iter_mut().enumerate() {
             if let Some(text) = section.text_to_number(index, argument) {
-                argument.likely = self.symbols.touch(text);
+                argument.tag = symbols::tag(text);
             }
         }
-        let early = section.index.ask(request, &self.roles);
+        let index = &section.index;
+        index.prepare(request, early);
+        let mut touched = index.touch(early, request, &self.roles);
         for argument in &*request {
-            touched ^= self.symbols.touch_text(argument.likely.start);
+            touched ^= self.symbols.touch(argument.tag);
         }
         black_box(touched);
-        (section.index).ask_again(early.as_ref(), request, &self.roles, &self.symbols);
+        index.touch_again(early, request, &self.roles, &self.symbols);
         for (index, argument) in request.iter_mut().enumerate() {
             if let Some(text) = section.text_to_number(index, argument) {
-                argument.symbol = self.symbols.find_touched(text, argument.likely);
+                argument.likely = self.symbols.touch_text(argument.tag, text.len());
             }
         }
-        early
+        for (index, argument) in request.iter_mut().enumerate() {
+            if let Some(text) = section.text_to_number(index, argument) {
+                let likely = argument.likely;
+                argument.symbol = self.symbols.find_likely(text, argument.tag, likely);
+            }
+        }
     }
 
     /// Whether `subject`, or a role that it holds in `domain`, has `label` in the clearance relation, the last one

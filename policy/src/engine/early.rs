@@ -7,18 +7,21 @@
 
 use super::eval::Argument;
 use super::index::Index;
-use super::paths::{PathIndex, Probes};
+use super::paths::{Gathered, PathIndex, Probes};
 use super::plan::{Domain, Source};
 use super::roles::Roles;
 use crate::rules::symbols::Symbols;
 use crate::value::View;
 use std::hint::black_box;
 
-/// What was asked for the first clause of an index.
-#[derive(Clone, Copy, Debug)]
+/// What is asked for the first clause of an index.
+#[derive(Debug, Default)]
 pub(crate) struct Early {
-    /// For its first pattern.
+    /// For its first pattern, if it has one.
     pub(crate) probes: Probes,
+    /// What they have led to.
+    pub(crate) gathered: Gathered,
+    asked: bool,
 }
 
 /// What the first clause of an index asks first.
@@ -60,41 +63,58 @@ impl First {
     }
 }
 
+impl Early {
+    /// What was asked, if there was anything.
+    pub(crate) fn taken(&self) -> Option<&Self> {
+        self.asked.then_some(self)
+    }
+}
+
 impl Index {
+    /// What the texts of a request lead to; nothing is read for it.
+    #[inline]
+    pub(crate) fn prepare(&self, request: &[Argument<'_>], early: &mut Early) {
+        if let Some((paths, text)) = self.first_paths(request) {
+            paths.probes(text, &mut early.probes);
+            early.asked = true;
+        }
+    }
+
     /// Asks for the places that the texts of a request lead to.
-    pub(crate) fn ask(&self, request: &[Argument<'_>], roles: &[Roles]) -> Option<Early> {
-        let tags = self.tags(request);
-        if let Some((relation, who, domain)) = tags
+    #[inline]
+    pub(crate) fn touch(&self, early: &Early, request: &[Argument<'_>], roles: &[Roles]) -> u32 {
+        let mut touched = 0;
+        if let Some((paths, _)) = self.first_paths(request) {
+            touched ^= paths.touch(&early.probes);
+        }
+        if let Some((relation, who, domain)) = self.tags(request)
             && let Some(roles) = roles.get(relation)
         {
-            black_box(roles.touch(who, domain));
+            touched ^= roles.touch(who, domain);
         }
-        let (paths, text) = self.first_paths(request)?;
-        Some(Early {
-            probes: paths.probes(text),
-        })
+        touched
     }
 
     /// Asks for what stands at these places.
-    pub(crate) fn ask_again(
+    #[inline]
+    pub(crate) fn touch_again(
         &self,
-        early: Option<&Early>,
+        early: &mut Early,
         request: &[Argument<'_>],
         roles: &[Roles],
         symbols: &Symbols,
     ) {
-        if let Some(early) = early
-            && let Some((paths, _)) = self.first_paths(request)
-        {
-            black_box(paths.touch_texts(&early.probes, symbols));
-        }
         if let Some((relation, who, domain)) = self.tags(request)
             && let Some(roles) = roles.get(relation)
         {
             black_box(roles.touch_record(who, domain));
         }
+        if let Some((paths, text)) = self.first_paths(request) {
+            paths.gather(&early.probes, text.len(), symbols, &mut early.gathered);
+        }
     }
 
+    #[inline]
     fn first_paths<'a>(&self, request: &[Argument<'a>]) -> Option<(&PathIndex, &'a str)> {
         let (key, argument) = self.first.pattern?;
         let paths = self.clauses.first()?.keys.get(key)?.paths.first()?;
@@ -105,9 +125,10 @@ impl Index {
     }
 
     /// The relation of the first role, and the tags of who and where.
+    #[inline]
     fn tags(&self, request: &[Argument<'_>]) -> Option<(usize, u32, u32)> {
         let (relation, who, domain) = self.first.role?;
-        let tag = |argument: usize| request.get(argument).map(|argument| argument.likely.tag);
+        let tag = |argument: usize| request.get(argument).map(|argument| argument.tag);
         let domain = match domain {
             Some(domain) => tag(domain)?,
             None => 0,

@@ -50,6 +50,8 @@ pub enum EvaluationFault {
 pub(crate) struct Argument<'a> {
     pub(crate) view: View<'a>,
     pub(crate) symbol: Option<Symbol>,
+    /// The tag of the text, where the matcher asks for its number.
+    pub(crate) tag: u32,
     pub(crate) likely: Likely,
     /// What is known of it besides its text.
     pub(crate) attributes: &'a [(String, Value)],
@@ -59,6 +61,7 @@ impl Argument<'_> {
     pub(crate) const NONE: Self = Self {
         view: View::Null,
         symbol: None,
+        tag: 0,
         likely: Likely::NONE,
         attributes: &[],
     };

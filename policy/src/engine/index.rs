@@ -41,6 +41,8 @@ pub(crate) struct Index {
 pub(crate) struct Indexed {
     pub(crate) clause: Clause,
     pub(crate) keys: Vec<IndexedKey>,
+    /// Keys of the same few symbols for every request that rows found are compared with, not looked up by.
+    pub(crate) wide: Vec<Key>,
     pub(crate) table: Table,
 }
 
@@ -131,7 +133,7 @@ impl Index {
         }
     }
 
-    /// What the rows decide; `early` is what [`Self::ask`] gave for this request.
+    /// What the rows decide; `early` is what was asked for this request.
     pub(crate) fn decide(
         &self,
         scene: &Scene<'_>,
@@ -172,6 +174,7 @@ impl Index {
             verdict,
             cost: &self.cost,
             left: self.cost.steps_max,
+            row_cost: 0,
         };
         let is_text = |(index, argument): (usize, &Argument<'_>)| {
             self.texts & (1 << index) == 0 || matches!(argument.view, View::Text(_))
@@ -255,6 +258,7 @@ impl Indexed {
             return Self {
                 clause,
                 keys,
+                wide: Vec::new(),
                 table: Table::default(),
             };
         }
@@ -281,10 +285,10 @@ impl Indexed {
                     index += 1;
                     kept(&(index - 1))
                 });
-                narrow.rest.extend(wide.into_iter().map(|key| key.term));
                 return Self {
                     clause: narrow,
                     keys,
+                    wide,
                     table: Table::build(candidates),
                 };
             }
@@ -294,6 +298,7 @@ impl Indexed {
         Self {
             clause,
             keys,
+            wide: Vec::new(),
             table,
         }
     }

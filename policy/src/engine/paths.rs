@@ -3,11 +3,12 @@
 //! A shape says how many segments there are, which of them are parameters, and whether more may follow. The
 //! segments that are literal, hashed, lead to the patterns; each is then compared with the path.
 
+use super::early::Early;
 use super::pattern::{Matching, key_match};
 use super::segments::{Part, Whole, fits_whole};
 use super::set::SymbolSet;
 use super::table::Table;
-use crate::rules::symbols::{Marks, Symbol, Symbols, hash, mix};
+use crate::rules::symbols::{Marks, Symbol, Symbols, find_byte, hash, hash_from, mix};
 use std::hint::black_box;
 
 /// The indexable patterns of one column.
@@ -23,6 +24,26 @@ pub(crate) struct PathIndex {
 pub(crate) struct Probes {
     hashes: [u64; PROBES_AT_ONCE],
     count: usize,
+}
+
+/// Patterns that may match, by their numbers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Gathered {
+    numbers: [u32; GATHERED_MAX],
+    count: usize,
+    overflowed: bool,
+}
+
+impl Gathered {
+    fn push(&mut self, number: u32) {
+        match self.numbers.get_mut(self.count) {
+            Some(place) => {
+                *place = number;
+                self.count += 1;
+            }
+            None => self.overflowed = true,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -88,22 +109,20 @@ impl PathIndex {
         (index, places)
     }
 
-    /// Where the patterns that may match `value` are found, all asked of memory at once.
-    pub(crate) fn probes(&self, value: &str) -> Probes {
-        self.probes_of(0, value)
+    /// Where the patterns that may match `value` are found.
+    pub(crate) fn probes(&self, value: &str, probes: &mut Probes) {
+        self.probes_of(0, value, probes);
     }
 
     /// The probes for a stretch of the shapes, from `first` on.
-    fn probes_of(&self, first: usize, value: &str) -> Probes {
-        let mut probes = Probes::default();
+    fn probes_of(&self, first: usize, value: &str, probes: &mut Probes) {
         let shapes = self.shapes.get(first..).unwrap_or_default();
         if shapes.is_empty() {
-            return probes;
+            return;
         }
         let value = self.matching.matched_part(value);
         let by_prefix = self.matching == Matching::KeyMatch;
         let segments = (!by_prefix).then(|| Segments::of(value));
-        let mut touched = 0;
         for (index, shape) in shapes.iter().take(PROBES_AT_ONCE).enumerate() {
             let literal = match (shape, &segments) {
                 (Shape::Prefix { bytes }, _) => value.as_bytes().get(..*bytes).map(hash),
@@ -112,30 +131,44 @@ impl PathIndex {
             };
             if let (Some(literal), Some(place)) = (literal, probes.hashes.get_mut(probes.count)) {
                 *place = combine(first + index, literal);
-                touched ^= self.table.touch(*place);
                 probes.count += 1;
             }
         }
-        black_box(touched);
-        probes
     }
 
-    /// Reads the start of each pattern that the probes lead to.
-    pub(crate) fn touch_texts(&self, probes: &Probes, symbols: &Symbols) -> u8 {
+    /// Reads where the probes start.
+    #[inline]
+    pub(crate) fn touch(&self, probes: &Probes) -> u32 {
+        let hashes = probes.hashes.iter().take(probes.count);
+        hashes.fold(0, |touched, hash| touched ^ self.table.touch(*hash))
+    }
+
+    /// Takes the numbers of the patterns that the probes lead to, and reads their texts, most of them no longer than the
+    /// value, which has so many bytes.
+    #[inline]
+    pub(crate) fn gather(
+        &self,
+        probes: &Probes,
+        bytes: usize,
+        symbols: &Symbols,
+        gathered: &mut Gathered,
+    ) {
         let mut touched = 0;
         for hash in probes.hashes.iter().take(probes.count) {
-            self.table
-                .each(*hash, |number| touched ^= symbols.touch_text(number));
+            self.table.each(*hash, |number| {
+                touched ^= symbols.touch_bytes(number, bytes);
+                gathered.push(number);
+            });
         }
-        touched
+        black_box(touched);
     }
 
     /// The patterns that match `value`, whose own number is `symbol`, into `found`; those of [`Place::Other`], which
-    /// are `others`, are left out. `probes` are those of the value.
+    /// are `others`, are left out. `early` is what was asked for the value.
     pub(crate) fn find(
         &self,
         (value, symbol): (&str, Option<Symbol>),
-        probes: &Probes,
+        early: Option<&Early>,
         others: Option<&Marks>,
         symbols: &Symbols,
         found: &mut SymbolSet,
@@ -151,28 +184,39 @@ impl PathIndex {
         {
             found.push(symbol);
         }
-        self.verify(matched, probes, symbols, found);
-        for first in (PROBES_AT_ONCE..self.shapes.len()).step_by(PROBES_AT_ONCE) {
-            let probes = self.probes_of(first, value);
-            black_box(self.touch_texts(&probes, symbols));
-            self.verify(matched, &probes, symbols, found);
+        let mut from = 0;
+        if let Some(early) = early {
+            self.verify(matched, &early.gathered, symbols, found);
+            from = PROBES_AT_ONCE;
+        }
+        for first in (from..self.shapes.len()).step_by(PROBES_AT_ONCE) {
+            let mut probes = Probes::default();
+            self.probes_of(first, value, &mut probes);
+            black_box(self.touch(&probes));
+            let mut gathered = Gathered::default();
+            self.gather(&probes, value.len(), symbols, &mut gathered);
+            self.verify(matched, &gathered, symbols, found);
         }
     }
 
-    /// The patterns that the probes lead to and that match, into `found`.
-    fn verify(&self, value: &str, probes: &Probes, symbols: &Symbols, found: &mut SymbolSet) {
-        let start = found.as_slice().len();
-        for hash in probes.hashes.iter().take(probes.count) {
-            self.table.each(*hash, |number| found.push(Symbol(number)));
-        }
-        found.retain_from(start, |symbol| {
+    /// The patterns that were gathered and that match, into `found`.
+    fn verify(&self, value: &str, gathered: &Gathered, symbols: &Symbols, found: &mut SymbolSet) {
+        let by_prefix = self.matching == Matching::KeyMatch;
+        for number in gathered.numbers.iter().take(gathered.count) {
+            let symbol = Symbol(*number);
             let text = symbols.text(symbol);
-            if self.matching == Matching::KeyMatch {
+            let matches = if by_prefix {
                 key_match(value, text)
             } else {
                 fits_whole(self.matching, value, text)
+            };
+            if matches {
+                found.push(symbol);
             }
-        });
+        }
+        if gathered.overflowed {
+            found.overflow();
+        }
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -235,7 +279,7 @@ fn pattern_hash(matching: Matching, index: usize, shape: Shape, text: &str) -> u
 
 /// The hash of a segment at its position; those of a path are added up.
 fn segment_hash(position: usize, text: &[u8]) -> u64 {
-    mix(hash(text) ^ (position as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    hash_from((position as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15), text)
 }
 
 fn combine(shape: usize, literal: u64) -> u64 {
@@ -244,7 +288,8 @@ fn combine(shape: usize, literal: u64) -> u64 {
 
 /// The hashes of a path's segments, taken once for all shapes.
 struct Segments {
-    hashes: [u64; SEGMENTS_MAX],
+    /// The sum of those before each segment.
+    before: [u64; SEGMENTS_MAX + 1],
     /// How many there are, at most one more than is hashed; 0 for what starts with no `/`.
     count: usize,
 }
@@ -252,25 +297,25 @@ struct Segments {
 impl Segments {
     fn of(value: &str) -> Self {
         let mut segments = Self {
-            hashes: [0; SEGMENTS_MAX],
+            before: [0; SEGMENTS_MAX + 1],
             count: 0,
         };
-        let Some(inner) = value.strip_prefix('/') else {
+        let Some((b'/', mut rest)) = value.as_bytes().split_first() else {
             return segments;
         };
-        let mut rest = inner.as_bytes();
-        loop {
-            let end = rest.iter().position(|byte| *byte == b'/');
-            let (segment, after) = rest.split_at(end.unwrap_or(rest.len()));
-            if let Some(hash) = segments.hashes.get_mut(segments.count) {
-                *hash = segment_hash(segments.count, segment);
-            }
+        let mut sum = 0_u64;
+        for place in segments.before.iter_mut().skip(1) {
+            let end = find_byte(rest, b'/').unwrap_or(rest.len());
+            let (segment, after) = rest.split_at_checked(end).unwrap_or_default();
+            sum = sum.wrapping_add(segment_hash(segments.count, segment));
+            *place = sum;
             segments.count += 1;
             match after.split_first() {
-                Some((_, after)) if segments.count <= SEGMENTS_MAX => rest = after,
-                _ => break,
+                Some((_, after)) => rest = after,
+                None => return segments,
             }
         }
+        segments.count += 1;
         segments
     }
 
@@ -278,7 +323,7 @@ impl Segments {
     fn hash(&self, shape: Shape) -> Option<u64> {
         let Shape::Segments {
             count,
-            parameters,
+            mut parameters,
             open,
         } = shape
         else {
@@ -292,19 +337,21 @@ impl Segments {
         if !possible {
             return None;
         }
-        let sum = self
-            .hashes
-            .iter()
-            .take(count)
-            .enumerate()
-            .filter(|(position, _)| parameters & (1 << position) == 0)
-            .fold(0_u64, |sum, (_, hash)| sum.wrapping_add(*hash));
+        let mut sum = *self.before.get(count)?;
+        while parameters != 0 {
+            let position = parameters.trailing_zeros() as usize;
+            let [before, after] = self.before.get(position..)?.first_chunk()?;
+            sum = sum.wrapping_sub(after.wrapping_sub(*before));
+            parameters &= parameters - 1;
+        }
         Some(sum)
     }
 }
 
 /// Probes whose memory is asked for together.
 const PROBES_AT_ONCE: usize = 16;
+/// Patterns that one group of probes may lead to; with more the rows are walked.
+const GATHERED_MAX: usize = 24;
 /// Shapes of one column: a probe is spent on each; patterns of further shapes must be tried.
 const SHAPES_MAX: usize = 64;
 /// Segments of a pattern that the index takes.
@@ -316,8 +363,7 @@ mod tests {
     use crate::engine::pattern::Patterns;
 
     fn find(index: &PathIndex, value: &str, symbols: &Symbols, found: &mut SymbolSet) {
-        let probes = index.probes(value);
-        index.find((value, symbols.find(value)), &probes, None, symbols, found);
+        index.find((value, symbols.find(value)), None, None, symbols, found);
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub(crate) struct Query<'q, 'a, V = Verdict> {
     pub(crate) cost: &'q Cost,
     /// Steps that may still be taken.
     pub(crate) left: u64,
+    /// Steps that a row takes; 0 until it is asked.
+    pub(crate) row_cost: u64,
 }
 
 /// The symbols that one column may have: a stretch of the common set, and roles held.
@@ -42,33 +44,55 @@ struct Choices<'a> {
 }
 
 impl<'a> Choices<'a> {
+    fn columns(&self) -> &[Choice<'a>] {
+        self.columns.get(..self.length).unwrap_or_default()
+    }
+
     fn combinations(&self) -> usize {
-        let columns = self.columns.iter().take(self.length);
+        let columns = self.columns().iter();
         columns.fold(1, |product, choice| product.saturating_mul(choice.count()))
     }
 
     fn symbols(&self, choice: &Choice<'a>) -> impl Iterator<Item = Symbol> {
         let own = self.own.as_slice().get(choice.start..choice.end);
         let others = choice.others.then_some(OTHER);
-        own.unwrap_or_default()
-            .iter()
-            .chain(choice.held)
-            .copied()
-            .chain(others)
+        let known = own.unwrap_or_default().iter().chain(choice.held);
+        known.copied().chain(others)
     }
 
-    /// Calls `visit` with the hash of every combination, a few at a time.
+    /// The hashes of all combinations, of which there is room for as many as there are.
+    fn hashes(&self, hashes: &mut [u64]) {
+        let mut count = 1;
+        for choice in self.columns() {
+            let Some((known, free)) = hashes.split_at_mut_checked(count) else {
+                return;
+            };
+            let mut free = free.chunks_exact_mut(count);
+            let mut first = None;
+            self.symbols(choice).for_each(|symbol| {
+                if first.is_none() {
+                    first = Some(symbol);
+                } else if let Some(places) = free.next() {
+                    for (place, hash) in places.iter_mut().zip(&*known) {
+                        *place = extend(*hash, symbol);
+                    }
+                }
+            });
+            if let Some(symbol) = first {
+                for hash in known {
+                    *hash = extend(*hash, symbol);
+                }
+            }
+            count *= choice.count();
+        }
+    }
+
+    /// Calls `visit` with the hash of every combination.
     fn each(&self, level: usize, hash: u64, visit: &mut impl FnMut(u64)) {
-        let Some(choice) = self.columns.get(level).filter(|_| level < self.length) else {
+        let Some(choice) = self.columns().get(level) else {
             visit(hash);
             return;
         };
-        if level + 1 == self.length {
-            for symbol in self.symbols(choice) {
-                visit(extend(hash, symbol));
-            }
-            return;
-        }
         for symbol in self.symbols(choice) {
             self.each(level + 1, extend(hash, symbol), visit);
         }
@@ -101,6 +125,9 @@ impl<'a, V: Tally> Query<'_, 'a, V> {
         if choices.own.overflowed() || combinations > PROBES_MAX {
             return false;
         }
+        if combinations == 0 {
+            return true;
+        }
         let table = &indexed.table;
         if combinations > HASHES_MAX {
             choices.each(0, 0, &mut |hash| {
@@ -109,17 +136,26 @@ impl<'a, V: Tally> Query<'_, 'a, V> {
             return true;
         }
         let mut hashes = [0; HASHES_MAX];
-        let mut free = hashes.iter_mut();
-        let mut touched = 0;
-        choices.each(0, 0, &mut |hash| {
-            touched ^= table.touch(hash);
-            if let Some(place) = free.next() {
-                *place = hash;
-            }
-        });
+        choices.hashes(&mut hashes);
+        let hashes = hashes.get(..combinations).unwrap_or_default();
+        let touched = hashes.iter().fold(0, |all, hash| all ^ table.touch(*hash));
         black_box(touched);
-        for hash in hashes.iter().take(combinations) {
-            table.each(*hash, |row| self.candidate(indexed, row as usize, &choices));
+        let (mut rows, mut count, mut touched) = ([0; ROWS_AT_ONCE], 0, 0);
+        for hash in hashes {
+            table.each(*hash, |row| {
+                touched ^= self.ruled.rows.touch(row as usize);
+                match rows.get_mut(count) {
+                    Some(place) => {
+                        *place = row;
+                        count += 1;
+                    }
+                    None => self.candidate(indexed, row as usize, &choices),
+                }
+            });
+        }
+        black_box(touched);
+        for row in rows.iter().take(count) {
+            self.candidate(indexed, *row as usize, &choices);
         }
         true
     }
@@ -153,7 +189,7 @@ impl<'a, V: Tally> Query<'_, 'a, V> {
                     if let Some(argument) = self.scene.request.get(*who)
                         && let Some(who) = argument.symbol
                     {
-                        let who = (who, argument.likely.tag);
+                        let who = (who, argument.tag);
                         choice.held = self.roles(*relation, who, *domain, own);
                     }
                 }
@@ -165,15 +201,7 @@ impl<'a, V: Tally> Query<'_, 'a, V> {
                         let own_symbol = (text, argument.symbol);
                         let others = built.others.as_ref();
                         let symbols = self.scene.symbols;
-                        match early.take() {
-                            Some(early) => {
-                                index.find(own_symbol, &early.probes, others, symbols, own)
-                            }
-                            None => {
-                                let probes = index.probes(text);
-                                index.find(own_symbol, &probes, others, symbols, own);
-                            }
-                        }
+                        index.find(own_symbol, early.take(), others, symbols, own);
                     }
                 }
             }
@@ -182,7 +210,7 @@ impl<'a, V: Tally> Query<'_, 'a, V> {
         choice
     }
 
-    /// The roles that `who` holds; itself goes into `own` where rules may name it.
+    /// The roles that `who` holds, and itself where rules may name it; who holds none goes into `own`.
     fn roles(
         &self,
         relation: usize,
@@ -206,7 +234,7 @@ impl<'a, V: Tally> Query<'_, 'a, V> {
                 };
                 let domain = roles?.domain(text, argument.symbol, symbols)?;
                 if Some(domain) == argument.symbol {
-                    return Some((domain, argument.likely.tag));
+                    return Some((domain, argument.tag));
                 }
                 Some(tagged(domain))
             }),
@@ -214,10 +242,13 @@ impl<'a, V: Tally> Query<'_, 'a, V> {
         let member = roles
             .zip(domain)
             .and_then(|(roles, (domain, within))| roles.member(who, domain, (tag, within)));
-        if member.is_none_or(|member| member.named_by_rules) {
-            own.push(who);
+        match member {
+            Some(member) => member.asked,
+            None => {
+                own.push(who);
+                &[]
+            }
         }
-        member.map_or(&[], |member| member.held)
     }
 
     fn symbol(&self, argument: usize) -> Option<Symbol> {
@@ -228,7 +259,7 @@ impl<'a, V: Tally> Query<'_, 'a, V> {
     fn candidate(&mut self, indexed: &'a Indexed, row: usize, choices: &Choices<'_>) {
         let fields = self.ruled.rows.row(row);
         let mut must_try = false;
-        for (key, choice) in indexed.clause.keys.iter().zip(&choices.columns) {
+        for (key, choice) in indexed.clause.keys.iter().zip(choices.columns()) {
             let field = fields.get(key.column).copied();
             if !choices.symbols(choice).any(|symbol| Some(symbol) == field) {
                 if !choice.others {
@@ -236,6 +267,9 @@ impl<'a, V: Tally> Query<'_, 'a, V> {
                 }
                 must_try = true;
             }
+        }
+        if !indexed.wide.iter().all(|key| self.is_among(key, fields)) {
+            return;
         }
         let denies = self.ruled.denies(fields);
         if !self.verdict.cares(row, denies) {
@@ -260,6 +294,19 @@ impl<'a, V: Tally> Query<'_, 'a, V> {
         }
     }
 
+    /// Whether the row has one of the few symbols that a column may have.
+    fn is_among(&self, key: &Key, fields: &[Symbol]) -> bool {
+        let field = fields.get(key.column).copied();
+        key.sources.iter().any(|source| match source {
+            Source::Fixed(symbol) => Some(*symbol) == field,
+            Source::Argument(argument) => {
+                let symbol = self.symbol(*argument);
+                symbol.is_some() && symbol == field
+            }
+            Source::Role { .. } | Source::Pattern { .. } => false,
+        })
+    }
+
     /// Judges a row by the whole matcher.
     fn judge(&mut self, row: usize) {
         let fields = self.ruled.rows.row(row);
@@ -276,7 +323,11 @@ impl<'a, V: Tally> Query<'_, 'a, V> {
 
     /// Takes the steps of one row, if there are so many left.
     fn affords_a_row(&mut self) -> bool {
-        let row = self.cost.of_row(self.scene.request);
+        let row = match self.row_cost {
+            0 => self.cost.of_row(self.scene.request),
+            known => known,
+        };
+        self.row_cost = row;
         let affords = row <= self.left;
         self.left = self.left.saturating_sub(row);
         affords
@@ -300,5 +351,7 @@ impl<'a, V: Tally> Query<'_, 'a, V> {
 
 /// Probes whose memory is asked for together.
 const HASHES_MAX: usize = 32;
+/// Rows found whose memory is asked for together.
+const ROWS_AT_ONCE: usize = 16;
 /// Probes spent on one clause; beyond it the rows are walked.
 const PROBES_MAX: usize = 4_096;

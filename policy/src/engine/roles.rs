@@ -16,7 +16,7 @@ use std::collections::HashMap;
 pub(crate) struct Roles {
     /// From the hash of the texts of name and domain to its record: it can be asked before their numbers are known.
     table: Table,
-    /// Records: name, domain, how many roles and whether rules name it itself, and the roles, nearest first.
+    /// Records: domain, how many roles and whether rules name it itself, name, and the roles, nearest first.
     records: Vec<Symbol>,
     domains: Option<DomainPatterns>,
     windows: Option<Windows>,
@@ -98,7 +98,7 @@ impl Roles {
                 let named = u32::from(named_by_rules.has(name));
                 roles
                     .records
-                    .extend([name, domain, Symbol(count << 1 | named)]);
+                    .extend([domain, Symbol(count << 1 | named), name]);
                 roles
                     .records
                     .extend(closing.held.iter().map(|(role, _)| *role));
@@ -120,7 +120,9 @@ impl Roles {
     pub(crate) fn touch_record(&self, name: u32, domain: u32) -> u32 {
         let mut touched = 0;
         self.table.each(hash_of(name, domain), |at| {
-            touched ^= self.records.get(at as usize).map_or(0, |record| record.0);
+            if let Some([first, _, _, last, ..]) = self.records.get(at as usize..) {
+                touched ^= first.0 ^ last.0;
+            }
         });
         touched
     }
@@ -135,12 +137,15 @@ impl Roles {
     ) -> Option<Member<'_>> {
         let mut member = None;
         self.table.each(hash_of(tags.0, tags.1), |at| {
-            if let Some([of, within, count, rest @ ..]) = self.records.get(at as usize..)
-                && (*of, *within) == (name, domain)
+            if let Some([within, count, own @ ..]) = self.records.get(at as usize..)
+                && *within == domain
+                && own.first() == Some(&name)
             {
+                let (roles, named) = ((count.0 >> 1) as usize, (count.0 & 1) as usize);
+                let asked = own.get(1 - named..=roles).unwrap_or_default();
                 member = Some(Member {
-                    held: rest.get(..(count.0 >> 1) as usize).unwrap_or_default(),
-                    named_by_rules: count.0 & 1 == 1,
+                    held: own.get(1..=roles).unwrap_or_default(),
+                    asked,
                 });
             }
         });
@@ -290,8 +295,8 @@ fn links(
 pub(crate) struct Member<'a> {
     /// The roles inherited, itself not counted.
     pub(crate) held: &'a [Symbol],
-    /// Whether a rule has it where it has roles.
-    pub(crate) named_by_rules: bool,
+    /// What rules are looked up by: the roles, after itself if a rule has it where it has roles.
+    pub(crate) asked: &'a [Symbol],
 }
 
 fn hash(symbols: &Symbols, name: Symbol, domain: Symbol) -> u64 {

@@ -1,6 +1,7 @@
 //! Patterns of whole segments, read straight from their text.
 
 use super::pattern::Matching;
+use crate::rules::symbols::find_byte;
 
 /// A pattern made of whole segments after a leading `/`.
 #[derive(Clone, Copy, Debug)]
@@ -63,24 +64,24 @@ impl<'a> Whole<'a> {
         let mut pattern = self.body.as_bytes();
         let mut rest = value.as_bytes();
         // INVARIANT: in whole segments the marker stands only where a parameter starts, and a `/` before it.
-        while let Some((expected, after)) = pattern.split_first() {
-            if *expected == marker {
-                let length = segment_length(rest);
-                let (_, after) = rest.split_at_checked(length).unwrap_or_default();
-                if length == 0 {
-                    return false;
-                }
-                rest = after;
-                (_, pattern) = pattern
-                    .split_at_checked(segment_length(pattern))
-                    .unwrap_or_default();
-                continue;
+        loop {
+            let literal = find_byte(pattern, marker).unwrap_or(pattern.len());
+            let (literal, parameter) = pattern.split_at_checked(literal).unwrap_or_default();
+            match rest.strip_prefix(literal) {
+                Some(more) => rest = more,
+                None => return false,
             }
-            match rest.split_first() {
-                Some((found, more)) if found == expected => rest = more,
-                _ => return false,
+            if parameter.is_empty() {
+                break;
             }
-            pattern = after;
+            let length = segment_length(rest);
+            if length == 0 {
+                return false;
+            }
+            (_, rest) = rest.split_at_checked(length).unwrap_or_default();
+            (_, pattern) = parameter
+                .split_at_checked(segment_length(parameter))
+                .unwrap_or_default();
         }
         let ends = match rest.split_first() {
             Some((b'/', more)) => self.open && !more.contains(&b'\n'),
@@ -112,8 +113,7 @@ impl<'a> Whole<'a> {
 
 /// The bytes up to the next `/`.
 fn segment_length(bytes: &[u8]) -> usize {
-    let end = bytes.iter().position(|byte| *byte == b'/');
-    end.unwrap_or(bytes.len())
+    find_byte(bytes, b'/').unwrap_or(bytes.len())
 }
 
 /// One segment of a pattern.

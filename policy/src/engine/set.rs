@@ -31,19 +31,9 @@ impl SymbolSet {
         }
     }
 
-    /// Leaves out those from `start` on that `keep` does not want.
-    pub(crate) fn retain_from(&mut self, start: usize, keep: impl Fn(Symbol) -> bool) {
-        let mut kept = start;
-        for index in start..self.length {
-            if let Some(symbol) = self.symbols.get(index).copied()
-                && keep(symbol)
-                && let Some(place) = self.symbols.get_mut(kept)
-            {
-                *place = symbol;
-                kept += 1;
-            }
-        }
-        self.length = kept;
+    /// There were more than fit.
+    pub(crate) fn overflow(&mut self) {
+        self.overflowed = true;
     }
 
     pub(crate) fn as_slice(&self) -> &[Symbol] {

@@ -1,55 +1,117 @@
-//! Numbers by the hash of their key: one array of slots in the order of the hashes, one of lists.
+//! Numbers by the hash of their key: one array of buckets in the order of the hashes, one of lists.
 //!
-//! A slot holds half of the hash, so that a probe for what is not there touches one cache line, and ends at the first
-//! slot beyond it. Hits are verified by whoever asks: a hash proves nothing.
+//! A bucket is one cache line. It holds a part of each hash, so that a probe, also for what is not there, reads one line
+//! and compares all of it at once, without a branch that depends on what it finds. Hits are verified by whoever asks: a hash
+//! proves nothing.
 
 /// A hash table from the hash of a key to one or more numbers, fixed once built.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    slots: Vec<Slot>,
-    /// Where the last probe may start; slots after it take what does not fit before.
+    buckets: Vec<Bucket>,
+    /// How many buckets a probe may start in; those after them take what does not fit before.
     homes: usize,
     /// Runs of numbers, each preceded by its length.
     lists: Vec<u32>,
 }
 
+/// Slots, free ones last.
 #[derive(Clone, Copy, Debug)]
-struct Slot {
-    /// The hash's high half.
-    tag: u32,
+#[repr(C, align(64))]
+struct Bucket {
+    /// A tag of 16 bits for each slot, four in a word; the last lane tells whether more stands in the next bucket.
+    tags: [u64; WORDS],
     /// The only number; or where the list starts, marked [`MANY`]; or [`FREE`].
-    at: u32,
+    at: [u32; SLOTS],
+}
+
+impl Bucket {
+    const EMPTY: Self = Self {
+        tags: [0; WORDS],
+        at: [FREE; SLOTS],
+    };
+
+    fn set(&mut self, slot: usize, tag: u16, number: u32) {
+        if let (Some(word), Some(at)) = (self.tags.get_mut(slot / 4), self.at.get_mut(slot)) {
+            *word |= u64::from(tag) << (slot % 4 * 16);
+            *at = number;
+        }
+    }
+
+    fn go_on(&mut self) {
+        let [.., last] = &mut self.tags;
+        *last |= GOES_ON;
+    }
+
+    /// Whether some of what starts here stands in the next bucket.
+    #[inline]
+    fn goes_on(&self) -> bool {
+        let [.., last] = self.tags;
+        last & GOES_ON != 0
+    }
+
+    /// Calls `visit` for each slot with this tag that is taken.
+    #[inline]
+    fn each(&self, tag: u16, mut visit: impl FnMut(u32)) {
+        let wanted = u64::from(tag).wrapping_mul(ONE_IN_EACH);
+        let same = |word: u64| {
+            let differs = word ^ wanted;
+            // The highest bit of a lane stays clear only where nothing differs.
+            !((differs & !HIGHEST).wrapping_add(!HIGHEST) | differs) & HIGHEST
+        };
+        let [first, second, third] = self.tags.map(same);
+        let mut hits = first | second >> 1 | (third & IN_USE) >> 2;
+        while hits != 0 {
+            let bit = hits.trailing_zeros() as usize;
+            let slot = (15 - bit % 16) * 4 + bit / 16;
+            match self.at.get(slot) {
+                Some(&FREE) | None => {}
+                Some(at) => visit(*at),
+            }
+            hits &= hits - 1;
+        }
+    }
 }
 
 impl Table {
     /// Builds the table; numbers of one hash keep their order.
     pub(crate) fn build(mut pairs: Vec<(u64, u32)>) -> Self {
+        if pairs.is_empty() {
+            return Self::default();
+        }
         pairs.sort_unstable();
         let keys = pairs.chunk_by(|a, b| a.0 == b.0).count();
+        let homes = keys.div_ceil(FILLED);
         let mut table = Self {
-            slots: Vec::with_capacity(keys + keys / 4 + SLACK),
-            homes: keys + keys / 4 + 1,
+            buckets: Vec::with_capacity(homes + 1),
+            homes,
             lists: Vec::new(),
         };
+        let mut used = SLOTS;
         for run in pairs.chunk_by(|a, b| a.0 == b.0) {
             let Some((hash, number)) = run.first() else {
                 continue;
             };
-            let at = match (run, table.list_of(run)) {
+            let number = match (run, table.list_of(run)) {
                 ([_], _) if *number < MANY => *number,
                 (_, Some(list)) => list,
                 (_, None) => continue,
             };
-            let home = home(*hash, table.homes);
-            while table.slots.len() < home {
-                table.slots.push(Slot { tag: 0, at: FREE });
+            let home = home(*hash, homes);
+            while used == SLOTS || table.buckets.len() <= home {
+                if home < table.buckets.len()
+                    && let Some(full) = table.buckets.last_mut()
+                {
+                    full.go_on();
+                }
+                table.buckets.push(Bucket::EMPTY);
+                used = 0;
             }
-            table.slots.push(Slot {
-                tag: tag(*hash),
-                at,
-            });
+            if let Some(bucket) = table.buckets.last_mut() {
+                bucket.set(used, tag(*hash), number);
+                used += 1;
+            }
         }
-        table.slots.shrink_to_fit();
+        table.buckets.shrink_to_fit();
         table.lists.shrink_to_fit();
         table
     }
@@ -72,27 +134,29 @@ impl Table {
     /// Reads where a probe starts, so that it is in the cache when the probe comes.
     #[inline]
     pub(crate) fn touch(&self, hash: u64) -> u32 {
-        let slot = self.slots.get(home(hash, self.homes));
-        slot.map_or(0, |slot| slot.tag)
+        let bucket = self.buckets.get(home(hash, self.homes));
+        bucket.map_or(0, |bucket| {
+            let [first, ..] = bucket.at;
+            first
+        })
     }
 
     /// Calls `visit` for every number whose key has this hash, and rarely for one of another key.
     #[inline]
     pub(crate) fn each(&self, hash: u64, mut visit: impl FnMut(u32)) {
         let tag = tag(hash);
-        let from = self.slots.get(home(hash, self.homes)..);
-        for slot in from.unwrap_or_default() {
-            if slot.at == FREE || slot.tag > tag {
-                return;
-            }
-            if slot.tag == tag {
-                if slot.at < MANY {
-                    visit(slot.at);
+        let from = self.buckets.get(home(hash, self.homes)..);
+        for bucket in from.unwrap_or_default() {
+            bucket.each(tag, |at| {
+                if at < MANY {
+                    visit(at);
                 } else {
-                    for number in self.list(slot.at & !MANY) {
-                        visit(*number);
-                    }
+                    let list = self.list(at & !MANY);
+                    list.iter().for_each(|number| visit(*number));
                 }
+            });
+            if !bucket.goes_on() {
+                return;
             }
         }
     }
@@ -105,25 +169,34 @@ impl Table {
 
     /// Bytes that the table takes.
     pub(crate) fn bytes(&self) -> usize {
-        self.slots.capacity() * size_of::<Slot>() + self.lists.capacity() * size_of::<u32>()
+        self.buckets.capacity() * size_of::<Bucket>() + self.lists.capacity() * size_of::<u32>()
     }
 }
 
-/// Where the probe for `hash` starts: in the order of the hashes.
+/// The bucket where the probe for `hash` starts: in the order of the hashes.
 #[inline]
 fn home(hash: u64, homes: usize) -> usize {
     ((u128::from(hash) * homes as u128) >> 64) as usize
 }
 
+/// The part of a hash that a bucket holds: hardly any of it is in the number of the bucket.
 #[inline]
-fn tag(hash: u64) -> u32 {
-    (hash >> 32) as u32
+fn tag(hash: u64) -> u16 {
+    (hash >> 32) as u16
 }
 
 const FREE: u32 = u32::MAX;
 const MANY: u32 = 1 << 31;
-/// Room for what is pushed beyond the last home.
-const SLACK: usize = 16;
+/// Slots of a bucket, and words of their tags: together they fill a cache line.
+const SLOTS: usize = 10;
+const WORDS: usize = 3;
+/// How many slots are taken on average: nine buckets in ten then hold all that starts in them.
+const FILLED: usize = 7;
+/// In the last word: the lanes of slots, and the lane that tells that more follows.
+const IN_USE: u64 = 0x0000_0000_ffff_ffff;
+const GOES_ON: u64 = 1 << 48;
+const ONE_IN_EACH: u64 = 0x0001_0001_0001_0001;
+const HIGHEST: u64 = 0x8000_8000_8000_8000;
 
 #[cfg(test)]
 mod tests {

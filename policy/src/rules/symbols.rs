@@ -2,7 +2,9 @@
 //!
 //! One arena, one table of `u32`: at a million rows a map of owned strings would cost more than the rules.
 
+use crate::engine::table::Table;
 use std::hash::{BuildHasher, Hasher};
+use std::hint::black_box;
 
 /// The number of a text: where it stands among all texts. Numbers have gaps.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -16,12 +18,11 @@ pub(crate) struct Symbols {
     /// Each text after its length, which is two characters of seven bits.
     arena: String,
     count: usize,
-    /// Open addressing; at least one slot is free.
+    /// While texts come: open addressing; at least one slot is free.
     slots: Vec<Slot>,
-    /// Slots stand in the order of their tags, so that a search ends at the first beyond.
-    sorted: bool,
-    /// Where the last search may start.
-    homes: usize,
+    /// Once no more come: the numbers by tags.
+    table: Table,
+    frozen: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,7 +36,10 @@ struct Slot {
 impl Symbols {
     /// The number of `text`, new or known; `None` when the arena is full or the text longer than any line.
     pub(crate) fn intern(&mut self, text: &str) -> Option<Symbol> {
-        if self.sorted || (self.count + 1) * 4 > self.slots.len() * 3 {
+        if self.frozen {
+            self.thaw();
+        }
+        if (self.count + 1) * 4 > self.slots.len() * 3 {
             self.resize((self.count * 2).next_power_of_two().max(64));
         }
         let tag = tag(text);
@@ -61,37 +65,71 @@ impl Symbols {
     /// The number of `text`, if any row or the model mentions it.
     #[inline]
     pub(crate) fn find(&self, text: &str) -> Option<Symbol> {
-        match self.probe(text, tag(text)) {
-            Found::Known(symbol) => Some(symbol),
-            Found::Free(_) => None,
+        self.find_tagged(text, tag(text))
+    }
+
+    /// As [`Self::find`], for a text whose [`tag`] is known.
+    #[inline]
+    pub(crate) fn find_tagged(&self, text: &str, tag: u32) -> Option<Symbol> {
+        if !self.frozen {
+            return match self.probe(text, tag) {
+                Found::Known(symbol) => Some(symbol),
+                Found::Free(_) => None,
+            };
         }
+        let mut known = None;
+        self.table.each(hash_of(tag), |number| {
+            if self.is(Symbol(number), text) {
+                known = Some(Symbol(number));
+            }
+        });
+        known
     }
 
-    /// Reads where a probe for a text starts, and answers what is likely its number: so that both are in the cache
-    /// when they are needed.
+    /// Reads where the number of a text with this tag is found, so that it is in the cache when it is asked for.
     #[inline]
-    pub(crate) fn touch(&self, text: &str) -> Likely {
-        let tag = tag(text);
-        let slot = self.slots.get(home(tag, self.homes));
-        Likely {
-            tag,
-            start: slot.map_or(0, |slot| slot.number),
+    pub(crate) fn touch(&self, tag: u32) -> u32 {
+        self.table.touch(hash_of(tag))
+    }
+
+    /// What is likely the number of a text with this tag; its text, of so many bytes, is read.
+    #[inline]
+    pub(crate) fn touch_text(&self, tag: u32, bytes: usize) -> Likely {
+        let mut likely = Likely::NONE;
+        self.table
+            .each(hash_of(tag), |number| likely = Likely { number });
+        if likely.number != u32::MAX {
+            black_box(self.touch_bytes(likely.number, bytes));
         }
+        likely
     }
 
-    /// Reads the start of the text that a slot told of.
+    /// As [`Self::find_tagged`], looking at the likely number first.
     #[inline]
-    pub(crate) fn touch_text(&self, start: u32) -> u8 {
-        let byte = self.arena.as_bytes().get(start as usize);
-        byte.copied().unwrap_or_default()
+    pub(crate) fn find_likely(&self, text: &str, tag: u32, likely: Likely) -> Option<Symbol> {
+        let symbol = Symbol(likely.number);
+        if self.is(symbol, text) {
+            return Some(symbol);
+        }
+        self.find_tagged(text, tag)
     }
 
-    /// As [`Self::find`], for a text that was touched.
+    /// Reads the ends of a text of about so many bytes: more than two cache lines are rare.
     #[inline]
-    pub(crate) fn find_touched(&self, text: &str, likely: Likely) -> Option<Symbol> {
-        match self.probe(text, likely.tag) {
-            Found::Known(symbol) => Some(symbol),
-            Found::Free(_) => None,
+    pub(crate) fn touch_bytes(&self, number: u32, bytes: usize) -> u8 {
+        let start = number as usize;
+        let byte = |at: usize| self.arena.as_bytes().get(at).copied().unwrap_or_default();
+        byte(start) ^ byte(start + bytes)
+    }
+
+    #[inline]
+    fn is(&self, symbol: Symbol, text: &str) -> bool {
+        match self.arena.as_bytes().get(symbol.0 as usize..) {
+            Some([low, high, known @ ..]) => {
+                let length = usize::from(*low) | usize::from(*high) << 7;
+                length == text.len() && known.get(..length) == Some(text.as_bytes())
+            }
+            _ => false,
         }
     }
 
@@ -115,22 +153,36 @@ impl Symbols {
 
     /// No more texts come: gives back the memory that was kept for them.
     pub(crate) fn freeze(&mut self) {
-        let homes = self.count + self.count / 4 + 1;
-        let mut slots = std::mem::take(&mut self.slots);
-        slots.retain(|slot| slot.number != 0);
-        slots.sort_unstable_by_key(|slot| slot.tag);
-        self.homes = homes;
-        self.slots.reserve_exact(homes + 1);
-        for slot in slots {
-            while self.slots.len() < home(slot.tag, homes) {
-                self.slots.push(Slot::default());
-            }
-            self.slots.push(slot);
-        }
-        self.slots.push(Slot::default());
-        self.slots.shrink_to_fit();
-        self.sorted = true;
+        let slots = std::mem::take(&mut self.slots);
+        let taken = slots.iter().filter_map(|slot| {
+            let number = slot.number.checked_sub(1)?;
+            Some((hash_of(slot.tag), number))
+        });
+        self.table = Table::build(taken.collect());
+        self.frozen = true;
         self.arena.shrink_to_fit();
+    }
+
+    /// Texts come again.
+    fn thaw(&mut self) {
+        self.table = Table::default();
+        self.frozen = false;
+        let length = (self.count * 2).next_power_of_two().max(64);
+        self.slots = vec![Slot::default(); length];
+        let mut start = 0;
+        while start < self.arena.len() {
+            let Ok(number) = u32::try_from(start) else {
+                return;
+            };
+            let text = self.text(Symbol(number));
+            let next = start + 2 + text.len();
+            let slot = Slot {
+                tag: tag(text),
+                number: number.saturating_add(1),
+            };
+            self.place(slot);
+            start = next;
+        }
     }
 
     /// An empty set of symbols.
@@ -141,23 +193,19 @@ impl Symbols {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.arena.capacity() + self.slots.capacity() * size_of::<Slot>()
+        self.arena.capacity() + self.slots.capacity() * size_of::<Slot>() + self.table.bytes()
     }
 
-    #[inline]
     fn probe(&self, text: &str, tag: u32) -> Found {
         let length = self.slots.len();
-        let mut at = home(tag, self.homes);
+        let mut at = home(tag, length);
         while let Some(slot) = self.slots.get(at) {
             if slot.number == 0 {
                 break;
             }
             let symbol = Symbol(slot.number - 1);
-            if slot.tag == tag && self.text(symbol) == text {
+            if slot.tag == tag && self.is(symbol, text) {
                 return Found::Known(symbol);
-            }
-            if self.sorted && slot.tag > tag {
-                break;
             }
             at = if at + 1 == length { 0 } else { at + 1 };
         }
@@ -166,19 +214,22 @@ impl Symbols {
 
     fn resize(&mut self, length: usize) {
         let old = std::mem::replace(&mut self.slots, vec![Slot::default(); length]);
-        self.homes = length;
-        self.sorted = false;
         for slot in old {
-            if slot.number == 0 {
-                continue;
+            if slot.number != 0 {
+                self.place(slot);
             }
-            let mut at = home(slot.tag, length);
-            while self.slots.get(at).is_some_and(|taken| taken.number != 0) {
-                at = if at + 1 == length { 0 } else { at + 1 };
-            }
-            if let Some(free) = self.slots.get_mut(at) {
-                *free = slot;
-            }
+        }
+    }
+
+    /// Puts a slot where the probe for its text ends.
+    fn place(&mut self, slot: Slot) {
+        let length = self.slots.len();
+        let mut at = home(slot.tag, length);
+        while self.slots.get(at).is_some_and(|taken| taken.number != 0) {
+            at = if at + 1 == length { 0 } else { at + 1 };
+        }
+        if let Some(free) = self.slots.get_mut(at) {
+            *free = slot;
         }
     }
 
@@ -186,17 +237,15 @@ impl Symbols {
     const NUMBERS_MAX: u32 = u32::MAX - 16;
 }
 
-/// What is known of a text before its slot was read.
+/// What is likely the number of a text that was not looked at yet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Likely {
-    /// Half of the hash of the text.
-    pub(crate) tag: u32,
-    /// Where the text is likely to stand.
-    pub(crate) start: u32,
+    /// That of no text if there is none.
+    number: u32,
 }
 
 impl Likely {
-    pub(crate) const NONE: Self = Self { tag: 0, start: 0 };
+    pub(crate) const NONE: Self = Self { number: u32::MAX };
 }
 
 enum Found {
@@ -209,8 +258,16 @@ fn home(tag: u32, length: usize) -> usize {
     ((u64::from(tag) * length as u64) >> 32) as usize
 }
 
-fn tag(text: &str) -> u32 {
+/// Half of the hash of a text.
+#[inline]
+pub(crate) fn tag(text: &str) -> u32 {
     (hash(text.as_bytes()) >> 32) as u32
+}
+
+/// What a tag is found under.
+#[inline]
+fn hash_of(tag: u32) -> u64 {
+    u64::from(tag) << 32
 }
 
 /// A set of symbols: one bit for two bytes of texts, for no two texts start closer.
@@ -251,7 +308,13 @@ impl Marks {
 /// Not keyed: what fills our tables is the policy, which its owners write and which is fixed at load; a request
 /// only probes them, and a probe ends at the first free slot whatever it asks for.
 pub(crate) fn hash(bytes: &[u8]) -> u64 {
-    let mut state = 0x9e37_79b9_7f4a_7c15 ^ bytes.len() as u64;
+    hash_from(0x9e37_79b9_7f4a_7c15, bytes)
+}
+
+/// As [`hash`], another one for each seed.
+#[inline]
+pub(crate) fn hash_from(seed: u64, bytes: &[u8]) -> u64 {
+    let mut state = seed ^ bytes.len() as u64;
     let mut rest = bytes;
     while let Some((word, after)) = rest.split_first_chunk::<8>() {
         if after.is_empty() {
@@ -274,6 +337,32 @@ fn last_word(bytes: &[u8], rest: &[u8]) -> u64 {
     }
     rest.iter()
         .fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
+
+/// Where `byte` first stands, looked for in eight bytes at a time.
+#[inline]
+pub(crate) fn find_byte(bytes: &[u8], byte: u8) -> Option<usize> {
+    const LOWEST: u64 = u64::from_ne_bytes([0x01; 8]);
+    const HIGHEST: u64 = u64::from_ne_bytes([0x80; 8]);
+    let wanted = u64::from_ne_bytes([byte; 8]);
+    let first = |word: &[u8; 8]| {
+        let differs = u64::from_le_bytes(*word) ^ wanted;
+        // Marks each byte that is zero, and none before the first of them.
+        let zeros = differs.wrapping_sub(LOWEST) & !differs & HIGHEST;
+        (zeros != 0).then_some((zeros.trailing_zeros() / 8) as usize)
+    };
+    let mut rest = bytes;
+    while let Some((word, after)) = rest.split_first_chunk::<8>() {
+        if let Some(at) = first(word) {
+            return Some(bytes.len() - rest.len() + at);
+        }
+        rest = after;
+    }
+    // What was looked at before may come again: it is not there.
+    if let Some(word) = bytes.last_chunk::<8>() {
+        return first(word).map(|at| bytes.len() - 8 + at);
+    }
+    rest.iter().position(|found| *found == byte)
 }
 
 /// The hasher of maps whose keys are small numbers.
@@ -334,7 +423,14 @@ mod tests {
         for (text, number) in texts.iter().zip(&numbers) {
             assert_eq!(symbols.find(text), Some(*number));
         }
-        assert_eq!(symbols.count, texts.len());
+        assert_eq!(symbols.find("unknown"), None);
+        let late = symbols.intern("late").unwrap();
+        for (text, number) in texts.iter().zip(&numbers) {
+            assert_eq!(symbols.intern(text), Some(*number));
+        }
+        symbols.freeze();
+        assert_eq!(symbols.find("late"), Some(late));
+        assert_eq!(symbols.count, texts.len() + 1);
         assert_eq!(symbols.find("unknown"), None);
     }
 
@@ -354,6 +450,20 @@ mod tests {
         let symbol = symbols.intern(&long).unwrap();
         assert_eq!(symbols.text(symbol), long);
         assert_eq!(symbols.intern(&"x".repeat(1 << 14)), None);
+    }
+
+    #[test]
+    fn a_byte_is_found_where_it_first_stands() {
+        let text = "a/bc\u{80}\u{1}0.:/é/0123456789abcdef/中";
+        for start in 0..text.len() {
+            for end in start..=text.len() {
+                let bytes = &text.as_bytes()[start..end];
+                for byte in [b'/', b'0', b':', 0x80, 0x01, 0x00, 0xff] {
+                    let expected = bytes.iter().position(|found| *found == byte);
+                    assert_eq!(find_byte(bytes, byte), expected, "{byte} {bytes:?}");
+                }
+            }
+        }
     }
 
     #[test]

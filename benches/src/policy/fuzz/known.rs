@@ -163,9 +163,10 @@ const READINGS: &[(&str, Reading)] = &[
     ("the priority column counts, as in Go", |rules, _| {
         without_priorities(rules)
     }),
-    ("ten links of roles are followed, as in Go", |rules, asked| {
-        without_tenth_link(rules, asked)
-    }),
+    (
+        "ten links of roles are followed, as in Go",
+        |rules, asked| without_tenth_link(rules, asked),
+    ),
     ("relations do not share a graph", |rules, _| {
         let shared = |from: &str, to: &str| {
             in_rows(rules, from, |row| {

@@ -196,8 +196,22 @@ impl Reloader {
         Seen::of(files_of(&snapshot.config, &self.file))
     }
 
+    /// Says of a trial that has ended, once for each generation, that it has.
+    fn tell_expired(&self, told: &mut u64) {
+        let snapshot = self.shared.snapshot.load();
+        let shadow = snapshot.shadow.as_ref();
+        if *told != snapshot.generation
+            && let Some(what) = shadow.and_then(|shadow| shadow.expired(unix_seconds()))
+        {
+            *told = snapshot.generation;
+            warn!("{what}");
+            self.shared.trail.note_event(Kind::Reload, what);
+        }
+    }
+
     async fn watch(&self, mut hangup: Signal, mut reopen: Signal, mut shutdown: ShutdownWatch) {
         let mut last = self.seen();
+        let mut told_expired = 0;
         let mut changed = None;
         let mut looked = Instant::now();
         loop {
@@ -211,6 +225,7 @@ impl Reloader {
                 _ = reopen.recv() => self.reopen_access_log.store(true, std::sync::atomic::Ordering::Relaxed),
                 () = tokio::time::sleep(WATCH_EVERY) => {
                     self.shared.snapshot.load().hits.settle();
+                    self.tell_expired(&mut told_expired);
                     let now = self.seen();
                     // A change is taken once it is over: files that belong together arrive one by one.
                     if now == last {
@@ -420,7 +435,7 @@ impl Seen {
     }
 }
 
-fn unix_seconds() -> i64 {
+pub(crate) fn unix_seconds() -> i64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

@@ -32,7 +32,7 @@ use crate::ship::Plan;
 mod build;
 mod names;
 
-pub use build::{LoadError, build, lists_at, policy_problems, remember};
+pub use build::{LoadError, build, directory_rights, lists_at, policy_problems, remember};
 pub use names::Names;
 
 /// One generation.

@@ -4,6 +4,7 @@ mod bundles;
 mod facts;
 mod obligations;
 mod shadow;
+mod shadow_bundles;
 
 use hangu_tests::{Application, RunningGateway, TestUpstream};
 

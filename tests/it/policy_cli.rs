@@ -194,7 +194,7 @@ fn eval_answers_line_by_line() {
 fn diff_tells_who_gains_and_who_loses() {
     let desk = Desk::new();
     let mended = quickstart().replace(
-        "p, partner, civil-affairs, /residents/:id,       GET,  allow\n",
+        "p, partner, civil-affairs, /residents/:id,    GET, allow\n",
         "",
     );
     desk.write("mended.csv", &mended);

@@ -3,6 +3,11 @@
 use std::process::Command;
 
 use crate::policy_cli::{Desk, WANG};
+use crate::support::gateway;
+
+/// A directory in which one role is written wrong.
+const PEOPLE: &str =
+    "match,roles,clearance\nspiffe://gov.test/li,clerk,internal\nspiffe://gov.test/wang,clark,\n";
 
 #[test]
 fn explain_who_and_what_agree_about_a_mistake() {
@@ -185,4 +190,71 @@ fn check_finds_characters_that_the_gateway_takes_in_no_path() {
             "{found:#}"
         );
     }
+}
+
+#[test]
+fn the_policies_that_are_shipped_are_tidy() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap();
+    let desk = Desk::new();
+    for file in [
+        "gateway/src/cli/quickstart/files/policy.csv",
+        "deploy/examples/edge/policy/policy.csv",
+        "deploy/examples/sidecar/policy/policy.csv",
+    ] {
+        let path = root.join(file).display().to_string();
+        let (code, said) = desk.said(&["fmt", "--check", &path]);
+        assert_eq!(code, 0, "{said}");
+    }
+}
+
+#[test]
+fn roles_of_the_directory_count_where_a_configuration_is_named() {
+    let folder = gateway()
+        .records(std::net::SocketAddr::from(([127, 0, 0, 1], 9)))
+        .policy("p, clerk, civil, /a, GET, allow\ng2, clerk, internal\n")
+        .table("[identity]\ndirectory = \"people.csv\"")
+        .prepare();
+    folder.write("people.csv", PEOPLE);
+    let config = folder.config().display().to_string();
+    let policy = folder.path("policy/policy.csv").display().to_string();
+    let ask = |tool: &str, config: &[&str], more: &[&str]| {
+        let arguments = [&["policy", tool, "--policy", &policy], config, more].concat();
+        let output = folder.hangu(&arguments);
+        let text = [output.stdout, output.stderr].concat();
+        (
+            output.status.code().unwrap(),
+            String::from_utf8(text).unwrap(),
+        )
+    };
+    let with = ["--config", &config];
+    let li = [
+        "--subject",
+        "spiffe://gov.test/li",
+        "--domain",
+        "civil",
+        "GET",
+        "/a",
+    ];
+    assert_eq!(ask("explain", &[], &li).0, 1);
+    assert_eq!(ask("explain", &with, &li).0, 0);
+    let (_, said) = ask("who-can", &[], &["GET", "/a"]);
+    assert!(!said.contains("spiffe://"), "{said}");
+    let (_, said) = ask("who-can", &with, &["GET", "/a"]);
+    assert!(
+        said.contains("spiffe://gov.test/li in civil") && said.contains("1 subjects"),
+        "{said}"
+    );
+    let (code, said) = ask("what-can", &with, &["spiffe://gov.test/li"]);
+    assert!(
+        code == 0 && said.contains("allow GET /a in civil  as `clerk`"),
+        "{said}"
+    );
+    let (_, said) = ask("check", &with, &[]);
+    assert!(!said.contains("role-nobody-holds"), "{said}");
+    assert!(
+        said.contains("people.csv:1:1: warning[unused-role]"),
+        "{said}"
+    );
 }

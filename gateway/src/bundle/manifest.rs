@@ -17,6 +17,9 @@ pub struct Manifest {
     pub not_after: String,
     /// How many rules there are, so that a cut policy is found.
     pub rules: usize,
+    /// Until when the rules of `shadow.csv` are tried, RFC 3339; there is such a file or neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow_expires: Option<String>,
     /// Every other file, in the order of the bundle.
     pub file: Vec<Listed>,
 }

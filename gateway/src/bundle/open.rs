@@ -126,6 +126,10 @@ pub enum BundleError {
     RuleCount { found: usize, said: usize },
     #[error("{0}")]
     Policy(Problem),
+    #[error(
+        "the rules of `shadow.csv` are to be tried, and the manifest does not say until when; make the bundle anew with `--shadow-expires`"
+    )]
+    Endless,
     #[error("a test fails: {0}; correct policy or test and make the bundle anew")]
     Test(String),
 }
@@ -134,9 +138,11 @@ impl BundleError {
     /// What it is counted as.
     pub(crate) fn refusal(&self) -> PolicyRefusal {
         match self {
-            Self::Archive(_) | Self::Missing(_) | Self::NotText(_) | Self::Manifest(_) => {
-                PolicyRefusal::Damaged
-            }
+            Self::Archive(_)
+            | Self::Missing(_)
+            | Self::NotText(_)
+            | Self::Manifest(_)
+            | Self::Endless => PolicyRefusal::Damaged,
             Self::TooFewSignatures { .. } | Self::Signature(_) => PolicyRefusal::Signature,
             Self::Changed(_) | Self::Unlisted(_) => PolicyRefusal::Changed,
             Self::Old { .. } | Self::Other { .. } => PolicyRefusal::Epoch,
@@ -155,9 +161,19 @@ impl BundleError {
 /// # Errors
 /// The first demand that is not met; all problems of a policy that does not load.
 pub(crate) fn open(bytes: &[u8], demands: &Demands) -> Result<Opened, Vec<BundleError>> {
-    Signed::read(bytes, demands)
-        .map_err(|error| vec![error])?
-        .compile("", None)
+    let signed = Signed::read(bytes, demands).map_err(|error| vec![error])?;
+    signed.check_shadow()?;
+    signed.compile("", None)
+}
+
+/// Puts rules behind others; gives how many lines stand before them.
+pub(crate) fn append(rules: &mut String, tried: &str) -> usize {
+    if !rules.ends_with('\n') {
+        rules.push('\n');
+    }
+    let before = rules.matches('\n').count();
+    rules.push_str(tried);
+    before
 }
 
 impl Signed {
@@ -205,6 +221,44 @@ impl Signed {
     /// When there are none, or they are not UTF-8.
     pub(crate) fn rules(&self) -> Result<String, BundleError> {
         text(&self.files, RULES)
+    }
+
+    /// The rules that it brings to be tried, and until when, in seconds since 1970.
+    ///
+    /// # Errors
+    /// When only one of both is there, or either cannot be read.
+    pub(crate) fn shadow(&self) -> Result<Option<(String, i64)>, BundleError> {
+        let is_there = self.files.iter().any(|(name, _)| name == SHADOW);
+        match &self.manifest.shadow_expires {
+            None if is_there => Err(BundleError::Endless),
+            None => Ok(None),
+            Some(time) => {
+                let wrong = || BundleError::Manifest(format!("`{time}` is no time of RFC 3339"));
+                let expires = seconds(time).ok_or_else(wrong)?;
+                Ok(Some((text(&self.files, SHADOW)?, expires)))
+            }
+        }
+    }
+
+    /// Whether the rules that it brings to be tried load, behind its own.
+    fn check_shadow(&self) -> Result<(), Vec<BundleError>> {
+        let one = |error: BundleError| vec![error];
+        let Some((tried, _)) = self.shadow().map_err(one)? else {
+            return Ok(());
+        };
+        let (model, mut rules) = (self.model().map_err(one)?, self.rules().map_err(one)?);
+        let before = append(&mut rules, &tried);
+        let (model, rules) = sources(&model, &rules);
+        let done = Policy::compile(model, rules);
+        done.map(drop).map_err(|mut problems| {
+            for problem in &mut problems {
+                if problem.file == RULES && problem.line > before {
+                    SHADOW.clone_into(&mut problem.file);
+                    problem.line -= before;
+                }
+            }
+            refused(problems)
+        })
     }
 
     /// Compiles its policy and runs its tests. `rights` are rows of a gateway's own that are added to the rules; the tests
@@ -393,5 +447,7 @@ pub(crate) const MANIFEST: &str = "manifest.toml";
 pub(crate) const SIGNATURES: &str = "signatures";
 pub(crate) const MODEL: &str = "model.conf";
 pub(crate) const RULES: &str = "policy.csv";
+/// Rules that are tried.
+pub(crate) const SHADOW: &str = "shadow.csv";
 pub(crate) const LABELS: &str = "labels.toml";
 pub(crate) const TESTS: &str = "tests/";

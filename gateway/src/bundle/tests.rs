@@ -34,6 +34,7 @@ fn bundle(files: &[(&str, &str)], change: impl Fn(&mut Manifest), signers: &[&Si
         not_before: rfc3339(NOW - 10),
         not_after: rfc3339(NOW + 10),
         rules: 1,
+        shadow_expires: None,
         file: files
             .iter()
             .map(|(name, bytes)| Listed::of(name, bytes))

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::{complain, say};
 use crate::observe::metrics::Metrics;
-use crate::reload::load;
+use crate::reload::{load, unix_seconds};
 use crate::snapshot::{LoadError, policy_problems};
 
 pub(super) fn check(config: &Path) -> ExitCode {
@@ -29,6 +29,11 @@ pub(super) fn check(config: &Path) -> ExitCode {
             ));
             if rules == 0 {
                 say("warning: the policy has no rule, so every request would be refused");
+            }
+            let shadow = snapshot.shadow.as_ref();
+            let now = unix_seconds();
+            if let Some(what) = shadow.and_then(|shadow| shadow.expired(now)) {
+                say(format_args!("warning: {what}"));
             }
             ExitCode::SUCCESS
         }

@@ -27,7 +27,7 @@ impl PolicyMetrics {
         let metrics = Self {
             info: make.gauges(
                 "policy_info",
-                "The policy that serves: its bundle's epoch, or the generation that brought it, and the digest of its files.",
+                "The policy that serves: its bundle's epoch, 0 for plain files, and the digest.",
                 &["epoch", "digest"],
             )?,
             rules: make.gauge("policy_rules", "Rules in the policy that serves.")?,
@@ -89,7 +89,7 @@ impl PolicyMetrics {
         self.rules.set(count);
         let labels = |of: &Snapshot| {
             let own = of.bundle.as_ref().map(|own| own.epoch);
-            let number = own.unwrap_or(of.basis.policy_generation);
+            let number = own.unwrap_or(0);
             [number.to_string(), of.basis.policy_digest.clone()]
         };
         let (new, old) = (labels(snapshot), before.map(labels));

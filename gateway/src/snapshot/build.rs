@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use hangu_certs::{CrlError, DirectoryError, ServerCertificateError, TrustError};
 
+pub use self::callers::directory_rights;
 use self::places::Places;
 pub use self::policy::{policy_problems, remember};
 use super::{ApplicationState, Expiry, Snapshot};

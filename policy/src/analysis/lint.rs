@@ -3,7 +3,7 @@
 use super::finding::{Finding, Findings};
 use super::reach::Sheet;
 use super::surroundings::{self, Surroundings};
-use super::{cost, names, overlap, texts};
+use super::{cost, names, overlap, texts, unused};
 use crate::policy::Policy;
 use crate::problem::Source;
 
@@ -28,6 +28,10 @@ pub fn lint(
         }
     }
     names::look_at_roles(policy, &mut findings);
+    unused::look(policy, &mut findings);
+    if let Some(surroundings) = surroundings {
+        unused::look_at_labels(policy, &surroundings.labels, &mut findings);
+    }
     findings.into_vec()
 }
 
@@ -125,6 +129,25 @@ mod tests {
     }
 
     #[test]
+    fn paths_that_are_compared_letter_by_letter_are_looked_at_and_plain_names_are_not() {
+        let model = "[request_definition]\nr = sub, obj, act\n[policy_definition]\np = sub, obj, act\n\
+            [policy_effect]\ne = some(where (p.eft == allow))\n[matchers]\nm = r.sub == p.sub && r.obj == p.obj && r.act == p.act\n";
+        assert_eq!(
+            found(model, "p, alice, data1, read\n"),
+            Vec::<String>::new()
+        );
+        let rules = "p, alice, /a, GET\np, alice, /a//b, GET\np, alice, data1, read\n";
+        assert_eq!(
+            found(model, rules),
+            [
+                "2:11 warning unreachable-path",
+                "3:11 warning unreachable-path",
+                "3:18 error method-typo"
+            ]
+        );
+    }
+
+    #[test]
     fn a_policy_that_costs_too_much_is_found() {
         let model = "[request_definition]\nr = sub, obj\n[policy_definition]\np = sub, obj\n\
             [policy_effect]\ne = some(where (p.eft == allow))\n[matchers]\nm = globMatch(r.obj, p.obj)\n";
@@ -149,7 +172,11 @@ mod tests {
                 "1:20 error method-typo",
             ),
             (
-                "p, clerk, tax, /a, GET, allow\ng, alice, clerk, land\n",
+                "p, clerk, tax, /a, FOO, allow\np, clerk, tax, /a, GET, allow\ng, alice, clerk, tax\n",
+                "1:20 error method-typo",
+            ),
+            (
+                "p, clerk, tax, /a, GET, allow\ng, alice, head, land\np, head, land, /b, GET, allow\n",
                 "1:4 warning role-nobody-holds",
             ),
             (

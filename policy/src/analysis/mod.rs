@@ -28,6 +28,7 @@ mod shelf;
 mod surroundings;
 mod texts;
 mod tidy;
+mod unused;
 mod version;
 mod what;
 mod who;

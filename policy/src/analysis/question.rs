@@ -37,7 +37,7 @@ pub fn argument_names(policy: &Policy, context: usize) -> Vec<ArgumentName> {
 }
 
 /// Whether what is said of a path has no `/` anywhere, what is said of a method no method of HTTP; something must be said.
-fn is_plain(sheet: Sheet<'_>, argument: usize) -> bool {
+pub(crate) fn is_plain(sheet: Sheet<'_>, argument: usize) -> bool {
     let is_sent = |text: &str| match sheet.fact(argument) {
         Some(Fact::Path) => text.contains('/'),
         Some(Fact::Method) => text

@@ -14,6 +14,8 @@ pub struct Surroundings {
     pub routes: Vec<Route>,
     /// Every zone.
     pub zones: Vec<Zone>,
+    /// Every label.
+    pub labels: Vec<String>,
     /// The lowest label: what anybody may know.
     pub lowest_label: String,
 }
@@ -345,6 +347,7 @@ mod tests {
                 name: "office".to_owned(),
                 labels: vec!["public".to_owned(), "sensitive".to_owned()],
             }],
+            labels: ["public", "sensitive", "secret"].map(str::to_owned).into(),
             lowest_label: "public".to_owned(),
         };
         let roles = "g, alice, clerk, tax\ng, bob, partner, tax\ng2, clerk, secret\ng2, partner, public\n\

@@ -2,6 +2,7 @@
 
 use super::finding::{Findings, Severity};
 use super::places::{Places, Segment};
+use super::question::is_plain;
 use super::reach::Sheet;
 use crate::engine::expr::{Expr, PatternOf};
 use crate::engine::pattern::Matching;
@@ -19,6 +20,7 @@ pub(crate) fn look(sheet: Sheet<'_>, findings: &mut Findings<'_>) {
             }
         }
     }
+    plain_paths(sheet, findings);
     methods(sheet, findings);
     broad(sheet, findings);
 }
@@ -205,14 +207,39 @@ fn unreachable(text: &str, refused: fn(char) -> bool) -> Option<(&'static str, &
     None
 }
 
-/// Methods that no request carries.
-fn methods(sheet: Sheet<'_>, findings: &mut Findings<'_>) {
-    let column = sheet
-        .argument(Fact::Method)
-        .and_then(|argument| sheet.column_of(argument));
-    let Some(column) = column else {
+/// Paths that are compared letter by letter and never asked for.
+fn plain_paths(sheet: Sheet<'_>, findings: &mut Findings<'_>) {
+    let Some(argument) = sheet.argument(Fact::Path) else {
         return;
     };
+    let Some(column) = sheet.column_of(argument) else {
+        return;
+    };
+    let is_pattern = |(_, other, _): &(Matching, usize, Option<Fact>)| *other == column;
+    if is_plain(sheet, argument) || pattern_columns(sheet).iter().any(is_pattern) {
+        return;
+    }
+    for (row, text) in distinct(sheet, column) {
+        if let Some((what, fix)) = unreachable(text, findings.refused) {
+            let what = format!("no request's path is ever `{text}`: {what}");
+            let kind = (Severity::Warning, "unreachable-path");
+            findings.at_rule(sheet, row, Some(column), kind, (what, fix.to_owned()));
+        }
+    }
+}
+
+/// Methods that no request carries.
+fn methods(sheet: Sheet<'_>, findings: &mut Findings<'_>) {
+    let argument = sheet.argument(Fact::Method);
+    let column = argument.and_then(|argument| sheet.column_of(argument));
+    let (Some(argument), Some(column)) = (argument, column) else {
+        return;
+    };
+    // `alice, data1, read` is about names, and no gateway is meant.
+    let path = sheet.argument(Fact::Path);
+    if is_plain(sheet, argument) && path.is_none_or(|path| is_plain(sheet, path)) {
+        return;
+    }
     if pattern_columns(sheet)
         .iter()
         .any(|(_, other, _)| *other == column)
@@ -229,8 +256,9 @@ fn methods(sheet: Sheet<'_>, findings: &mut Findings<'_>) {
             let near = |known: &&&str| distance(known, text) <= 1 + usize::from(known.len() > 4);
             METHODS.iter().find(near).filter(|_| capitals)
         });
-        let Some(meant) = meant else {
-            continue;
+        let fix = match meant {
+            Some(meant) => format!("write `{meant}`"),
+            None => "write a method of HTTP, such as `GET`, or `*`".to_owned(),
         };
         let what = format!("no request has the method `{text}`, so this rule never matches");
         findings.at_rule(
@@ -238,7 +266,7 @@ fn methods(sheet: Sheet<'_>, findings: &mut Findings<'_>) {
             row,
             Some(column),
             (Severity::Error, "method-typo"),
-            (what, format!("write `{meant}`")),
+            (what, fix),
         );
     }
 }

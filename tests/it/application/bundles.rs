@@ -24,17 +24,18 @@ const TEST: &str = "[[test]]\nname = \"a clerk reads\"\nwhen = { subject = \"spi
 const LABELS: &str = "order = [\"public\", \"internal\", \"sensitive\"]\n";
 
 /// A bundle that is good but for what a test changes.
-struct Draft {
-    files: Vec<(&'static str, String)>,
+pub(super) struct Draft {
+    pub(super) files: Vec<(&'static str, String)>,
     epoch: u64,
     rules: usize,
     not_before: i64,
     not_after: i64,
+    pub(super) shadow_expires: Option<i64>,
     signers: Vec<&'static str>,
 }
 
 impl Draft {
-    fn new(epoch: u64) -> Self {
+    pub(super) fn new(epoch: u64) -> Self {
         let files = [
             ("model.conf", RBAC_WITH_DOMAINS),
             ("policy.csv", POLICY),
@@ -47,16 +48,17 @@ impl Draft {
             rules: 2,
             not_before: now() - 60,
             not_after: now() + 3600,
+            shadow_expires: None,
             signers: vec!["li", "chen"],
         }
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+    pub(super) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
         self
     }
 
-    fn replacing(mut self, name: &str, from: &str, to: &str) -> Self {
+    pub(super) fn replacing(mut self, name: &str, from: &str, to: &str) -> Self {
         for (_, text) in self.files.iter_mut().filter(|(known, _)| *known == name) {
             assert!(text.contains(from), "{name} has no `{from}`");
             *text = text.replace(from, to);
@@ -64,7 +66,7 @@ impl Draft {
         self
     }
 
-    fn write(self) -> String {
+    pub(super) fn write(self) -> String {
         let listed = |(name, text): &(&str, String)| Listed::of(name, text.as_bytes());
         let manifest = Manifest {
             bundle: 1,
@@ -72,6 +74,7 @@ impl Draft {
             not_before: rfc3339(self.not_before),
             not_after: rfc3339(self.not_after),
             rules: self.rules,
+            shadow_expires: self.shadow_expires.map(rfc3339),
             file: self.files.iter().map(listed).collect(),
         };
         let manifest = manifest.to_text().unwrap();
@@ -96,13 +99,13 @@ fn signer(name: &str) -> Signer {
     Signer::from_seed(KeyName::new(name).unwrap(), KeyKind::Note, &seed).unwrap()
 }
 
-fn rfc3339(seconds: i64) -> String {
+pub(super) fn rfc3339(seconds: i64) -> String {
     let seconds = Duration::from_secs(u64::try_from(seconds).unwrap());
     hangu_audit::Timestamp::from(UNIX_EPOCH + seconds).to_string()
 }
 
 /// A gateway that takes bundles which two of Li, Chen and Wang have signed, not started yet.
-fn desk(bundle: &str) -> (GatewayFolder, TestUpstream) {
+pub(super) fn desk(bundle: &str) -> (GatewayFolder, TestUpstream) {
     let upstream = TestUpstream::named("records");
     let keys = ["li", "chen", "wang"].map(|name| signer(name).verifier().to_string());
     let table = format!(

@@ -26,7 +26,8 @@ use crate::bundle::archive::{self, Files};
 use crate::bundle::manifest::{Listed, Manifest, seconds};
 use crate::bundle::newest::Newest;
 use crate::bundle::open::{
-    self, Demands, FORM, LABELS, MANIFEST, MODEL, Opened, RULES, SIGNATURES, TESTS, open, text,
+    self, Demands, FORM, LABELS, MANIFEST, MODEL, Opened, RULES, SHADOW, SIGNATURES, TESTS, open,
+    text,
 };
 use crate::cli::{complain, say};
 use crate::config::{self, PolicySource};
@@ -46,6 +47,12 @@ pub(in crate::cli) struct BundleOptions {
     /// File with the labels that the policy is for: `order = ["public", …]`, the lowest first
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
+    /// Rules to be tried behind the policy's own: decided, counted and recorded, and binding nobody
+    #[arg(long, value_name = "FILE", requires = "shadow_expires")]
+    shadow: Option<PathBuf>,
+    /// Until when they are tried, such as `2027-01-31T00:00:00Z`
+    #[arg(long, value_name = "TIME", requires = "shadow")]
+    shadow_expires: Option<String>,
     /// Number of this bundle: higher than that of the one before
     #[arg(long, value_name = "N")]
     epoch: u64,
@@ -130,20 +137,20 @@ pub(super) fn make(options: &BundleOptions) -> Done {
         let text = read_bounded(path, TEST_BYTES_MAX)?;
         files.push((format!("{TESTS}{last}"), text.into_bytes()));
     }
-    let not_before = match &options.not_before {
-        Some(time) => seconds(time).ok_or_else(|| {
-            vec![format!(
-                "`{time}` is no time; write it as `2027-01-31T00:00:00Z`"
-            )]
-        })?,
-        None => now(),
-    };
+    if let Some(path) = &options.shadow {
+        let text = read_bounded(path, bounds::RULES_BYTES_MAX)?;
+        files.push((SHADOW.to_owned(), text.into_bytes()));
+    }
+    let not_before = options.not_before.as_deref().map(time).transpose()?;
+    let not_before = not_before.unwrap_or_else(now);
+    let shadow_expires = options.shadow_expires.as_deref().map(time).transpose()?;
     let manifest = Manifest {
         bundle: FORM,
         epoch: options.epoch,
         not_before: written(not_before)?,
         not_after: written(not_before.saturating_add(i64::from(options.days) * SECONDS_A_DAY))?,
         rules: policy.rule_count(),
+        shadow_expires: shadow_expires.map(written).transpose()?,
         file: files
             .iter()
             .map(|(name, bytes)| Listed::of(name, bytes))
@@ -172,6 +179,15 @@ pub(super) fn make(options: &BundleOptions) -> Done {
         complain("warning: the bundle has no tests; give them with --tests");
     }
     Ok(Outcome::Clean)
+}
+
+/// Seconds since 1970 of a time as people write it.
+fn time(written: &str) -> Result<i64, Vec<String>> {
+    seconds(written).ok_or_else(|| {
+        vec![format!(
+            "`{written}` is no time; write it as `2027-01-31T00:00:00Z`"
+        )]
+    })
 }
 
 /// Adds a signature, or makes a key.
@@ -284,15 +300,16 @@ pub(super) fn verify(options: &VerifyOptions) -> Done {
         Ok(opened) => {
             if options.json {
                 print_json(&json!({
-                    "good": true,
-                    "epoch": opened.manifest.epoch,
-                    "digest": opened.digest,
-                    "rules": opened.policy.rule_count(),
-                    "tests": opened.tests,
-                    "signers": opened.signers,
-                    "not_before": opened.manifest.not_before,
-                    "not_after": opened.manifest.not_after,
-                }))?;
+                            "good": true,
+                            "epoch": opened.manifest.epoch,
+                            "digest": opened.digest,
+                            "rules": opened.policy.rule_count(),
+                            "tests": opened.tests,
+                            "signers": opened.signers,
+                            "not_before": opened.manifest.not_before,
+                            "not_after": opened.manifest.not_after,
+                "shadow_expires": opened.manifest.shadow_expires,
+                        }))?;
             } else {
                 say(told(&options.bundle, &opened));
                 say(format_args!("signed by {}", opened.signers.join(", ")));

@@ -41,6 +41,7 @@ pub(in crate::cli) struct Options {
 
 pub(super) fn check(options: &Options) -> Done {
     let texts = options.files.read(Naming::AsGiven)?;
+    let texts = texts.with_directory(options.config.as_deref())?;
     let surroundings = match &options.config {
         Some(path) => Some(surroundings(path)?),
         None => None,
@@ -49,7 +50,8 @@ pub(super) fn check(options: &Options) -> Done {
         Some(_) => texts.compile_named()?,
         None => texts.compile()?,
     };
-    let findings = lint(&policy, texts.rules(), is_lookalike, surroundings.as_ref());
+    let mut findings = lint(&policy, texts.rules(), is_lookalike, surroundings.as_ref());
+    placed_in_directory(&mut findings, &texts);
     let compared = match options.oracle {
         true => Some(oracle(&policy, &texts)?),
         false => None,
@@ -95,6 +97,19 @@ pub(super) fn check(options: &Options) -> Done {
     } else {
         Outcome::Clean
     })
+}
+
+/// Rows that came from a directory stand in no line of the policy.
+fn placed_in_directory(findings: &mut [Finding], texts: &Texts) {
+    let Some((directory, first)) = &texts.directory else {
+        return;
+    };
+    for problem in findings.iter_mut().map(|finding| &mut finding.problem) {
+        if problem.line >= *first {
+            directory.clone_into(&mut problem.file);
+            (problem.line, problem.column) = (1, 1);
+        }
+    }
 }
 
 fn count(findings: &[Finding]) -> (usize, usize) {
@@ -167,6 +182,11 @@ fn served(config: &Config) -> Surroundings {
     });
     Surroundings {
         routes,
+        labels: config
+            .labels
+            .iter()
+            .map(|name| name.as_str().to_owned())
+            .collect(),
         zones: zones.collect(),
         lowest_label: config
             .labels

@@ -36,6 +36,9 @@ pub(in crate::cli) struct Options {
     label: Option<String>,
     #[command(flatten)]
     facts: Facts,
+    /// Count the roles and clearances of this configuration's directory too, as its gateway does
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Folder of an audit log to find the request in
     #[arg(long, value_name = "DIR", requires = "request_id")]
     audit: Option<PathBuf>,
@@ -49,6 +52,7 @@ pub(in crate::cli) struct Options {
 
 pub(super) fn run(options: &Options) -> Done {
     let texts = options.files.read(Naming::AsGiven)?;
+    let texts = texts.with_directory(options.config.as_deref())?;
     let policy = texts.compile()?;
     let context = context(&policy, options.facts.context)?;
     let text = |value: &Option<String>| value.clone().unwrap_or_default();

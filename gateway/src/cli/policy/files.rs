@@ -5,7 +5,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use hangu_policy::{Policy, Problem, RBAC_WITH_DOMAINS, Source, bounds};
+use hangu_policy::{Policy, RBAC_WITH_DOMAINS, Source, bounds};
+
+use super::request::now_unix_ms;
+use crate::config;
+use crate::snapshot::directory_rights;
 
 /// A model and a policy, as given on the command line.
 #[derive(Clone, Debug, Args)]
@@ -25,6 +29,8 @@ pub(super) struct Texts {
     pub(super) model: String,
     pub(super) rules_name: String,
     pub(super) rules: String,
+    /// A directory whose rows stand behind the file's own, and the number of its first line.
+    pub(super) directory: Option<(String, usize)>,
 }
 
 /// How files are called in what is printed.
@@ -51,11 +57,31 @@ impl PolicyFiles {
             model,
             rules_name: name(&self.policy, naming),
             rules: read_bounded(&self.policy, bounds::RULES_BYTES_MAX)?,
+            directory: None,
         })
     }
 }
 
 impl Texts {
+    /// With the roles and clearances that the directory of a configuration gives people, as its gateway adds them.
+    pub(super) fn with_directory(mut self, config: Option<&Path>) -> Result<Self, Vec<String>> {
+        let Some(path) = config else {
+            return Ok(self);
+        };
+        let config = config::load(path).map_err(|errors| lines(errors.problems()))?;
+        let now = now_unix_ms().unwrap_or_default() / 1_000;
+        let rows = directory_rights(&config, &self.model, now).map_err(|errors| lines(&errors))?;
+        if let Some(directory) = config.identity.directory.filter(|_| !rows.is_empty()) {
+            if !self.rules.ends_with('\n') {
+                self.rules.push('\n');
+            }
+            let first = self.rules.matches('\n').count() + 1;
+            self.rules.push_str(rows.trim_start_matches('\n'));
+            self.directory = Some((directory.display().to_string(), first));
+        }
+        Ok(self)
+    }
+
     pub(super) fn model(&self) -> Source<'_> {
         Source {
             name: &self.model_name,
@@ -82,7 +108,7 @@ impl Texts {
 }
 
 /// Each problem as one line.
-pub(super) fn lines(problems: &[Problem]) -> Vec<String> {
+pub(super) fn lines(problems: &[impl ToString]) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
 }
 

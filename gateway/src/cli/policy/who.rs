@@ -1,5 +1,7 @@
 //! `hangu policy who-can` and `what-can`: complete lists, with the rules.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use hangu_policy::Policy;
 use hangu_policy::analysis::{WhatCan, WhoCan, what_can, who_can};
@@ -28,6 +30,9 @@ pub(in crate::cli) struct WhoOptions {
     label: Option<String>,
     #[command(flatten)]
     facts: Facts,
+    /// Count the roles and clearances of this configuration's directory too, as its gateway does
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -52,6 +57,9 @@ pub(in crate::cli) struct WhatOptions {
     /// Label of what is asked for: mark the rules that are of no use without clearance for it
     #[arg(long, value_name = "NAME")]
     label: Option<String>,
+    /// Count the roles and clearances of this configuration's directory too, as its gateway does
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// When it is asked, in milliseconds since 1970; now, if left out
     #[arg(long, value_name = "MS")]
     time_unix_ms: Option<i64>,
@@ -62,6 +70,7 @@ pub(in crate::cli) struct WhatOptions {
 
 pub(super) fn who(options: &WhoOptions) -> Done {
     let texts = options.files.read(Naming::AsGiven)?;
+    let texts = texts.with_directory(options.config.as_deref())?;
     let policy = texts.compile()?;
     let context = context(&policy, options.facts.context)?;
     let known = options.facts.with("", &options.method, &options.path)?;
@@ -152,6 +161,7 @@ fn who_json(
 
 pub(super) fn what(options: &WhatOptions) -> Done {
     let texts = options.files.read(Naming::AsGiven)?;
+    let texts = texts.with_directory(options.config.as_deref())?;
     let policy = texts.compile()?;
     let context = context(&policy, options.context)?;
     let time = Facts {

@@ -5,6 +5,9 @@
 
 use std::sync::Arc;
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
 use hangu_policy::{Decision, PartitionedPolicy, Refusal, Request, RuleId};
 
 /// A policy under trial.
@@ -66,6 +69,19 @@ impl ShadowPolicy {
             }
         };
         Some(Trial { permits, rule })
+    }
+
+    /// What to say of a trial that has ended and still stands there.
+    #[must_use]
+    pub fn expired(&self, now: i64) -> Option<String> {
+        let ended = OffsetDateTime::from_unix_timestamp(self.expires).ok();
+        let ended = ended.and_then(|ended| ended.format(&Rfc3339).ok());
+        (now >= self.expires).then(|| {
+            format!(
+                "the policy under trial expired at {} and is not asked any more; put it in force, set a later day, or take it out",
+                ended.unwrap_or_default()
+            )
+        })
     }
 
     /// A rule of it as records name it: file and line.

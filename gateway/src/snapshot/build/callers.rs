@@ -8,6 +8,22 @@ use super::{LoadError, Loader};
 use crate::config::{ANONYMOUS_SUBJECT, Config};
 use crate::layers::endpoint::caller::Callers;
 
+/// Roles and clearance of the directory of a configuration, as rows that a gateway adds to its rules.
+///
+/// # Errors
+/// What is wrong with the directory, or does not fit the model.
+pub fn directory_rights(config: &Config, model: &str, now: i64) -> Result<String, Vec<LoadError>> {
+    let mut loader = Loader::new(config, now);
+    let mut rows = String::new();
+    let done = loader
+        .callers(config)
+        .and_then(|callers| loader.append_rights(config, &callers, model, &mut rows));
+    match done {
+        Some(()) => Ok(rows),
+        None => Err(loader.problems),
+    }
+}
+
 impl Loader {
     /// How this generation knows its callers.
     pub(super) fn callers(&mut self, config: &Config) -> Option<Callers> {

@@ -31,6 +31,8 @@ pub(super) struct Loaded {
     pub(super) hits: Arc<Hits>,
     /// A policy under trial; filled in by [`Loader::policy`].
     pub(super) shadow: Option<Arc<ShadowPolicy>>,
+    /// Rules that its bundle brings to be tried, and until when.
+    pub(super) tried: Option<(String, i64)>,
     /// Its model and rules, with rows from the directory.
     pub(super) texts: (String, String),
     /// Of its files or its manifest.
@@ -122,6 +124,7 @@ impl Loader {
             duties: Arc::default(),
             hits: Arc::default(),
             shadow: None,
+            tried: None,
             texts: (model_text, rules_text),
             digest,
             bundle: None,
@@ -157,10 +160,10 @@ impl Loader {
         }
         let bytes = self.bytes(&bundle.file)?;
         let loaded = Signed::read(&bytes, &demands)
-            .and_then(|signed| Ok((signed.model()?, signed.rules()?, signed)))
+            .and_then(|signed| Ok((signed.model()?, signed.rules()?, signed.shadow()?, signed)))
             .map_err(|error| vec![error]);
         let loaded = match loaded {
-            Ok((model, rules, signed)) => {
+            Ok((model, rules, tried, signed)) => {
                 let mut rights = String::new();
                 self.append_rights(config, callers?, &model, &mut rights)?;
                 let inputs = sha256(&[&signed.digest, &rights]);
@@ -177,6 +180,7 @@ impl Loader {
                     duties: Arc::default(),
                     hits: Arc::default(),
                     shadow: None,
+                    tried,
                     texts: (model, [rules, rights].concat()),
                     digest: own.digest.clone(),
                     bundle: Some(own),

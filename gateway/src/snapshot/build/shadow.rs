@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hangu_policy::{PartitionedPolicy, Source};
+use tracing::warn;
 
 use super::policy::{Loaded, sha256};
 use super::{LoadError, Loader, file_name};
 use crate::bundle::BundleError;
-use crate::bundle::open::{Demands, Signed};
+use crate::bundle::open::{Demands, MODEL, RULES, SHADOW, Signed, append};
 use crate::config::{Config, PolicySource, Shadow, ShadowSource};
 use crate::layers::application::shadow::ShadowPolicy;
 use crate::layers::endpoint::caller::Callers;
@@ -38,6 +39,36 @@ impl Named {
     }
 }
 
+/// What a file of the policy in force is called: in a bundle each has one name.
+fn name_in_force(config: &Config, in_bundle: &str, path: &Path) -> String {
+    match &config.policy.source {
+        PolicySource::Bundle(_) => in_bundle.to_owned(),
+        PolicySource::Files { .. } => file_name(path),
+    }
+}
+
+fn own_model(config: &Config, in_force: &Loaded) -> Named {
+    Named {
+        name: name_in_force(config, MODEL, config.policy.source.model()),
+        text: in_force.texts.0.clone(),
+    }
+}
+
+/// The policy in force with some rules behind it.
+fn with_extra(config: &Config, in_force: &Loaded, extra: Named) -> Texts {
+    let mut both = in_force.texts.1.clone();
+    let lines = append(&mut both, &extra.text);
+    Texts {
+        model: own_model(config, in_force),
+        rules: Named {
+            name: name_in_force(config, RULES, config.policy.source.rules()),
+            text: both,
+        },
+        name: None,
+        extra: Some((extra.name, lines)),
+    }
+}
+
 impl Loader {
     /// Loads the policy under trial beside the one in force; what has expired is loaded too, so that it is good when its time is
     /// set anew.
@@ -48,8 +79,24 @@ impl Loader {
         in_force: &Loaded,
         before: Option<&Snapshot>,
     ) -> Option<Arc<ShadowPolicy>> {
-        let shadow = config.policy.shadow.as_ref()?;
-        let mut texts = self.shadow_texts(shadow, config, in_force)?;
+        let bundle = config.policy.source.rules();
+        let (mut texts, file, expires) = match (&config.policy.shadow, &in_force.tried) {
+            (Some(shadow), tried) => {
+                if tried.is_some() {
+                    warn!("`[policy.shadow]` is tried, and the bundle's own `shadow.csv` is not");
+                }
+                let texts = self.shadow_texts(shadow, config, in_force)?;
+                (texts, shadow.source.file(), shadow.expires)
+            }
+            (None, Some((tried, expires))) => {
+                let tried = Named {
+                    name: SHADOW.to_owned(),
+                    text: tried.clone(),
+                };
+                (with_extra(config, in_force, tried), bundle, *expires)
+            }
+            (None, None) => return None,
+        };
         if texts.extra.is_none() {
             let mut rights = String::new();
             self.append_rights(config, callers?, &texts.model.text, &mut rights)?;
@@ -57,7 +104,7 @@ impl Loader {
         }
         let Texts { model, rules, .. } = &texts;
         let inputs = sha256(&[&model.text, "\0", &rules.text, "\0", &rules.name]);
-        self.expires("shadow", shadow.source.file(), shadow.expires);
+        self.expires("shadow", file, expires);
         let before = before.and_then(|before| before.shadow.as_ref());
         let compiled = match before.filter(|before| before.inputs == inputs) {
             Some(same) => Ok(Arc::clone(&same.policy)),
@@ -69,7 +116,13 @@ impl Loader {
         };
         let policy = match compiled {
             Ok(policy) => policy,
-            Err(problems) => {
+            Err(mut problems) => {
+                if let Some((file, before)) = &texts.extra {
+                    for problem in problems.iter_mut().filter(|found| found.line > *before) {
+                        file.clone_into(&mut problem.file);
+                        problem.line -= before;
+                    }
+                }
                 let problems = problems.into_iter().map(LoadError::Policy);
                 self.problems.extend(problems);
                 return None;
@@ -79,7 +132,7 @@ impl Loader {
         Some(Arc::new(ShadowPolicy {
             policy,
             name: texts.name.unwrap_or_else(|| inputs.clone()).into(),
-            expires: shadow.expires,
+            expires,
             inputs,
             extra: texts.extra,
         }))
@@ -91,39 +144,17 @@ impl Loader {
         config: &Config,
         in_force: &Loaded,
     ) -> Option<Texts> {
-        let (model, rules) = &in_force.texts;
-        let own_model = || Named {
-            name: file_name(config.policy.source.model()),
-            text: model.clone(),
-        };
         match &shadow.source {
             ShadowSource::Files { model, rules } => Some(Texts {
                 model: match model {
                     Some(path) => self.named(path)?,
-                    None => own_model(),
+                    None => own_model(config, in_force),
                 },
                 rules: self.named(rules)?,
                 name: None,
                 extra: None,
             }),
-            ShadowSource::Extra(path) => {
-                let extra = self.named(path)?;
-                let mut both = rules.clone();
-                if !both.ends_with('\n') {
-                    both.push('\n');
-                }
-                let lines = both.matches('\n').count();
-                both.push_str(&extra.text);
-                Some(Texts {
-                    model: own_model(),
-                    rules: Named {
-                        name: file_name(config.policy.source.rules()),
-                        text: both,
-                    },
-                    name: None,
-                    extra: Some((extra.name, lines)),
-                })
-            }
+            ShadowSource::Extra(path) => Some(with_extra(config, in_force, self.named(path)?)),
             ShadowSource::Bundle(path) => self.shadow_bundle(path, config),
         }
     }

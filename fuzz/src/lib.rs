@@ -5,6 +5,7 @@
 
 mod backup;
 mod certificate;
+mod chunked;
 mod frames;
 mod list;
 mod names;
@@ -15,6 +16,7 @@ mod request;
 
 pub use backup::backup;
 pub use certificate::certificate_identity;
+pub use chunked::chunked_body;
 pub use frames::http2_frames;
 pub use list::revocation_list;
 pub use names::{directory, name_template, spiffe_id};

@@ -20,6 +20,11 @@ fn the_request_head_keeps_its_laws_for_the_whole_corpus() -> Outcome {
 }
 
 #[test]
+fn chunked_bodies_keep_their_laws_for_the_whole_corpus() -> Outcome {
+    replay("chunked_body", hangu_fuzz::chunked_body)
+}
+
+#[test]
 fn the_proxy_header_keeps_its_laws_for_the_whole_corpus() -> Outcome {
     replay("proxy_header", hangu_fuzz::proxy_header)
 }
@@ -82,6 +87,7 @@ fn every_target_has_its_program_and_its_corpus() -> Outcome {
         "backup",
         "canonicalise",
         "certificate_identity",
+        "chunked_body",
         "directory",
         "http2_frames",
         "model",

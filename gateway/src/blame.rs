@@ -4,6 +4,8 @@ use pingora::prelude::{Error, ErrorSource, ErrorType};
 
 use crate::denial::Denial;
 use crate::layers::edge::chunked::BrokenBody;
+use crate::layers::edge::send_rate::TooSlow;
+use crate::request_deadlines::Overdue;
 
 /// No connection to an upstream.
 pub(crate) fn connect_denial(error: &ErrorType) -> Denial {
@@ -40,9 +42,17 @@ pub(crate) fn final_denial(error: &Error) -> Denial {
         ErrorType::InvalidHTTPHeader | ErrorType::InvalidH2
     );
     let bad_chunk = matches!(error.etype(), ErrorType::Custom(name) if *name == INVALID_CHUNK);
+    if let Some(overdue) = cause_of::<Overdue>(error) {
+        return overdue.denial();
+    }
+    let is_slow =
+        matches!(error.etype(), ErrorType::WriteTimedout) || cause_of::<TooSlow>(error).is_some();
     match error.esource() {
         ErrorSource::Upstream => proxy_denial(error.etype()),
-        ErrorSource::Downstream if bad_chunk || is_broken_body(error) => Denial::BodyMalformed,
+        ErrorSource::Downstream if is_slow => Denial::ClientSlow,
+        ErrorSource::Downstream if bad_chunk || cause_of::<BrokenBody>(error).is_some() => {
+            Denial::BodyMalformed
+        }
         ErrorSource::Downstream if is_other_length(error) => Denial::BodyMalformed,
         ErrorSource::Downstream if malformed => Denial::HeadMalformed,
         ErrorSource::Downstream => Denial::ClientGone,
@@ -60,13 +70,10 @@ fn is_other_length(error: &Error) -> bool {
         })
 }
 
-/// Whether the stream found a chunk that is none.
-fn is_broken_body(error: &Error) -> bool {
-    error
-        .root_cause()
-        .downcast_ref::<std::io::Error>()
-        .and_then(std::io::Error::get_ref)
-        .is_some_and(|cause| cause.is::<BrokenBody>())
+/// What our own stream said, where it broke the connection off.
+fn cause_of<E: std::error::Error + Copy + 'static>(error: &Error) -> Option<E> {
+    let cause = error.root_cause().downcast_ref::<std::io::Error>()?;
+    cause.get_ref()?.downcast_ref::<E>().copied()
 }
 
 /// How Pingora names a chunk that is none.

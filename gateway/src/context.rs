@@ -27,6 +27,7 @@ use crate::layers::network::limits::{Clock, Limited};
 use crate::live::{Running, Session as LiveSession};
 use crate::observe::metrics::{Metrics, NO_APPLICATION};
 use crate::refusal::Refusal;
+use crate::request_deadlines::RequestDeadlines;
 use crate::request_id::RequestId;
 use crate::shared::Shared;
 use crate::snapshot::{ApplicationState, Snapshot};
@@ -61,13 +62,13 @@ pub struct Context {
     pub limited: Limited,
     /// The whole body has come: whatever the upstream is late with then is its own.
     pub body_is_whole: bool,
-    /// Its body may come as slowly as it likes: gRPC.
-    pub body_is_stream: bool,
     /// Body bytes taken from the client.
     pub bytes_in: u64,
     /// Bytes of the answer's body that were given to the client's connection.
     pub bytes_out: u64,
     shared: Arc<Shared>,
+    /// Until when body and answer must have come; kept by whoever serves the connection.
+    deadlines: Arc<RequestDeadlines>,
     /// The open connection that it came over, once the request counts as one of its.
     session: Option<Arc<LiveSession>>,
     /// Its place among those under way there, once it is permitted.
@@ -103,9 +104,9 @@ impl Context {
             failure: None,
             limited: Limited::default(),
             body_is_whole: false,
-            body_is_stream: false,
             bytes_in: 0,
             bytes_out: 0,
+            deadlines: RequestDeadlines::current(),
             session: None,
             running: None,
             steps: [Step::NotReached; 6],
@@ -281,6 +282,7 @@ impl Context {
             .applications
             .get(permitted.application())
             .ok_or(Denial::Internal)?;
+        let left = self.answer_time_left();
         // What an upstream is tried with again does not stand in its own way.
         drop(self.chosen.take());
         let chosen = match state.upstreams.choose(self.started, &self.tried) {
@@ -293,7 +295,7 @@ impl Context {
         };
         let peer = state
             .peer_settings
-            .peer(chosen.address(), silence, permitted);
+            .peer(chosen.address(), silence, left, permitted);
         self.tried.push(chosen.address());
         self.chosen = Some(chosen);
         Ok(peer)
@@ -372,9 +374,9 @@ impl Context {
         let (decision, reason, denying_rule) = match self.refusal {
             None => (Decision::Allowed, None, None),
             Some(Refusal {
-                denial: Denial::ClientGone,
+                denial: denial @ (Denial::ClientGone | Denial::ClientSlow),
                 ..
-            }) => (Decision::Aborted, Some(Denial::ClientGone.code()), None),
+            }) => (Decision::Aborted, Some(denial.code()), None),
             Some(refusal) if self.is_cut => (Decision::Aborted, Some(refusal.denial.code()), None),
             Some(refusal) => (Decision::Denied, Some(refusal.denial.code()), refusal.rule),
         };

@@ -78,6 +78,8 @@ pub enum Denial {
     PathAmbiguous,
     /// The path or the query is longer than the gateway takes.
     PathTooLong,
+    /// A parameter of the query that rules read stands twice, or in a spelling that not everybody reads alike.
+    QueryAmbiguous,
     /// A browser opens a WebSocket from a page of an origin that the application does not list (RFC 6454).
     OriginRefused,
     /// The request body is larger than the application takes.
@@ -128,6 +130,8 @@ pub enum Denial {
     UpstreamTimeout,
     /// The upstream closed early or answered what is not HTTP.
     UpstreamBroken,
+    /// The answer was not whole within the time that the route gives it.
+    ResponseTimeout,
     /// The policy gives the subject no clearance for the label.
     Label,
     /// The request states a purpose that the application does not take.
@@ -148,6 +152,8 @@ pub enum Denial {
     AuditUnavailable,
     /// The client went away before the answer was complete.
     ClientGone,
+    /// The client took its answer so slowly that it was cut off.
+    ClientSlow,
     /// A fault of the gateway itself; the request was refused.
     Internal,
 }
@@ -190,6 +196,7 @@ impl Denial {
         Denial::HostMismatch,
         Denial::PathAmbiguous,
         Denial::PathTooLong,
+        Denial::QueryAmbiguous,
         Denial::OriginRefused,
         Denial::BodyTooLarge,
         Denial::BodyTimeout,
@@ -215,6 +222,7 @@ impl Denial {
         Denial::UpstreamIdentity,
         Denial::UpstreamTimeout,
         Denial::UpstreamBroken,
+        Denial::ResponseTimeout,
         Denial::Label,
         Denial::PurposeUnknown,
         Denial::PurposeMalformed,
@@ -225,6 +233,7 @@ impl Denial {
         Denial::Obligation,
         Denial::AuditUnavailable,
         Denial::ClientGone,
+        Denial::ClientSlow,
         Denial::Internal,
     ];
 
@@ -285,6 +294,7 @@ impl Denial {
             Denial::HostMismatch => ("edge.host_mismatch", 421),
             Denial::PathAmbiguous => ("edge.path_ambiguous", 400),
             Denial::PathTooLong => ("edge.path_too_long", 414),
+            Denial::QueryAmbiguous => ("edge.query_ambiguous", 400),
             Denial::OriginRefused => ("edge.origin_refused", 403),
             Denial::BodyTooLarge => ("edge.body_too_large", 413),
             Denial::BodyTimeout => ("edge.body_timeout", 408),
@@ -310,6 +320,7 @@ impl Denial {
             Denial::UpstreamIdentity => ("cloud.upstream_identity", 502),
             Denial::UpstreamTimeout => ("cloud.upstream_timeout", 504),
             Denial::UpstreamBroken => ("cloud.upstream_broken", 502),
+            Denial::ResponseTimeout => ("cloud.response_timeout", 504),
             Denial::Label => ("data.label", 403),
             Denial::PurposeUnknown => ("data.purpose_unknown", 403),
             Denial::PurposeMalformed => ("data.purpose_malformed", 400),
@@ -320,6 +331,7 @@ impl Denial {
             Denial::Obligation => ("application.obligation", 403),
             Denial::AuditUnavailable => ("audit.unavailable", 503),
             Denial::ClientGone => ("client.gone", 499),
+            Denial::ClientSlow => ("client.slow", 499),
             Denial::Internal => ("internal.error", 500),
         }
     }

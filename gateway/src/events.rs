@@ -112,14 +112,23 @@ pub fn ended_connection(shared: &Shared, connection: &Connection, denial: Denial
     shared.trail.note(record);
 }
 
-/// A request head was refused before it was parsed.
-pub fn refused_head(shared: &Shared, connection: &Connection, denial: Denial, id: RequestId) {
+/// A request head was refused before it was parsed; `line` is what can be told of it, method and path.
+pub fn refused_head(
+    shared: &Shared,
+    connection: &Connection,
+    denial: Denial,
+    id: RequestId,
+    line: Option<(&str, &str)>,
+) {
+    let (method, path) = line.unwrap_or_default();
     shared.metrics.refused(denial, NO_APPLICATION);
     let snapshot = shared.snapshot.load();
     let mut record = event(shared, &snapshot, Kind::Request, denial);
     record.connection = Some(Arc::clone(&connection.audited));
     record.exchange = Some(Exchange {
         request_id: id.to_string(),
+        method: method.to_owned().into(),
+        path: path.to_owned(),
         status: Some(denial.status()),
         ..Exchange::default()
     });

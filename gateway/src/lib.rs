@@ -23,6 +23,7 @@ pub mod pipeline;
 mod proof;
 pub mod refusal;
 pub mod reload;
+pub mod request_deadlines;
 pub mod request_id;
 pub mod retention;
 pub mod server;

@@ -24,14 +24,15 @@ use crate::connection::{Connection, Live};
 use crate::context::Context;
 use crate::denial::Denial;
 use crate::layers::Layer;
-use crate::layers::cloud::peer::Silence;
-use crate::layers::edge::headers::{clean_response, remove_hop_by_hop};
+use crate::layers::edge::headers::{
+    clean_interim, clean_response, clean_trailers, remove_hop_by_hop,
+};
 use crate::layers::edge::http2::refused_head;
 use crate::observe::metrics::Metrics;
 use crate::proof::prove_upstream;
 use crate::refusal::{REQUEST_ID_HEADER, Refusal, answer, problem_body};
 use crate::shared::Shared;
-use crate::stage::{Admitted, Canonical, Permitted, Received};
+use crate::stage::{Admitted, Permitted, Received};
 use crate::told::speak_for_the_client;
 
 /// The gateway as Pingora's proxy logic.
@@ -68,7 +69,7 @@ impl Gateway {
         context.note_canonical(&canonical);
         context.pass(Layer::Edge);
 
-        let rewritten = rewritten_target(header, &canonical);
+        let rewritten = canonical.rewritten_target();
         let routed = canonical
             .routed(&snapshot)
             .map_err(|(denial, application)| {
@@ -233,7 +234,8 @@ impl ProxyHttp for Gateway {
                 context.permitted = Some(permitted);
                 context.note_judgement();
                 context.run(session.req_header());
-                context.body_is_stream = is_grpc(session.req_header());
+                context.body_is_whole = session.is_body_empty();
+                context.set_deadlines();
                 session.set_write_timeout(context.client_write_timeout());
                 Ok(false)
             }
@@ -260,12 +262,8 @@ impl ProxyHttp for Gateway {
         context.bytes_in += body
             .as_ref()
             .map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        if !end_of_body && context.is_body_too_slow() {
-            context.failure = Some(Denial::BodyTimeout);
-            return Err(Error::new(ErrorType::HTTPStatus(
-                Denial::BodyTimeout.status(),
-            )));
-        }
+        context.body_has_come();
+        context.keep_deadlines()?;
         if context.bytes_in > context.request_body_max() {
             context.failure = Some(Denial::BodyTooLarge);
             return Err(Error::new(ErrorType::HTTPStatus(
@@ -281,13 +279,8 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
     ) -> pingora::Result<Box<HttpPeer>> {
         context.body_is_whole |= session.is_body_empty();
-        let silence = if session.is_upgrade_req() {
-            Silence::Tunnel
-        } else {
-            Silence::Answer
-        };
         context
-            .choose_upstream(silence)
+            .choose_upstream(context.silence(session.is_upgrade_req()))
             .map(Box::new)
             .map_err(|denial| {
                 // An upstream that was asked and failed says more than that no other is left.
@@ -361,6 +354,9 @@ impl ProxyHttp for Gateway {
         if *error.esource() != ErrorSource::Upstream || error.retry() || session.was_upgraded() {
             return error;
         }
+        if context.keep_deadlines().is_err() {
+            return error;
+        }
         if context.body_is_whole {
             context.upstream_failed(proxy_denial(error.etype()), self.metrics());
         } else if matches!(error.etype(), ErrorType::ReadTimedout) {
@@ -389,6 +385,13 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> pingora::Result<()> {
+        context.keep_deadlines()?;
+        let is_tunnel = response.status == http::StatusCode::SWITCHING_PROTOCOLS;
+        if response.status.is_informational() && !is_tunnel {
+            clean_interim(response);
+            return Ok(());
+        }
+        context.answer_begins(response.status);
         context.limited.tell(response)?;
         if context.is_last() {
             session.set_keepalive(None);
@@ -413,9 +416,20 @@ impl ProxyHttp for Gateway {
         _: bool,
         context: &mut Context,
     ) -> pingora::Result<Option<Duration>> {
+        context.keep_deadlines()?;
         context.flow(body.as_ref())?;
         context.gave(body.as_ref());
         context.bytes_out += body.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        Ok(None)
+    }
+
+    async fn response_trailer_filter(
+        &self,
+        _: &mut Session,
+        trailers: &mut http::HeaderMap,
+        _: &mut Context,
+    ) -> pingora::Result<Option<Bytes>> {
+        clean_trailers(trailers);
         Ok(None)
     }
 
@@ -439,7 +453,8 @@ impl ProxyHttp for Gateway {
             ..denial.into()
         };
         context.refuse(refusal);
-        let answered = session.response_written().is_some() || denial == Denial::ClientGone;
+        let is_lost = matches!(denial, Denial::ClientGone | Denial::ClientSlow);
+        let answered = session.response_written().is_some() || is_lost;
         if !answered && self.answer(session, context, refusal).await.is_err() {
             context.refuse(Denial::ClientGone.into());
         }
@@ -459,33 +474,10 @@ impl ProxyHttp for Gateway {
     }
 }
 
-fn is_grpc(request: &RequestHeader) -> bool {
-    let kind = request.headers.get(header::CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
-}
-
 fn without_request_line(exchange: Exchange) -> Exchange {
     Exchange {
         method: "".into(),
         path: String::new(),
         ..exchange
     }
-}
-
-/// The canonical target in place of the client's spelling; `None` where they are the same bytes.
-fn rewritten_target(header: &RequestHeader, canonical: &Canonical<'_>) -> Option<Vec<u8>> {
-    let path = canonical.path().as_sent().as_bytes();
-    let query = canonical.query();
-    let length = path.len() + query.map_or(0, |query| query.len() + 1);
-    let raw = header.raw_path();
-    if raw.len() == length && raw.starts_with(path) {
-        return None;
-    }
-    let mut target = Vec::with_capacity(length);
-    target.extend_from_slice(path);
-    if let Some(query) = query {
-        target.push(b'?');
-        target.extend_from_slice(query);
-    }
-    Some(target)
 }

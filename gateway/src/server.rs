@@ -245,6 +245,8 @@ fn add_background(server: &mut Server, shared: &Arc<Shared>, config: &Config, re
 fn http2_options(header_bytes_max: usize) -> pingora::protocols::http::v2::server::H2Options {
     let mut options = pingora::protocols::http::v2::server::default_h2_options();
     options.max_header_list_size(u32::try_from(header_bytes_max).unwrap_or(u32::MAX));
+    // A client that opens a large window and takes nothing: a hundred streams hold 6 MiB, not 40.
+    options.max_send_buffer_size(SEND_BUFFER_BYTES);
     options
 }
 
@@ -411,6 +413,8 @@ fn lines(problems: &[LoadError]) -> String {
         .join("\n")
 }
 
+/// What is kept of one answer that its client could have taken.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// Tries of one request at different upstreams.
 const UPSTREAM_TRIES_MAX: usize = 4;
 const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(20);

@@ -4,26 +4,27 @@
 use std::borrow::Cow;
 
 use hangu_certs::PushedRevocations;
-use hangu_policy::{Overridden, Permit, Request};
+use hangu_policy::{Overridden, Permit, Request, Value};
 use pingora::http::RequestHeader;
 
 mod again;
+mod taken;
 
 pub use again::check_under_way;
 
-use crate::config::{Application, LabelId, Method, PathProfile, Route};
+use crate::config::{Application, LabelId, Method, Route};
 use crate::connection::{Connection, Subject};
 use crate::denial::Denial;
 use crate::layers::application::shadow::Trial;
 use crate::layers::cloud::routes::route_of;
 use crate::layers::edge::authority::{host_matches_sni, host_of};
 use crate::layers::edge::canonical::{CanonicalPath, canonical_path, check_query};
-use crate::layers::edge::headers::{values_of, websocket_origin};
+use crate::layers::edge::headers::values_of;
 use crate::layers::endpoint::validity::check_still_valid;
 use crate::layers::network::limits::{Clock, LimitState, Limited};
 use crate::layers::{application, data};
 use crate::refusal::Refusal;
-use crate::snapshot::{ApplicationState, ListenerState, Snapshot};
+use crate::snapshot::{ApplicationState, Snapshot};
 
 /// A request as it came, over a connection that the edge admitted.
 #[derive(Debug)]
@@ -56,6 +57,8 @@ pub struct Routed<'r, 's> {
     application: usize,
     route: usize,
     label: LabelId,
+    /// What rules may read of the query.
+    query: Vec<(String, Value)>,
 }
 
 /// A routed request of a certificate that is good now.
@@ -220,6 +223,7 @@ impl<'r> Canonical<'r> {
         let settings: &Route = config.routes.get(route).ok_or(found(Denial::Internal))?;
         let label = settings.label;
         self.taken_by(config, settings).map_err(found)?;
+        let query = self.parameters_of(config).map_err(found)?;
         Ok(Routed {
             canonical: self,
             snapshot,
@@ -228,46 +232,8 @@ impl<'r> Canonical<'r> {
             application: index,
             route,
             label,
+            query,
         })
-    }
-}
-
-impl Canonical<'_> {
-    /// What an application and a route ask of the message beyond its path and method.
-    fn taken_by(&self, config: &Application, route: &Route) -> Result<(), Denial> {
-        if self.path.has_encoded_slash() && route.path_profile == PathProfile::Strict {
-            return Err(Denial::PathAmbiguous);
-        }
-        if websocket_origin(&self.header.headers)
-            .is_some_and(|origin| !config.takes_websockets_from(origin))
-        {
-            return Err(Denial::OriginRefused);
-        }
-        if self
-            .body_bytes
-            .is_some_and(|bytes| bytes > route.request_body_max.bytes())
-        {
-            return Err(Denial::BodyTooLarge);
-        }
-        Ok(())
-    }
-
-    /// An encoded slash that no route takes is ambiguous, wherever it would have led.
-    fn unless_ambiguous(&self, denial: Denial) -> Denial {
-        if self.path.has_encoded_slash() {
-            Denial::PathAmbiguous
-        } else {
-            denial
-        }
-    }
-
-    /// Whoever sent no server name was judged by what the first certificate asks for, and may ask for no host that asks for more.
-    fn is_of_another_group(&self, listener: &ListenerState) -> bool {
-        self.connection.sni.is_none()
-            && listener.groups.len() > 1
-            && listener
-                .group_of(Some(&self.host))
-                .is_some_and(|group| Some(group) != self.connection.group)
     }
 }
 
@@ -371,6 +337,7 @@ impl<'s> Valid<'_, 's> {
             device: canonical.connection.caller.device_class(),
             subject_attributes: canonical.connection.caller.attributes(self.now),
             purpose,
+            query_parameters: &routed.query,
             time_unix_ms: self.now.checked_mul(1_000),
             context: routed.config.policy_context,
         }

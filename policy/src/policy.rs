@@ -389,6 +389,8 @@ impl Section {
             argument.view = fact.of(request);
             if *fact == Fact::Subject {
                 argument.attributes = request.subject_attributes;
+            } else if *fact == Fact::Query {
+                argument.attributes = request.query_parameters;
             }
         }
     }

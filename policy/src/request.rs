@@ -26,6 +26,8 @@ pub struct Request<'a> {
     pub device: &'a str,
     /// What the data are to be used for.
     pub purpose: &'a str,
+    /// What the query says, for a model that reads it: `r.query.year` in a matcher.
+    pub query_parameters: &'a [(String, Value)],
     /// The client's address, as text.
     pub address: &'a str,
     /// The application that the route leads to.
@@ -50,12 +52,13 @@ pub(crate) enum Fact {
     Purpose,
     Address,
     Application,
+    Query,
     Time,
 }
 
 impl Fact {
     /// Every name that a model's `r` may use for a fact; the first of each is the one to recommend.
-    const NAMES: [(Self, &'static [&'static str]); 11] = [
+    const NAMES: [(Self, &'static [&'static str]); 12] = [
         (Self::Subject, &["sub", "subject", "user"]),
         (
             Self::Domain,
@@ -69,6 +72,7 @@ impl Fact {
         (Self::Purpose, &["purpose"]),
         (Self::Address, &["address", "ip", "client"]),
         (Self::Application, &["application", "app"]),
+        (Self::Query, &["query"]),
         (Self::Time, &["time"]),
     ];
 
@@ -89,6 +93,11 @@ impl Fact {
             .iter()
             .find(|(_, names)| names.contains(&name))
             .map(|(fact, _)| *fact)
+    }
+
+    /// Whether a matcher may read `r.NAME.ATTRIBUTE` of it.
+    pub(crate) fn has_attributes(self) -> bool {
+        matches!(self, Self::Subject | Self::Query)
     }
 
     /// All names, for an error.
@@ -114,6 +123,8 @@ impl Fact {
             Self::Purpose => request.purpose,
             Self::Address => request.address,
             Self::Application => request.application,
+            // It has only attributes.
+            Self::Query => "",
             Self::Time => return seconds(request.time_unix_ms),
         })
     }

@@ -12,7 +12,10 @@ use hangu_tests::{
 use crate::support::{assert_allowed, assert_refused, field, gateway, head, records};
 
 mod answers;
+mod grpc;
+mod http2;
 mod identity;
+mod streams;
 mod tunnels;
 
 #[test]

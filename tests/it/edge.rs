@@ -2,6 +2,7 @@
 
 mod bodies;
 mod corpus;
+mod differential;
 mod handshakes;
 mod headers;
 mod http2;
@@ -10,5 +11,7 @@ mod limits;
 mod preface;
 mod profiles;
 mod proxy;
+mod query;
 mod requests;
+mod slow;
 mod tls;

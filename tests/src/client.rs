@@ -1,6 +1,6 @@
 //! A blocking HTTPS/1.1 client that sends whatever bytes it is given.
 
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, OnceLock};
 
@@ -355,6 +355,22 @@ impl ClientConnection {
     /// Why they do not come.
     pub fn read_exactly(&mut self, count: usize) -> Result<Vec<u8>, ClientError> {
         Ok(self.wire.exactly(count)?)
+    }
+
+    /// Whatever comes next, at least one byte; nothing when the gateway has closed.
+    ///
+    /// # Errors
+    /// Why nothing comes.
+    pub fn read_some(&mut self) -> Result<Vec<u8>, ClientError> {
+        Ok(self.wire.some()?)
+    }
+
+    /// Takes at most so many bytes off the socket, below TLS: they are lost, and the gateway may send as many more.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn sip(&mut self, most: usize) -> io::Result<usize> {
+        self.wire.stream().sock.read(&mut vec![0; most])
     }
 
     /// Whether the gateway has closed the connection, or closes it now without another byte.

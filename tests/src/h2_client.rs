@@ -1,10 +1,11 @@
 //! An HTTP/2 client over the same TLS, blocking on the outside.
 
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use h2::RecvStream;
-use h2::client::SendRequest;
+use h2::client::{ResponseFuture, SendRequest};
+use h2::{RecvStream, SendStream};
 use http::{Request, Uri};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -13,6 +14,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::client::{Client, Response};
+use crate::h2_upstream::fields;
 use crate::message::Fields;
 use crate::wait::{DEADLINE, must};
 
@@ -181,10 +183,133 @@ impl H2Request {
     }
 }
 
-async fn begin(
-    sender: &mut SendRequest<Bytes>,
-    request: &H2Request,
-) -> Result<http::Response<RecvStream>, String> {
+/// A request that is still open, and its answer as it comes.
+#[derive(Debug)]
+pub struct H2Stream<'c> {
+    runtime: &'c Runtime,
+    body: SendStream<Bytes>,
+    answer: Option<ResponseFuture>,
+    incoming: Option<RecvStream>,
+}
+
+impl H2Connection {
+    /// Sends the head of a request; its body follows through the stream.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    pub fn stream(&mut self, request: &H2Request) -> Result<H2Stream<'_>, String> {
+        let mut sender = self.sender.clone();
+        let head = head_of(request)?;
+        let (answer, body) = self.runtime.block_on(async {
+            futures_ready(&mut sender).await?;
+            let sent = sender.send_request(head, false);
+            sent.map_err(|error| error.to_string())
+        })?;
+        Ok(H2Stream {
+            runtime: &self.runtime,
+            body,
+            answer: Some(answer),
+            incoming: None,
+        })
+    }
+}
+
+impl H2Stream<'_> {
+    /// Sends a part of the body, as soon as the gateway's window takes it.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let body = &mut self.body;
+        let mut left = Bytes::copy_from_slice(bytes);
+        let sending = async {
+            while !left.is_empty() {
+                body.reserve_capacity(left.len());
+                let room = poll_fn(|cx| body.poll_capacity(cx)).await;
+                let room = room.ok_or("the stream is closed")?.map_err(in_words)?;
+                let part = left.split_to(room.min(left.len()));
+                body.send_data(part, false).map_err(in_words)?;
+            }
+            Ok(())
+        };
+        within_deadline(self.runtime, sending)
+    }
+
+    /// The body is whole.
+    ///
+    /// # Errors
+    /// Why that cannot be said, in words.
+    pub fn finish(&mut self) -> Result<(), String> {
+        self.body.send_data(Bytes::new(), true).map_err(in_words)
+    }
+
+    /// The body is whole, and these fields follow it.
+    ///
+    /// # Errors
+    /// Why that cannot be said, in words.
+    pub fn finish_with(&mut self, trailers: http::HeaderMap) -> Result<(), String> {
+        self.body.send_trailers(trailers).map_err(in_words)
+    }
+
+    /// Waits for the head of the answer.
+    ///
+    /// # Errors
+    /// Why there is none, in words.
+    pub fn head(&mut self) -> Result<(u16, Fields), String> {
+        let answer = self.answer.take().ok_or("it was read before")?;
+        let answer = async { answer.await.map_err(in_words) };
+        let (parts, incoming) = within_deadline(self.runtime, answer)?.into_parts();
+        self.incoming = Some(incoming);
+        Ok((parts.status.as_u16(), fields(&parts.headers)))
+    }
+
+    /// Waits for the next part of the answer; `None` at its end.
+    ///
+    /// # Errors
+    /// Why it does not come, in words.
+    pub fn data(&mut self) -> Result<Option<Bytes>, String> {
+        let incoming = self.incoming.as_mut().ok_or("no head yet")?;
+        let part = async { incoming.data().await.transpose().map_err(in_words) };
+        let part = within_deadline(self.runtime, part)?;
+        if let Some(part) = &part {
+            let window = incoming.flow_control();
+            window.release_capacity(part.len()).map_err(in_words)?;
+        }
+        Ok(part)
+    }
+
+    /// Waits for the fields behind the answer.
+    ///
+    /// # Errors
+    /// Why they do not come, in words.
+    pub fn trailers(&mut self) -> Result<Fields, String> {
+        let incoming = self.incoming.as_mut().ok_or("no head yet")?;
+        let trailers = async { incoming.trailers().await.map_err(in_words) };
+        let trailers = within_deadline(self.runtime, trailers)?;
+        Ok(fields(&trailers.unwrap_or_default()))
+    }
+}
+
+fn within_deadline<T>(
+    runtime: &Runtime,
+    wait: impl Future<Output = Result<T, String>>,
+) -> Result<T, String> {
+    runtime.block_on(async {
+        timeout(DEADLINE, wait)
+            .await
+            .map_err(|_| "deadline".to_owned())?
+    })
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that map_err asks for"
+)]
+fn in_words(error: h2::Error) -> String {
+    error.to_string()
+}
+
+fn head_of(request: &H2Request) -> Result<Request<()>, String> {
     let uri = Uri::builder()
         .scheme("https")
         .authority(request.authority.as_str())
@@ -194,7 +319,14 @@ async fn begin(
     for (name, value) in &request.fields {
         head = head.header(name, value);
     }
-    let head = head.body(()).map_err(|error| error.to_string())?;
+    head.body(()).map_err(|error| error.to_string())
+}
+
+async fn begin(
+    sender: &mut SendRequest<Bytes>,
+    request: &H2Request,
+) -> Result<http::Response<RecvStream>, String> {
+    let head = head_of(request)?;
     futures_ready(sender).await?;
     let (response, mut body) = sender
         .send_request(head, request.body.is_empty())
@@ -219,21 +351,15 @@ async fn exchange(
             .map_err(|error| error.to_string())?;
         bytes.extend_from_slice(&data);
     }
-    let field = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-        (
-            name.as_str().to_owned(),
-            String::from_utf8_lossy(value.as_bytes()).into_owned(),
-        )
-    };
     Ok(Response {
         status: parts.status.as_u16(),
-        fields: Fields(parts.headers.iter().map(field).collect()),
+        fields: fields(&parts.headers),
         body: bytes,
     })
 }
 
 async fn futures_ready(sender: &mut SendRequest<Bytes>) -> Result<(), String> {
-    std::future::poll_fn(|context| sender.poll_ready(context))
+    poll_fn(|context| sender.poll_ready(context))
         .await
         .map_err(|error| error.to_string())
 }

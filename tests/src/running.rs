@@ -64,6 +64,12 @@ impl RunningGateway {
         self.folder.client_with(credentials)
     }
 
+    /// The id of its process.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Its audit folder.
     #[must_use]
     pub fn audit(&self) -> Audit {
@@ -198,6 +204,17 @@ impl RunningGateway {
             )),
         }
     }
+}
+
+/// Memory that a process has in use, in bytes.
+#[track_caller]
+#[must_use]
+pub fn resident_bytes(process: u32) -> u64 {
+    let path = format!("/proc/{process}/status");
+    let status = must(std::fs::read_to_string(path), "read a process's status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok());
+    must(kib.map(|kib: u64| kib * 1024).ok_or(status), "find VmRSS")
 }
 
 /// Asked of the kernel and not by connecting, which would leave a record in the gateway's log.

@@ -348,7 +348,7 @@ fn read_request<S: Read + Write>(
     }))
 }
 
-fn server_config(tls: &UpstreamTls) -> Arc<ServerConfig> {
+pub(crate) fn server_config(tls: &UpstreamTls) -> Arc<ServerConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions();

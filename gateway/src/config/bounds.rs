@@ -99,6 +99,8 @@ pub(super) const WEBSOCKET_ORIGINS: Entries = entries(0, 64);
 pub(super) const CONNECT_TIMEOUT: Bounds<Duration> = time(10, MINUTE_MS, 2 * SECOND_MS);
 pub(super) const READ_TIMEOUT: Bounds<Duration> = time(10, HOUR_MS, 30 * SECOND_MS);
 pub(super) const WRITE_TIMEOUT: Bounds<Duration> = time(10, HOUR_MS, 30 * SECOND_MS);
+/// A day: what takes longer is a stream.
+pub(super) const RESPONSE_TIMEOUT: Bounds<Duration> = time(10, 24 * HOUR_MS, HOUR_MS);
 pub(super) const FAILURES: Bounds<NonZeroU32> = count(1_000, Some(3));
 pub(super) const POLICY_CONTEXT: Bounds<NonZeroU32> = count(64, Some(1));
 pub(super) const RETRY_AFTER: Bounds<Duration> = time(100, HOUR_MS, 5 * SECOND_MS);
@@ -180,6 +182,7 @@ pub(super) const UIDS: Entries = entries(0, 64);
 pub(super) const CONTROL_SUBJECTS: Entries = entries(1, 256);
 pub(super) const UPSTREAMS: Entries = entries(1, 256);
 pub(super) const OBLIGATIONS: Entries = entries(0, 256);
+pub(super) const QUERY_PARAMETERS: Entries = entries(0, 16);
 pub(super) const PURPOSES: Entries = entries(1, 64);
 pub(super) const POLICY_KEYS: Entries = entries(1, 32);
 pub(super) const SHARED_URLS: Entries = entries(1, 16);

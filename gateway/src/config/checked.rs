@@ -259,8 +259,12 @@ pub struct Application {
     pub write_timeout: Duration,
     /// Which context of the policy's model decides; `None`: the first.
     pub policy_context: Option<NonZeroU8>,
+    /// What all its upstreams speak.
+    pub upstream_protocol: UpstreamProtocol,
     /// Obligations that it carries out, as words such as `mask:resident-id`.
     pub obligations: Vec<Box<str>>,
+    /// Query parameters that rules may read.
+    pub query_parameters: Vec<Box<str>>,
     /// Purposes that may be stated to it, all of them of [`Purpose::names`].
     pub purposes: Vec<Name>,
     /// For how long browsers are told to use TLS only (RFC 6797); zero: they are told nothing.
@@ -278,6 +282,15 @@ pub struct Application {
     pub upstream_tls: Option<UpstreamTls>,
     /// When an upstream is taken out and when it is tried again.
     pub health: Health,
+}
+
+/// What is spoken to upstreams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1 (RFC 9112).
+    Http1,
+    /// HTTP/2 (RFC 9113): with prior knowledge in plain, by ALPN over TLS, and nothing else.
+    Http2,
 }
 
 /// How an upstream is chosen among the healthy ones.
@@ -311,6 +324,19 @@ pub struct Route {
     pub path_profile: PathProfile,
     /// Its own bound or the application's.
     pub request_body_max: ByteSize,
+    /// From the head of a request to the last byte of its answer; its own or the application's.
+    pub response_timeout: Duration,
+    /// Whether bodies may go on for ever.
+    pub bodies: Bodies,
+}
+
+/// How bodies come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bodies {
+    /// To an end, and without long pauses.
+    Whole,
+    /// As long as both sides want.
+    Streaming,
 }
 
 /// Which paths a route takes.

@@ -115,8 +115,11 @@ pub(super) struct Application {
     pub(super) connect_timeout: Option<Text>,
     pub(super) read_timeout: Option<Text>,
     pub(super) write_timeout: Option<Text>,
+    pub(super) response_timeout: Option<Text>,
+    pub(super) upstream_protocol: Option<Text>,
     pub(super) purposes: Option<Texts>,
     pub(super) policy_context: Option<Spanned<i64>>,
+    pub(super) query_parameters: Option<Texts>,
     pub(super) obligations: Option<Texts>,
     pub(super) strict_transport_security: Option<Text>,
     pub(super) websocket_origins: Option<Texts>,
@@ -135,6 +138,8 @@ pub(super) struct Route {
     pub(super) label: Option<Text>,
     pub(super) path_profile: Option<Text>,
     pub(super) request_body_max: Option<Text>,
+    pub(super) response_timeout: Option<Text>,
+    pub(super) streaming: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -34,10 +34,10 @@ pub use hangu_certs::Template;
 
 pub use checked::{
     ANONYMOUS_SUBJECT, AccessLog, Acknowledge, Admin, Application, Archive, Attribute, Audit,
-    Balance, ClientAuthentication, ClientCertificate, Config, Control, ControlRemote,
+    Balance, Bodies, ClientAuthentication, ClientCertificate, Config, Control, ControlRemote,
     ControlSocket, HeaderRule, Health, Identity, Listener, Matrix, ObjectStore, PathProfile,
     Pseudonyms, Purpose, Retention, Route, Server, ServerCertificate, SigningKey, StoreAddress,
-    TlsVersion, Upstream, UpstreamTls, Witness, Zone,
+    TlsVersion, Upstream, UpstreamProtocol, UpstreamTls, Witness, Zone,
 };
 pub use checked::{ClientTrust, CrlFetch};
 pub use limits::{

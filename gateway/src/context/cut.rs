@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use hangu_audit::{Decision, Timestamp};
@@ -10,7 +10,7 @@ use http::header::HOST;
 use pingora::http::RequestHeader;
 
 use super::Context;
-use super::head::without_query;
+use super::head::{query_of, without_query};
 use crate::audit_trail::Place;
 use crate::config::Method;
 use crate::denial::Denial;
@@ -45,10 +45,14 @@ impl Context {
         let host = || header.uri.authority().map(http::uri::Authority::as_str);
         let host = (!has_name).then(|| host().or_else(|| text(HOST.as_str())));
         let target = permitted.zip(self.application());
+        let is_read = target.is_some_and(|(_, (config, _))| !config.query_parameters.is_empty());
         let begun = Begun {
             method,
             host: host.flatten().map(Into::into),
             path: without_query(sent.unwrap_or(header.raw_path())).into(),
+            query: query_of(header.raw_path())
+                .filter(|_| is_read)
+                .map(Into::into),
             purpose: purpose.unwrap_or_default().into(),
             target: target.and_then(|(permitted, (_, state))| {
                 state.targets.get(permitted.route()).map(Arc::clone)
@@ -116,9 +120,19 @@ impl Context {
         true
     }
 
+    /// Notes that the request was dropped since a deadline had passed. Says whether one had.
+    fn end_overdue(&mut self) -> bool {
+        let Some(overdue) = self.deadlines.overdue(Instant::now()) else {
+            return false;
+        };
+        self.is_cut = true;
+        self.refuse(overdue.denial().into());
+        true
+    }
+
     /// The request was dropped before it came to its end: the record says why, as far as that is known.
     fn note_cut(&mut self) {
-        if !self.end_from_outside() {
+        if !self.end_from_outside() && !self.end_overdue() {
             return;
         }
         let (bytes_in, bytes_out, elapsed) =
@@ -149,6 +163,7 @@ impl Drop for Context {
         if self.place.is_some() {
             self.note_cut();
         }
+        self.deadlines.clear();
         if let Some(session) = &self.session {
             session.finish();
         }

@@ -15,6 +15,12 @@ pub(super) fn without_query(target: &[u8]) -> &[u8] {
         .unwrap_or_default()
 }
 
+/// The query of a request target, without its question mark.
+pub(super) fn query_of(target: &[u8]) -> Option<&[u8]> {
+    let mark = target.iter().position(|byte| *byte == b'?')?;
+    target.get(mark + 1..)
+}
+
 /// Names of the query's parameters, never their values; bounded, the rest is not named.
 pub(super) fn query_keys(query: &[u8]) -> Vec<String> {
     query

@@ -25,6 +25,8 @@ pub struct UnderWay {
     pub host: Option<Box<str>>,
     /// Its canonical path, as it is sent on.
     pub path: Box<[u8]>,
+    /// Its query, where rules may read of it.
+    pub query: Option<Box<[u8]>>,
     /// What the data are for, as it states.
     pub purpose: Box<str>,
     /// Application, route and label.
@@ -49,6 +51,8 @@ pub struct Begun {
     pub host: Option<Box<str>>,
     /// As [`UnderWay::path`].
     pub path: Box<[u8]>,
+    /// As [`UnderWay::query`].
+    pub query: Option<Box<[u8]>>,
     /// As [`UnderWay::purpose`].
     pub purpose: Box<str>,
     /// As [`UnderWay::target`].
@@ -67,6 +71,7 @@ impl UnderWay {
             method,
             host,
             path,
+            query,
             purpose,
             target,
             began,
@@ -77,6 +82,7 @@ impl UnderWay {
             method,
             host,
             path,
+            query,
             purpose,
             target,
             began,
@@ -233,6 +239,7 @@ mod tests {
             method: Method::Get,
             host: None,
             path: path.as_bytes().into(),
+            query: None,
             purpose: "".into(),
             target: None,
             began: Instant::now(),

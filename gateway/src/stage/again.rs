@@ -61,7 +61,11 @@ fn head_of(
     snapshot: &Snapshot,
 ) -> Option<RequestHeader> {
     let host = request.host.as_deref().or(connection.sni.as_deref())?;
-    let mut header = RequestHeader::build(request.method.as_str(), &request.path, None).ok()?;
+    let target = match &request.query {
+        None => request.path.to_vec(),
+        Some(query) => [&*request.path, b"?", query].concat(),
+    };
+    let mut header = RequestHeader::build(request.method.as_str(), &target, None).ok()?;
     header.insert_header(HOST, host).ok()?;
     if let Some(rules) = &snapshot.config.purpose
         && !request.purpose.is_empty()

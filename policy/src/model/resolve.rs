@@ -144,12 +144,12 @@ impl Resolver<'_, '_> {
         if let (Some(Expr::Request { path: inner, .. }), [_, name, ..]) = (&found, path)
             && !inner.is_empty()
             && self.binding == Binding::Named
-            && Fact::named(name) != Some(Fact::Subject)
+            && !Fact::named(name).is_some_and(Fact::has_attributes)
         {
             self.refuse(
                 at,
                 format!("the gateway knows no attributes of `{request}.{name}`"),
-                "read attributes of the subject, or compare the argument itself",
+                "read attributes of the subject or parameters of the query, or compare the argument itself",
             );
             return None;
         }

@@ -1,27 +1,24 @@
 //! Applications: hosts, headers, routes, upstreams.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::NonZeroU8;
 
 use http::HeaderName;
 
 use super::Names;
-use super::obligations::obligations;
+use super::obligations::{obligations, query_parameters};
 use super::reader::{Reader, parse_address};
+use super::route::{RouteDefaults, routes};
 use super::trust::{crl_urls, crls, expected_server};
 use crate::config::bounds;
 use crate::config::checked::{
-    Acknowledge, Application, Balance, ClientCertificate, HeaderRule, Health, Listener,
-    PathProfile, Route, Upstream, UpstreamTls,
+    Acknowledge, Application, Balance, ClientCertificate, HeaderRule, Health, Listener, Upstream,
+    UpstreamProtocol, UpstreamTls,
 };
-use crate::config::file::{self, File, Named, Text, Texts};
+use crate::config::file::{self, File, Named, Text};
 use crate::config::problem::Fault;
-use crate::config::values::{
-    ByteSize, Host, HostPattern, LabelId, Method, MethodSet, Name, RoutePrefix, Tenant,
-    parse_template,
-};
+use crate::config::values::{Host, HostPattern, Name, Tenant, parse_template};
 use crate::layers::edge::authority::host_of;
 
 /// In the order of the file; those that lack something are left out, after a report.
@@ -69,8 +66,6 @@ fn one(
         .label
         .as_ref()
         .and_then(|label| names.label(reader, label));
-    let request_body_max =
-        reader.size(written.request_body_max.as_ref(), &bounds::REQUEST_BODY_MAX);
     let acknowledge = reader.choice(
         written.acknowledge.as_ref(),
         &ACKNOWLEDGE,
@@ -82,9 +77,11 @@ fn one(
     let read_timeout = reader.duration(written.read_timeout.as_ref(), &bounds::READ_TIMEOUT);
     let write_timeout = reader.duration(written.write_timeout.as_ref(), &bounds::WRITE_TIMEOUT);
     let context = reader.count(written.policy_context.as_ref(), &bounds::POLICY_CONTEXT);
+    let upstream_protocol = protocol(reader, written.upstream_protocol.as_ref());
     let obligations = obligations(reader, written.obligations.as_ref());
     let headers = headers(reader, &written.headers);
-    let routes = routes(reader, names, label, request_body_max, &written.routes);
+    let defaults = RouteDefaults::new(reader, label, written);
+    let routes = routes(reader, names, &defaults, &written.routes);
     let strict_transport_security = reader.duration(
         written.strict_transport_security.as_ref(),
         &bounds::STRICT_TRANSPORT_SECURITY,
@@ -104,7 +101,7 @@ fn one(
         tenant: tenant?,
         hosts: hosts.into_iter().map(|(_, host)| host).collect(),
         label: label?,
-        request_body_max,
+        request_body_max: defaults.request_body_max,
         acknowledge,
         balance,
         connect_timeout,
@@ -113,7 +110,9 @@ fn one(
         policy_context: NonZeroU8::try_from(context)
             .ok()
             .filter(|context| context.get() > 1),
+        upstream_protocol,
         obligations,
+        query_parameters: query_parameters(reader, written.query_parameters.as_ref()),
         purposes: Vec::new(),
         strict_transport_security,
         websocket_origins: websocket_origins
@@ -129,6 +128,10 @@ fn one(
         },
         health,
     })
+}
+
+fn protocol(reader: &mut Reader<'_, '_>, written: Option<&Text>) -> UpstreamProtocol {
+    reader.choice(written, &UPSTREAM_PROTOCOLS, UpstreamProtocol::Http1)
 }
 
 fn headers(reader: &mut Reader<'_, '_>, written: &Named<Text>) -> Vec<HeaderRule> {
@@ -185,90 +188,6 @@ pub(super) fn parse_header_name(text: &str) -> Result<HeaderName, Fault> {
     Ok(name)
 }
 
-/// Longest prefix first, routes of one prefix together. Of two such no method may be in both: the second could not be
-/// reached.
-fn routes(
-    reader: &mut Reader<'_, '_>,
-    names: Names<'_>,
-    default: Option<LabelId>,
-    request_body_max: ByteSize,
-    written: &[file::Route],
-) -> Vec<Route> {
-    let mut taken: BTreeMap<RoutePrefix, MethodSet> = BTreeMap::new();
-    let mut routes = Vec::with_capacity(written.len());
-    for route in written {
-        let methods = methods(reader, route.methods.as_ref());
-        let path_profile = reader.choice(
-            route.path_profile.as_ref(),
-            &PATH_PROFILES,
-            PathProfile::Strict,
-        );
-        let request_body_max = match &route.request_body_max {
-            Some(_) => reader.size(route.request_body_max.as_ref(), &bounds::REQUEST_BODY_MAX),
-            None => request_body_max,
-        };
-        let label = match &route.label {
-            Some(label) => names.label(reader, label),
-            None => default,
-        };
-        let Some((place, prefix)) = route
-            .prefix
-            .as_ref()
-            .and_then(|text| Some((text, reader.read(Some(text), RoutePrefix::parse)?)))
-        else {
-            continue;
-        };
-        let before = taken.entry(prefix.clone()).or_default();
-        let both = before.common(methods);
-        if !both.is_empty() {
-            let both: Vec<&str> = both.iter().map(Method::as_str).collect();
-            let what = format!(
-                "an earlier route takes {} of `{}`",
-                both.join(", "),
-                prefix.as_str()
-            );
-            reader.fault(
-                place,
-                Fault::new(
-                    what,
-                    "remove one of the two, or give them different `methods`",
-                ),
-            );
-        }
-        *before = before.union(methods);
-        if let Some(label) = label {
-            routes.push(Route {
-                prefix,
-                methods,
-                label,
-                path_profile,
-                request_body_max,
-            });
-        }
-    }
-    routes.sort_by_cached_key(|route| (Reverse(route.prefix.as_str().len()), route.prefix.clone()));
-    routes
-}
-
-fn methods(reader: &mut Reader<'_, '_>, written: Option<&Texts>) -> MethodSet {
-    if written.is_none() {
-        return MethodSet::ALL;
-    }
-    let methods = reader.read_each(written, parse_method);
-    reader.no_two(methods.iter().copied(), |method| {
-        Fault::new(
-            format!(
-                "method `{}` stands here for the second time",
-                method.as_str()
-            ),
-            "remove it",
-        )
-    });
-    methods
-        .into_iter()
-        .fold(MethodSet::default(), |set, (_, method)| set.with(method))
-}
-
 /// A web origin as browsers write it (RFC 6454 section 6.2): scheme, host in lower case, port unless it is the scheme's own.
 fn parse_origin(text: &str) -> Result<String, Fault> {
     let host = text
@@ -283,19 +202,6 @@ fn parse_origin(text: &str) -> Result<String, Fault> {
         format!("`{text}` is not an origin"),
         "write scheme and host in lower case and no path, as in `https://portal.example`",
     ))
-}
-
-const PATH_PROFILES: [(&str, PathProfile); 2] = [
-    ("strict", PathProfile::Strict),
-    ("keep-encoded-slash", PathProfile::KeepEncodedSlash),
-];
-
-fn parse_method(text: &str) -> Result<Method, Fault> {
-    Method::from_wire(text).ok_or_else(|| {
-        let known: Vec<&str> = Method::ALL.into_iter().map(Method::as_str).collect();
-        let what = format!("method `{text}` is never let through");
-        Fault::new(what, format!("use {}", known.join(", ")))
-    })
 }
 
 fn upstreams(reader: &mut Reader<'_, '_>, written: &[file::Upstream]) -> Vec<Upstream> {
@@ -447,6 +353,10 @@ const ACKNOWLEDGE: [(&str, Acknowledge); 3] = [
     ("durable", Acknowledge::Durable),
     ("written", Acknowledge::Written),
     ("counted", Acknowledge::Counted),
+];
+const UPSTREAM_PROTOCOLS: [(&str, UpstreamProtocol); 2] = [
+    ("http/1.1", UpstreamProtocol::Http1),
+    ("h2", UpstreamProtocol::Http2),
 ];
 const BALANCES: [(&str, Balance); 2] = [
     ("round_robin", Balance::RoundRobin),

@@ -16,6 +16,7 @@ mod pseudonyms;
 mod purpose;
 mod reader;
 mod retention;
+mod route;
 mod sinks;
 mod store;
 mod trust;

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pingora::prelude::HttpPeer;
+use pingora::protocols::TcpKeepalive;
 use pingora::protocols::tls::CaType;
 use pingora::utils::tls::CertKey;
 
-use crate::config::Application;
+use crate::config::{Application, UpstreamProtocol};
 use crate::layers::cloud::prover::Prover;
 use crate::stage::Permitted;
 
@@ -19,6 +20,7 @@ pub struct PeerSettings {
     connect_timeout: Duration,
     read_timeout: Duration,
     write_timeout: Duration,
+    protocol: UpstreamProtocol,
     tls: Option<PeerTls>,
     /// Connections are reused only within this group: one application, one trust, one client certificate.
     group: u64,
@@ -29,8 +31,8 @@ pub struct PeerSettings {
 pub enum Silence {
     /// As long as the application's `read_timeout`: an answer is due.
     Answer,
-    /// Much longer: the request asks for a tunnel, such as a WebSocket, where both may have nothing to say.
-    Tunnel,
+    /// Much longer: the request asks for a tunnel, such as a WebSocket, or for a stream, where both may have nothing to say.
+    Stream,
 }
 
 /// What an upstream must prove and what we show to it.
@@ -63,6 +65,7 @@ impl PeerSettings {
     pub fn new(application: &Application, tls: Option<PeerTls>) -> Self {
         let mut hasher = DefaultHasher::new();
         application.name.as_str().hash(&mut hasher);
+        application.upstream_protocol.hash(&mut hasher);
         if let Some(tls) = &tls {
             tls.trust_digest.hash(&mut hasher);
             tls.server_name.hash(&mut hasher);
@@ -71,6 +74,7 @@ impl PeerSettings {
             connect_timeout: application.connect_timeout,
             read_timeout: application.read_timeout,
             write_timeout: application.write_timeout,
+            protocol: application.upstream_protocol,
             tls,
             group: hasher.finish(),
         }
@@ -83,9 +87,16 @@ impl PeerSettings {
         Some((&tls.prover, self.connect_timeout))
     }
 
-    /// The peer at `address`, for a request that was permitted: without the proof nothing can be forwarded.
+    /// The peer at `address`, for a request that was permitted: without the proof nothing can be forwarded. `left` is what there
+    /// is of the time for the whole answer.
     #[must_use]
-    pub fn peer(&self, address: SocketAddr, silence: Silence, _proof: &Permitted) -> HttpPeer {
+    pub fn peer(
+        &self,
+        address: SocketAddr,
+        silence: Silence,
+        left: Option<Duration>,
+        _proof: &Permitted,
+    ) -> HttpPeer {
         let name = self
             .tls
             .as_ref()
@@ -100,17 +111,39 @@ impl PeerSettings {
         peer.options.verify_hostname = self.tls.as_ref().is_none_or(|tls| tls.is_known_by_name);
         peer.options.connection_timeout = Some(self.connect_timeout);
         peer.options.total_connection_timeout = Some(self.connect_timeout);
-        peer.options.read_timeout = Some(match silence {
-            Silence::Answer => self.read_timeout,
-            Silence::Tunnel => self.read_timeout.max(TUNNEL_SILENCE),
-        });
+        let read_timeout = match silence {
+            Silence::Answer => self.read_timeout.min(left.unwrap_or(self.read_timeout)),
+            Silence::Stream => self.read_timeout.max(STREAM_SILENCE),
+        };
+        peer.options.read_timeout = Some(read_timeout);
         peer.options.write_timeout = Some(self.write_timeout);
         peer.options.idle_timeout = Some(POOL_IDLE);
+        peer.options.tcp_keepalive = Some(KEEPALIVE);
+        if self.protocol == UpstreamProtocol::Http2 {
+            // Nothing else is negotiated, and one client's stream leaves room in the window of the connection for all others.
+            peer.options.set_http_version(2, 2);
+            peer.options.max_h2_streams = STREAMS_MAX;
+            peer.options.h2_stream_window_size = Some(STREAM_WINDOW_BYTES);
+            peer.options.h2_connection_window_size = Some(CONNECTION_WINDOW_BYTES);
+        }
         peer
     }
 }
 
 /// How long a connection to an upstream may wait in the pool.
 const POOL_IDLE: Duration = Duration::from_secs(60);
-/// How long a tunnel may be silent.
-const TUNNEL_SILENCE: Duration = Duration::from_secs(3600);
+/// How long a tunnel or a stream may be silent.
+const STREAM_SILENCE: Duration = Duration::from_secs(3600);
+/// Streams of one HTTP/2 connection to an upstream: what is lost at once when it breaks.
+const STREAMS_MAX: usize = 32;
+/// What an upstream may have sent of one answer that its client has not taken yet. A client that takes nothing holds so much of
+/// the connection's window, which must not be what the others live on.
+const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 32 * STREAM_WINDOW_BYTES;
+/// How a host is found out that is gone without a word. Not by PING of HTTP/2: servers of gRPC take that for an attack.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive {
+    idle: Duration::from_secs(60),
+    interval: Duration::from_secs(10),
+    count: 3,
+    user_timeout: Duration::ZERO,
+};

@@ -4,16 +4,16 @@
 //! identity), so a plain TCP listener hands its sockets here. What comes out is Pingora's HTTP proxy over a stream that is
 //! ours; see docs/adr/0002-own-tls-accept.md.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use pingora::apps::{HttpServerApp, ServerApp};
+use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4::stream::Stream as TcpStream;
-use pingora::protocols::{GetSocketDigest, Stream};
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use rustls::server::Acceptor;
@@ -29,9 +29,9 @@ use crate::events::{
 };
 use crate::layers::edge::counted::{Newcomer, Open};
 use crate::layers::edge::hang_up::{hang_up, nothing_follows};
-use crate::layers::edge::head::HeadLimits;
+use crate::layers::edge::head::{HeadLimits, told_line};
+use crate::layers::edge::hop::{client_address, client_behind};
 use crate::layers::edge::http2::{Guard, ListLimits};
-use crate::layers::edge::proxy_protocol::{Said, read_header};
 use crate::layers::edge::send_rate::SendRate;
 use crate::layers::edge::stream::{ClientStream, HeadDeadlines, HeadRead};
 use crate::layers::edge::streams::serve_streams;
@@ -39,6 +39,7 @@ use crate::layers::edge::tls_error::{denial_of, refused_chain};
 use crate::live::{Judgement, Registered, Session, judge};
 use crate::pipeline::Gateway;
 use crate::refusal::raw_answer;
+use crate::request_deadlines::keeping;
 use crate::request_id::RequestId;
 use crate::shared::Shared;
 use crate::snapshot::{ListenerState, Snapshot};
@@ -290,19 +291,22 @@ impl Accept {
                 HeadRead::Gone => return,
                 HeadRead::Refused(denial) => {
                     let id = RequestId::next();
-                    refused_head(&self.shared, &client.connection.load(), denial, id);
+                    let line = told_line(stream.refused_bytes());
+                    refused_head(&self.shared, &client.connection.load(), denial, id, line);
                     stream
                         .answer_and_close(raw_answer(denial, id).as_bytes())
                         .await;
                     return;
                 }
             }
+            let deadlines = Arc::clone(stream.deadlines());
             let mut session = ServerSession::new_http1(stream);
             session.set_keepalive((!*shutdown.borrow()).then_some(KEEPALIVE_SECONDS));
             if let Some(settings) = settings.take() {
                 pingora::apps::HttpPersistentSettings::apply_to_session(settings, &mut session);
             }
-            let Some(reused) = self.proxy.process_new_http(session, &shutdown).await else {
+            let served = self.proxy.process_new_http(session, &shutdown);
+            let Some(reused) = keeping(&deadlines, served).await else {
                 return;
             };
             newcomer = None;
@@ -443,30 +447,6 @@ fn unix_seconds() -> i64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-}
-
-fn client_address(tcp: &TcpStream) -> SocketAddr {
-    tcp.get_socket_digest()
-        .and_then(|digest| digest.peer_addr().and_then(|peer| peer.as_inet().copied()))
-        .unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0))
-}
-
-/// Where the client is: at the other end of the connection, or where a balancer there says.
-async fn client_behind(
-    tcp: &mut TcpStream,
-    hop: SocketAddr,
-    config: &Listener,
-) -> Result<SocketAddr, Denial> {
-    let Some(balancers) = &config.proxy_protocol else {
-        return Ok(hop);
-    };
-    if !balancers.iter().any(|prefix| prefix.covers(hop.ip())) {
-        return Err(Denial::ProxyUntrusted);
-    }
-    match read_header(tcp, config.proxy_timeout).await? {
-        Said::Client(client) => Ok(client),
-        Said::Local => Ok(hop),
-    }
 }
 
 fn channel(version: Option<rustls::ProtocolVersion>, alpn: Option<&[u8]>) -> &'static str {

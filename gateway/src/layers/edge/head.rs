@@ -296,5 +296,34 @@ pub(super) const CONTINUE: &[u8] = b"100-continue";
 /// Enough for 2^63 - 1.
 const CONTENT_LENGTH_DIGITS_MAX: usize = 19;
 
+/// Method and path of a head that was refused, where they can be told apart: for its record, not for a judgement.
+#[must_use]
+pub fn told_line(head: &[u8]) -> Option<(&str, &str)> {
+    let end = head.windows(2).position(|two| two == b"\r\n")?;
+    let mut words = head.get(..end)?.split(|byte| *byte == b' ');
+    let (method, target, _, None) = (words.next()?, words.next()?, words.next()?, words.next())
+    else {
+        return None;
+    };
+    let path = target.split(|byte| *byte == b'?').next()?;
+    let is_clean = !method.is_empty()
+        && method.len() <= TOLD_METHOD_BYTES_MAX
+        && method.iter().all(|byte| is_token(*byte))
+        && path.starts_with(b"/")
+        && path.len() <= TOLD_PATH_BYTES_MAX
+        && path.iter().all(|byte| is_target_byte(*byte));
+    if !is_clean {
+        return None;
+    }
+    Some((
+        std::str::from_utf8(method).ok()?,
+        std::str::from_utf8(path).ok()?,
+    ))
+}
+
+const TOLD_METHOD_BYTES_MAX: usize = 32;
+/// A longer path of a refused head is not told.
+pub(super) const TOLD_PATH_BYTES_MAX: usize = 2_048;
+
 #[cfg(test)]
 mod tests;

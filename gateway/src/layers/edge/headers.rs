@@ -3,6 +3,8 @@
 use http::{HeaderName, HeaderValue, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 
+use crate::layers::edge::http2::is_for_heads_only;
+
 /// The prefix of every header that the gateway speaks in.
 pub const OUR_PREFIX: &str = "x-hangu-";
 
@@ -97,6 +99,34 @@ pub fn remove_hop_by_hop(response: &mut ResponseHeader) {
     }
     for name in HOP_BY_HOP {
         response.remove_header(*name);
+    }
+}
+
+/// Leaves in an interim answer (1xx) only what such answers are for (RFC 8297).
+pub fn clean_interim(response: &mut ResponseHeader) {
+    let others: Vec<HeaderName> = response
+        .headers
+        .keys()
+        .filter(|name| **name != header::LINK)
+        .cloned()
+        .collect();
+    for name in &others {
+        response.remove_header(name);
+    }
+}
+
+/// Removes from the fields behind an answer's body what may only stand in front of it (RFC 9110 section 6.5.1), and what is ours to say.
+pub fn clean_trailers(trailers: &mut http::HeaderMap) {
+    let wrong: Vec<HeaderName> = trailers
+        .keys()
+        .filter(|name| {
+            is_for_heads_only(name.as_str().as_bytes())
+                || Folded(name.as_str()).starts_with(OUR_PREFIX)
+        })
+        .cloned()
+        .collect();
+    for name in &wrong {
+        trailers.remove(name);
     }
 }
 

@@ -11,13 +11,10 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
+use pingora::protocols::Shutdown;
 use pingora::protocols::l4::stream::Stream as TcpStream;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::SslDigest;
-use pingora::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
-    TimingDigest, UniqueID, UniqueIDType,
-};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
@@ -29,6 +26,9 @@ use crate::layers::edge::http2::{Guard, GuardedRead, Verdict};
 use crate::layers::edge::send_rate::SendRate;
 use crate::layers::edge::websocket::{Going, WebSocket, asks_for_websocket, is_over};
 use crate::live::Session;
+use crate::request_deadlines::{Alarm, RequestDeadlines};
+
+mod digests;
 
 /// What a connection is allowed while no request is being served on it.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +61,9 @@ pub struct ClientStream {
     /// The chunked body that follows, until it is whole.
     chunked: Option<Chunked>,
     send_rate: SendRate,
+    /// Those of the request that is being served, over HTTP/1.x.
+    deadlines: Arc<RequestDeadlines>,
+    alarm: Alarm,
     /// Reads and judges the frames of an HTTP/2 connection.
     http2: Option<Box<GuardedRead>>,
     /// Of a request for a WebSocket: ends it in its own words.
@@ -88,6 +91,8 @@ impl ClientStream {
             allowed: None,
             chunked: None,
             send_rate,
+            deadlines: Arc::new(RequestDeadlines::new()),
+            alarm: Alarm::default(),
             http2: None,
             websocket: None,
             tls_digest: Arc::new(tls_digest),
@@ -100,6 +105,18 @@ impl ClientStream {
     #[must_use]
     pub fn is_http2(&self) -> bool {
         self.tls.get_ref().1.alpn_protocol() == Some(b"h2")
+    }
+
+    /// Until when the request that is being served must have come so far: kept here, over HTTP/1.x.
+    #[must_use]
+    pub fn deadlines(&self) -> &Arc<RequestDeadlines> {
+        &self.deadlines
+    }
+
+    /// What came of a head that was refused.
+    #[must_use]
+    pub fn refused_bytes(&self) -> &[u8] {
+        &self.ahead
     }
 
     /// Waits for the next HTTP/1.x request head and judges it. The bytes stay and are replayed to the next reader.
@@ -284,6 +301,37 @@ impl ClientStream {
         }
     }
 
+    /// Gives what belongs to the request under way.
+    fn poll_request(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let most = match self.allowed {
+            Some(0) if self.chunked.is_some() => return self.poll_chunked(cx, buf),
+            Some(0) => return self.watch_for_the_end(cx),
+            Some(allowed) => usize::try_from(allowed).unwrap_or(usize::MAX),
+            None => usize::MAX,
+        };
+        if !self.ahead.is_empty() {
+            self.give_ahead(buf, most);
+            return Poll::Ready(Ok(()));
+        }
+        if most >= buf.remaining() {
+            let before = buf.filled().len();
+            let read = Pin::new(&mut self.tls).poll_read(cx, buf);
+            self.spend(buf.filled().len().saturating_sub(before));
+            return read;
+        }
+        // The end of the message is nearer than the end of the buffer.
+        let mut part = ReadBuf::new(buf.initialize_unfilled_to(most));
+        let read = Pin::new(&mut self.tls).poll_read(cx, &mut part);
+        let filled = part.filled().len();
+        buf.advance(filled);
+        self.spend(filled);
+        read
+    }
+
     /// Gives what belongs to the chunked body; what is behind its end waits.
     fn poll_chunked(
         &mut self,
@@ -354,28 +402,13 @@ impl AsyncRead for ClientStream {
                 Going::Over => return Poll::Ready(Err(is_over())),
             }
         }
-        let most = match this.allowed {
-            Some(0) if this.chunked.is_some() => return this.poll_chunked(cx, buf),
-            Some(0) => return this.watch_for_the_end(cx),
-            Some(allowed) => usize::try_from(allowed).unwrap_or(usize::MAX),
-            None => usize::MAX,
-        };
-        if !self.ahead.is_empty() {
-            self.give_ahead(buf, most);
-            return Poll::Ready(Ok(()));
+        let read = this.poll_request(cx, buf);
+        if read.is_pending()
+            && let Some(overdue) = this.alarm.poll(&this.deadlines, cx)
+        {
+            let overdue = io::Error::new(io::ErrorKind::TimedOut, overdue);
+            return Poll::Ready(Err(overdue));
         }
-        if most >= buf.remaining() {
-            let before = buf.filled().len();
-            let read = Pin::new(&mut self.tls).poll_read(cx, buf);
-            self.spend(buf.filled().len().saturating_sub(before));
-            return read;
-        }
-        // The end of the message is nearer than the end of the buffer.
-        let mut part = ReadBuf::new(buf.initialize_unfilled_to(most));
-        let read = Pin::new(&mut self.tls).poll_read(cx, &mut part);
-        let filled = part.filled().len();
-        buf.advance(filled);
-        self.spend(filled);
         read
     }
 }
@@ -440,42 +473,6 @@ impl Shutdown for ClientStream {
         drop(timeout(LINGER, goodbye).await);
     }
 }
-
-impl UniqueID for ClientStream {
-    fn id(&self) -> UniqueIDType {
-        self.tls.get_ref().0.id()
-    }
-}
-
-impl Ssl for ClientStream {
-    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        Some(Arc::clone(&self.tls_digest))
-    }
-
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.is_http2().then_some(ALPN::H2)
-    }
-}
-
-impl GetTimingDigest for ClientStream {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        Vec::new()
-    }
-}
-
-impl GetProxyDigest for ClientStream {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        Some(Arc::clone(&self.facts))
-    }
-}
-
-impl GetSocketDigest for ClientStream {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.tls.get_ref().0.get_socket_digest()
-    }
-}
-
-impl Peek for ClientStream {}
 
 /// Of a next request that comes while one is under way, so much is read at once and so much waits.
 const WAITING_READ_BYTES: usize = 1024;

@@ -20,6 +20,7 @@ use tokio::time::{sleep, timeout};
 use crate::layers::edge::stream::ClientStream;
 use crate::live::{Session, Word};
 use crate::pipeline::Gateway;
+use crate::request_deadlines::until_overdue;
 
 /// Serves the streams of a connection until it ends: by the client, by `idle` time without a stream, or by its session's end. Then
 /// every stream is dropped, which resets it, and GOAWAY tells the client that no other will be served.
@@ -78,14 +79,14 @@ pub(super) async fn serve_streams(
         match accepted {
             Ok(Some(H2Accept::Session(stream))) => {
                 let (proxy, shutdown) = (Arc::clone(proxy), shutdown.clone());
-                let handle = streams.spawn(async move {
+                let handle = streams.spawn(until_overdue(async move {
                     // Never reusable: a stream of HTTP/2 carries one request.
                     drop(
                         proxy
                             .process_new_http(ServerSession::new_http2(stream), &shutdown)
                             .await,
                     );
-                });
+                }));
                 handles.insert(handle.id(), handle);
             }
             Ok(Some(H2Accept::Rejected)) => {

@@ -454,5 +454,6 @@ pub(super) const FACTS_KNOWN: &[&str] = &[
     "application",
     "device",
     "purpose",
+    "query",
     "time",
 ];

@@ -14,7 +14,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
 use super::revocation::Lists;
 use super::{LoadError, Loader};
-use crate::config::{Application, ClientCertificate, UpstreamTls};
+use crate::config::{Application, ClientCertificate, UpstreamProtocol, UpstreamTls};
 use crate::layers::cloud::peer::PeerTls;
 use crate::layers::cloud::prover::Prover;
 use crate::snapshot::{ApplicationState, UpstreamTrust};
@@ -54,7 +54,8 @@ impl Loader {
             .zip(digest.finish().as_ref())
             .for_each(|(to, from)| *to = *from);
         let (shown, own) = client.unzip();
-        let prover = match prover(tls, &bundle, &revocation, shown) {
+        let protocol = application.upstream_protocol;
+        let prover = match prover(tls, &bundle, &revocation, shown, protocol) {
             Ok(prover) => prover,
             Err(why) => {
                 let file = tls.client.as_ref().map_or(&tls.ca, |client| &client.chain);
@@ -171,6 +172,7 @@ fn prover(
     bundle: &Arc<TrustBundle>,
     revocation: &Arc<RevocationIndex>,
     shown: Option<Shown>,
+    protocol: UpstreamProtocol,
 ) -> Result<Prover, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Arc::new(ServerVerifier::new(
@@ -190,7 +192,11 @@ fn prover(
             .map_err(|error| error.to_string())?,
         None => builder.with_no_client_auth(),
     };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let spoken: &[u8] = match protocol {
+        UpstreamProtocol::Http1 => b"http/1.1",
+        UpstreamProtocol::Http2 => b"h2",
+    };
+    config.alpn_protocols = vec![spoken.to_vec()];
     // A resumed session would bring back a proof that nobody has judged since.
     config.resumption = Resumption::disabled();
     let name = ServerName::try_from(tls.server_name.as_str().to_owned())

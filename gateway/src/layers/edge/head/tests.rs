@@ -220,3 +220,23 @@ proptest! {
         prop_assert!(verdict.is_err() || head.ends_with(b"\r\n\r\n"));
     }
 }
+
+#[test]
+fn of_a_refused_head_its_line_is_told_where_it_can_be_told_apart() {
+    for (head, told) in [
+        ("GET /a?b=c HTTP/1.1\r\nHo", Some(("GET", "/a"))),
+        ("GET /a HTTP/9.9\r\n", Some(("GET", "/a"))),
+        ("GET /a HTTP/1.1", None),
+        ("GET  /a HTTP/1.1\r\n", None),
+        ("GET /a b HTTP/1.1\r\n", None),
+        ("G(T /a HTTP/1.1\r\n", None),
+        ("GET a HTTP/1.1\r\n", None),
+        ("GET /\x07 HTTP/1.1\r\n", None),
+        (" /a HTTP/1.1\r\n", None),
+        ("", None),
+    ] {
+        assert_eq!(told_line(head.as_bytes()), told, "{head:?}");
+    }
+    let long = format!("GET /{} HTTP/1.1\r\n", "a".repeat(TOLD_PATH_BYTES_MAX));
+    assert_eq!(told_line(long.as_bytes()), None);
+}

@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::hpack::push_field;
 use crate::denial::Denial;
 use crate::layers::edge::authority::host_of;
-use crate::layers::edge::head::{CONTINUE, decimal, is_target_byte, is_token};
+use crate::layers::edge::head::{CONTINUE, TOLD_PATH_BYTES_MAX, decimal, is_target_byte, is_token};
 
 /// The field by which a refused head is known behind the HTTP/2 library. From a client it is removed like every claim in our name.
 pub const REFUSED_HEAD: &str = "x-hangu-refused-head";
@@ -338,8 +338,6 @@ const NOT_IN_TRAILERS: [&[u8]; 18] = [
 const FIELD_OVERHEAD: usize = 32;
 /// The pseudo-header fields of a request are its request line: they do not count as fields.
 const PSEUDO_FIELDS: usize = 4;
-/// A longer path of a refused head is not told.
-const TOLD_PATH_BYTES_MAX: usize = 2_048;
 
 #[cfg(test)]
 mod tests;

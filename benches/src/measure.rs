@@ -1,7 +1,7 @@
 //! Times, percentiles, and what the machine was doing meanwhile.
 
 use std::io::{self, Write};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Nanoseconds that `work` takes for each item, sorted.
 pub(crate) fn times<T>(items: impl Iterator<Item = T>, mut work: impl FnMut(T)) -> Vec<u64> {
@@ -37,6 +37,13 @@ pub(crate) fn times_after<T: Copy>(
 /// Nanoseconds since `started`.
 pub(crate) fn nanoseconds(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Processor time of this thread so far: whatever else the machine is doing is not in it.
+pub(crate) fn processor_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let used = stat.split(' ').next().and_then(|used| used.parse().ok());
+    Duration::from_nanos(used.unwrap_or(0))
 }
 
 /// The value that `percent` of a hundred do not exceed.

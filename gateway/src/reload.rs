@@ -152,6 +152,7 @@ impl Reloader {
                 let generation = snapshot.generation;
                 let snapshot = Arc::new(snapshot);
                 self.shared.snapshot.store(Arc::clone(&snapshot));
+                self.shared.live.look_now();
                 snapshot.hits.settle();
                 let server = snapshot.config.limits.shared.as_ref();
                 let limits = &self.shared.limits;

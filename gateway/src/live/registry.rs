@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hangu_certs::Target;
+use tokio::sync::Notify;
 
 use super::session::Session;
 use crate::connection::Connection;
@@ -21,6 +22,7 @@ pub struct Registry {
     shards: Vec<Mutex<Shard>>,
     next: AtomicU64,
     open: AtomicUsize,
+    generations: Notify,
     hashing: RandomState,
 }
 
@@ -58,6 +60,7 @@ impl Registry {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             next: AtomicU64::new(1),
             open: AtomicUsize::new(0),
+            generations: Notify::new(),
             hashing: RandomState::new(),
         }
     }
@@ -81,6 +84,16 @@ impl Registry {
             keys,
             end,
         }
+    }
+
+    /// Another generation serves: whoever looks after the connections does so now.
+    pub fn look_now(&self) {
+        self.generations.notify_one();
+    }
+
+    /// Waits until [`Self::look_now`] was called since it was last waited for.
+    pub async fn until_to_look(&self) {
+        self.generations.notified().await;
     }
 
     /// Connections that are open.

@@ -121,7 +121,10 @@ impl BackgroundService for Watcher {
             again: None,
         };
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::select! {
+                () = self.shared.live.until_to_look() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
             self.look(&mut last).await;
         }
     }

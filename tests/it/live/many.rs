@@ -62,8 +62,18 @@ fn open(client: &Client) -> ClientConnection {
 }
 
 impl Crowd {
+    /// Processor time of the gateway so far, in hundredths of a second: whatever else the machine is doing is not in it.
+    fn processor_ticks(&mut self) -> u64 {
+        let stat = format!("/proc/{}/stat", self.gateway.process().id());
+        let stat = std::fs::read_to_string(stat).unwrap();
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        let fields: Vec<&str> = fields.split(' ').collect();
+        let number = |at: usize| fields[at].parse::<u64>().unwrap();
+        number(11) + number(12)
+    }
+
     /// Waits until all of them are closed, and the gateway knows it.
-    fn closed(&mut self, since: Instant) -> Metrics {
+    fn closed(&mut self, since: Instant, used: u64) -> Metrics {
         let count = self.moles.len();
         for mole in &mut self.moles {
             mole.expect_close().unwrap();
@@ -73,6 +83,7 @@ impl Crowd {
         let closed = "hangu_connections_closed_total";
         self.gateway.wait_for_metric(closed, &revoked, count as f64);
         assert_eq!(self.neighbour.get("/").unwrap().status, 200);
+        let used = (self.processor_ticks() - used) * 10;
         let metrics = self.gateway.metrics();
         let effect =
             |le: &str| metrics.sum("hangu_revocation_effect_seconds_bucket", &[("le", le)]);
@@ -84,16 +95,11 @@ impl Crowd {
             .map(|le| format!("{le} s: {}", effect(le)))
             .collect();
         println!(
-            "{count} closed, the last heard of it after {heard:?}; within {}",
+            "{count} closed, the last heard of it after {heard:?}, for {used} ms of the gateway's processor time; within {}",
             buckets.join(", ")
         );
         assert_eq!(effect("+Inf"), count as f64);
-        assert_eq!(
-            effect("1"),
-            count as f64,
-            "within the second: {}",
-            metrics.text
-        );
+        assert_eq!(effect("1"), count as f64, "within the second");
         metrics
     }
 }
@@ -101,7 +107,7 @@ impl Crowd {
 #[test]
 fn a_push_ends_all_connections_of_a_subject_within_the_second_and_no_other() {
     let mut crowd = crowd(size("HANGU_LIVE_CONNECTIONS", 200));
-    let pushed = Instant::now();
+    let (pushed, used) = (Instant::now(), crowd.processor_ticks());
     let subject = [
         "revoke",
         "--subject",
@@ -116,7 +122,7 @@ fn a_push_ends_all_connections_of_a_subject_within_the_second_and_no_other() {
         "{answer}"
     );
     println!("the push was answered after {:?}", pushed.elapsed());
-    crowd.closed(pushed);
+    crowd.closed(pushed, used);
 }
 
 #[test]
@@ -130,9 +136,10 @@ fn a_list_ends_all_connections_within_the_second_of_its_publication_and_no_other
     let mut serials: Vec<Serial> = (0..others).map(stranger).collect();
     serials.push(crowd.mole.issued.serial);
     let list = crowd.gateway.pki().crl_pem_of(&serials, 2);
+    let used = crowd.processor_ticks();
     crowd.gateway.folder().write("certs/clients.crl.pem", &list);
     let published = Instant::now();
-    crowd.closed(published);
+    crowd.closed(published, used);
     assert!(published.elapsed() < Duration::from_secs(10));
 }
 

@@ -202,3 +202,54 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn parts_of_segments_are_what_casbin_takes() {
+    let patterns = [
+        ("keyGet2", "/proj_:id/a"),
+        ("keyGet2", "/a/:id/*"),
+        ("keyGet3", "/proj_{id}/a"),
+        ("keyGet3", "/{id}_admin/x"),
+        ("keyGet3", "/a/v{id}b/*"),
+        ("keyGet3", "/{x}/{id}_admin/info"),
+    ];
+    let paths = [
+        "/proj_7/a",
+        "/proj_/a",
+        "/proj_7_8/a",
+        "/7_admin/x",
+        "/_admin/x",
+        "/7_user/x",
+        "/7_admin_admin/x",
+        "/a/v1b/c",
+        "/a/v1b",
+        "/a/v1b/",
+        "/a/vb/c",
+        "/a/1/b",
+        "/g/p_admin/info",
+        "/g/p_admin/info/more",
+        "/",
+        "",
+    ];
+    for (function, pattern) in patterns {
+        for wanted in ["7", "7_8", "7_admin", "1", "p", "v1b", ""] {
+            let model = format!(
+                "[request_definition]\nr = sub, obj, act\n[policy_definition]\np = sub, obj, act, eft\n\
+                 [policy_effect]\ne = some(where (p.eft == allow))\n\
+                 [matchers]\nm = {function}(r.obj, \"{pattern}\", \"id\") == r.sub && r.act == p.act\n"
+            );
+            let rules = "p, any, any, GET, allow\n";
+            let oracle = Oracle::new(&model, rules).unwrap();
+            let policy = compile(&model, rules).unwrap();
+            for path in paths {
+                let asked = [wanted, path, "GET"];
+                let expected = oracle.decide(&asked).unwrap();
+                let found = permits(&policy, &asked);
+                assert_eq!(
+                    found, expected,
+                    "{function}({path}, {pattern}) == {wanted:?}"
+                );
+            }
+        }
+    }
+}

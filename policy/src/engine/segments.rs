@@ -130,6 +130,6 @@ pub(crate) fn fits_whole(matching: Matching, value: &str, pattern: &str) -> bool
 }
 
 /// Characters that a regular expression does not take literally, and `:`, which starts a parameter.
-const SPECIAL: [char; 15] = [
+pub(crate) const SPECIAL: [char; 15] = [
     '.', '^', '$', '|', '?', '*', '+', '(', ')', '[', ']', '{', '}', '\\', ':',
 ];

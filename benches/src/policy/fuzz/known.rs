@@ -206,16 +206,11 @@ fn without_tenth_link(rules: &str, asked: &Asked) -> String {
 
 /// Rust matches only what stands below.
 fn without_folders(rules: &str, asked: &Asked) -> String {
-    let is_folder = |line: &str| {
-        let folder = line
-            .split('"')
-            .nth(1)
-            .and_then(|glob| glob.strip_suffix("/**"));
-        let path = asked.arguments.get(1).and_then(Value::as_str);
-        folder.is_some_and(|folder| path == Some(folder))
-    };
-    let kept = rules.lines().filter(|line| !is_folder(line));
-    kept.map(|line| format!("{line}\n")).collect()
+    let path = asked.arguments.get(1).and_then(Value::as_str);
+    match path {
+        Some(path) => rules.replace(&format!("\"{path}/**\""), "-none-"),
+        None => rules.to_owned(),
+    }
 }
 
 /// Rust takes the rows as they stand.

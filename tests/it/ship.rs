@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::support::{field, gateway, records};
 
+mod collector;
 mod outage;
 mod rsyslog;
 

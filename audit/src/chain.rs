@@ -7,8 +7,6 @@ use std::fmt;
 use ring::digest::{SHA256, digest};
 use thiserror::Error;
 
-use crate::encode::decimal;
-
 /// A SHA-256 hash; shown as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Hash([u8; 32]);
@@ -24,8 +22,12 @@ impl Hash {
     /// From the output of SHA-256. Bytes beyond 32 are cut off and missing ones are zero, neither of which it gives.
     pub(crate) fn from_digest(digest: &[u8]) -> Self {
         let mut hash = [0; 32];
-        for (to, from) in hash.iter_mut().zip(digest) {
-            *to = *from;
+        match digest.first_chunk() {
+            Some(whole) => hash = *whole,
+            None => hash
+                .iter_mut()
+                .zip(digest)
+                .for_each(|(to, from)| *to = *from),
         }
         Self(hash)
     }
@@ -85,6 +87,22 @@ impl fmt::Debug for Hash {
     }
 }
 
+/// By what the records, and the tree over them, are hashed. Named in the first record of each segment, so that another one can
+/// follow without anybody having to guess.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Algorithm {
+    Sha256,
+}
+
+impl Algorithm {
+    /// As it stands in the log.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+        }
+    }
+}
+
 /// One end of the chain: the last record and its hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
@@ -120,6 +138,11 @@ pub enum LineFault {
     /// It has the right number but another past.
     #[error("it does not follow from the record before it; that one was replaced")]
     Previous,
+    /// It names a hash that this program does not know.
+    #[error(
+        "it is hashed by another algorithm than `sha256`; verify it with a newer release, or it was changed"
+    )]
+    Algorithm,
     /// The compressed segment cannot be unpacked from here on.
     #[error("the compressed segment is damaged from here on; take it from the archive")]
     Packed,
@@ -139,57 +162,106 @@ pub(crate) fn seal(out: &mut Vec<u8>, start: usize, previous: &Hash) -> Hash {
     hash
 }
 
+/// What a line says: its fields behind number and algorithm, up to its chain. `None` if it does not look like a line.
+pub(crate) fn fields(line: &[u8]) -> Option<&[u8]> {
+    let (body, _) = framed(line)?;
+    let (body, _) = body.strip_suffix(b"\"")?.split_last_chunk::<HEX_BYTES>()?;
+    let body = body.strip_suffix(PREVIOUS)?.strip_prefix(START)?;
+    let number = body.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let rest = body.get(number..)?;
+    let Some(named) = rest.strip_prefix(ALGORITHM) else {
+        return Some(rest);
+    };
+    let end = named.iter().position(|byte| *byte == b'"')?;
+    named.get(end + 1..)
+}
+
 /// Checks that `line`, without its newline, is the record right after `before`.
 pub(crate) fn follow(line: &[u8], before: &Link) -> Result<Link, LineFault> {
-    let (found, previous) = open(line)?;
+    let (found, previous) = judge(line)?;
     let sequence = before.sequence.saturating_add(1);
     if found.sequence != sequence {
         return Err(LineFault::Sequence {
             found: found.sequence,
         });
     }
-    if previous != before.hash {
-        return Err(LineFault::Previous);
+    // Digits are compared and not read: the verifier does this for every record.
+    if *previous == before.hash.hex() {
+        return Ok(found);
     }
-    Ok(found)
+    match Hash::from_hex(previous) {
+        Some(_) => Err(LineFault::Previous),
+        None => Err(LineFault::Frame),
+    }
 }
 
 /// Checks a line by itself: its own link and the hash that it names as its predecessor's.
 pub(crate) fn open(line: &[u8]) -> Result<(Link, Hash), LineFault> {
-    let frame = |hash_at: &[u8]| Hash::from_hex(hash_at.strip_prefix(HASH)?.strip_suffix(END)?);
-    let (body, hash) = line
-        .split_at_checked(
-            line.len()
-                .saturating_sub(HASH.len() + HEX_BYTES + END.len()),
-        )
-        .and_then(|(body, end)| Some((body, frame(end)?)))
-        .ok_or(LineFault::Frame)?;
-    // The frame is judged first, so that a changed byte in it is not called a changed record; then the bytes.
-    if Hash::of(body) != hash {
-        return Err(LineFault::Hash);
+    let (link, previous) = judge(line)?;
+    let previous = Hash::from_hex(previous).ok_or(LineFault::Frame)?;
+    Ok((link, previous))
+}
+
+/// A line's link, and what stands where the hash of its predecessor should.
+fn judge(line: &[u8]) -> Result<(Link, &[u8; HEX_BYTES]), LineFault> {
+    let (body, named) = framed(line).ok_or(LineFault::Frame)?;
+    if !is_known(body) {
+        return Err(LineFault::Algorithm);
+    }
+    let hash = Hash::of(body);
+    if *named != hash.hex() {
+        // The frame is judged first, so that a changed byte in it is not called a changed record; then the bytes.
+        return Err(Hash::from_hex(named).map_or(LineFault::Frame, |_| LineFault::Hash));
     }
     let previous = body
-        .split_at_checked(body.len().saturating_sub(PREVIOUS.len() + HEX_BYTES + 1))
-        .and_then(|(_, end)| Hash::from_hex(end.strip_prefix(PREVIOUS)?.strip_suffix(b"\"")?))
+        .strip_suffix(b"\"")
+        .and_then(|rest| rest.split_last_chunk::<HEX_BYTES>())
+        .filter(|(rest, _)| rest.ends_with(PREVIOUS))
+        .map(|(_, previous)| previous)
         .ok_or(LineFault::Frame)?;
     let sequence = sequence(body).ok_or(LineFault::Frame)?;
     Ok((Link { sequence, hash }, previous))
 }
 
+/// The bytes that are hashed, and what stands where their hash should.
+fn framed(line: &[u8]) -> Option<(&[u8], &[u8; HEX_BYTES])> {
+    let (rest, named) = line.strip_suffix(END)?.split_last_chunk::<HEX_BYTES>()?;
+    Some((rest.strip_suffix(HASH)?, named))
+}
+
+/// Whether the algorithm that a line names, if it names one, is known.
+fn is_known(body: &[u8]) -> bool {
+    let digits = |rest: &[u8]| rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let named = body
+        .strip_prefix(START)
+        .and_then(|rest| rest.get(digits(rest)..)?.strip_prefix(ALGORITHM));
+    named.is_none_or(|name| {
+        let known = Algorithm::Sha256.name().as_bytes();
+        name.strip_prefix(known)
+            .is_some_and(|rest| rest.starts_with(b"\""))
+    })
+}
+
 /// The sequence number at the start of a line, which need not be checked or whole.
 pub(crate) fn sequence(line: &[u8]) -> Option<u64> {
     let rest = line.strip_prefix(START)?;
-    let digits = rest.split(|byte| *byte == b',').next()?;
-    let number: u64 = str::from_utf8(digits).ok()?.parse().ok()?;
+    let end = rest.iter().position(|byte| *byte == b',')?;
+    let digits = rest.get(..end)?;
     // One number has one spelling: no sign, no leading zeros.
-    let mut spelling = Vec::with_capacity(20);
-    decimal(&mut spelling, number);
-    (spelling == digits).then_some(number)
+    if digits.is_empty() || digits.len() > 1 && digits.starts_with(b"0") {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| digit - b'0')?;
+        number.checked_mul(10)?.checked_add(u64::from(digit))
+    })
 }
 
 const HEX_BYTES: usize = 64;
-const START: &[u8] = b"{\"v\":1,\"seq\":";
+pub(crate) const START: &[u8] = b"{\"v\":1,\"seq\":";
 const PREVIOUS: &[u8] = b",\"prev\":\"";
+/// Right behind the sequence number.
+pub(crate) const ALGORITHM: &[u8] = b",\"algorithm\":\"";
 const HASH: &[u8] = b",\"hash\":\"";
 const END: &[u8] = b"\"}";
 
@@ -267,6 +339,11 @@ mod tests {
             ("+7,", None),
             ("-7,", None),
             (",", None),
+            ("0,", Some(0)),
+            ("00,", None),
+            ("18446744073709551615,", Some(u64::MAX)),
+            ("1a,", None),
+            ("1", None),
             ("18446744073709551616,", None),
         ] {
             assert_eq!(

@@ -4,6 +4,7 @@
 //! for. Whoever controls a path or a certificate's name must be able to forge neither a line (CR, LF, NEL, U+2028), nor a
 //! terminal command (ESC, C1), nor an order of characters that reads differently (bidirectional controls, zero width).
 
+use crate::chain::{ALGORITHM, Algorithm, START};
 use crate::record::{
     Admin, Basis, Connection, Exchange, Judgement, LAYERS, Record, Shadow, Target,
 };
@@ -22,15 +23,23 @@ pub const QUERY_KEYS_MAX: usize = 32;
 pub const OVERRIDDEN_MAX: usize = 4;
 /// Most decision inputs, and most obligations, that are named.
 pub const INPUTS_MAX: usize = 16;
+/// Longest name of a decision input in bytes.
+const INPUT_NAME_BYTES_MAX: usize = 64;
+/// Longest decision input in bytes.
+const INPUT_BYTES_MAX: usize = 256;
 /// Longest query key in bytes.
 pub const QUERY_KEY_BYTES_MAX: usize = 64;
 /// Longest line in bytes with its newline, whatever a record holds: six bytes for each byte of every bound.
-pub const LINE_BYTES_MAX: usize = 128 * 1024;
+pub const LINE_BYTES_MAX: usize = 160 * 1024;
 
-/// Appends `{"v":1,"seq":…,…` without the closing brace.
-pub(crate) fn body(record: &Record, sequence: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"v\":1,\"seq\":");
-    decimal(out, sequence);
+/// Appends `{"v":1,"seq":…,…` without the closing brace. `algorithm` stands in the first record of a segment: its header.
+pub(crate) fn body(
+    record: &Record,
+    sequence: u64,
+    algorithm: Option<Algorithm>,
+    out: &mut Vec<u8>,
+) {
+    begin(sequence, algorithm, out);
     out.extend_from_slice(b",\"time\":\"");
     record.time.write(out);
     out.push(b'"');
@@ -70,6 +79,17 @@ pub(crate) fn body(record: &Record, sequence: u64, out: &mut Vec<u8>) {
     }
     fields.text("detail", &record.detail, DETAIL_BYTES_MAX);
     fields.cut();
+}
+
+/// Appends what stands before the fields of a record.
+pub(crate) fn begin(sequence: u64, algorithm: Option<Algorithm>, out: &mut Vec<u8>) {
+    out.extend_from_slice(START);
+    decimal(out, sequence);
+    if let Some(algorithm) = algorithm {
+        out.extend_from_slice(ALGORITHM);
+        out.extend_from_slice(algorithm.name().as_bytes());
+        out.push(b'"');
+    }
 }
 
 /// Appends `number` in decimal.
@@ -206,22 +226,8 @@ impl Fields<'_> {
     /// What is rarely there.
     fn circumstances(&mut self, judgement: &Judgement) {
         self.token("mode", judgement.mode.word());
-        for (position, (name, value)) in judgement.inputs.iter().take(INPUTS_MAX).enumerate() {
-            if position == 0 {
-                self.name("inputs");
-            }
-            self.out
-                .extend_from_slice(if position == 0 { b"{\"" } else { b",\"" });
-            self.out.extend_from_slice(name.as_bytes());
-            self.out.extend_from_slice(b"\":");
-            self.quoted("inputs", value, WORD_BYTES_MAX);
-        }
-        if !judgement.inputs.is_empty() {
-            self.out.push(b'}');
-        }
-        if judgement.inputs.len() > INPUTS_MAX {
-            self.cut_off("inputs");
-        }
+        self.some("decided_at", judgement.decided_at);
+        self.inputs(judgement.inputs.as_deref().unwrap_or_default());
         let overridden = judgement.overridden.iter().map(|name| &**name);
         self.list("overridden", overridden, OVERRIDDEN_MAX, WORD_BYTES_MAX);
         let obligations = judgement.obligations.iter().map(|name| &**name);
@@ -229,6 +235,24 @@ impl Fields<'_> {
         self.some("mask_hits", judgement.mask_hits);
         if let Some(shadow) = &judgement.shadow {
             self.shadow(shadow);
+        }
+    }
+
+    fn inputs(&mut self, inputs: &[(Box<str>, Box<str>)]) {
+        for (position, (name, value)) in inputs.iter().take(INPUTS_MAX).enumerate() {
+            if position == 0 {
+                self.name("inputs");
+            }
+            self.out.push(if position == 0 { b'{' } else { b',' });
+            self.quoted("inputs", name, INPUT_NAME_BYTES_MAX);
+            self.out.push(b':');
+            self.quoted("inputs", value, INPUT_BYTES_MAX);
+        }
+        if !inputs.is_empty() {
+            self.out.push(b'}');
+        }
+        if inputs.len() > INPUTS_MAX {
+            self.cut_off("inputs");
         }
     }
 

@@ -19,6 +19,8 @@ use crate::record::LAYERS;
 pub struct Entry {
     pub v: u32,
     pub seq: u64,
+    /// Of the first record of a segment.
+    pub algorithm: String,
     pub time: String,
     pub monotonic_us: u64,
     pub kind: String,
@@ -31,6 +33,7 @@ pub struct Entry {
     pub rule: String,
     pub layers: Option<Layers>,
     pub mode: String,
+    pub decided_at: u64,
     pub inputs: BTreeMap<String, String>,
     pub overridden: Vec<String>,
     pub obligations: Vec<String>,

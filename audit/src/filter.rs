@@ -266,7 +266,7 @@ mod tests {
             ..Target::default()
         }));
         let mut out = Vec::new();
-        body(&record, 1, &mut out);
+        body(&record, 1, None, &mut out);
         out.push(b'}');
         String::from_utf8(out).unwrap()
     }

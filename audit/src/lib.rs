@@ -16,6 +16,7 @@
 //!   `,"hash":"` `H` `"}` before the newline, so a script hashes all but the last 75.
 //! - `P` is the `H` of the line before, in whatever segment; of the first record 64 zeros.
 //! - Both are 64 lower-case hexadecimal digits.
+//! - The first record of a segment has `"algorithm":"sha256"` behind `seq`: the segment's header.
 //!
 //! The fields are those of [`Record`], flat; empty ones are left out. Control characters, line separators and
 //! characters that are invisible or turn the reading direction are written as `\uXXXX`. Values longer than their bound are
@@ -49,8 +50,8 @@
 //! chain with the `prev` that it names, and the tree with what its files hold of the first N records.
 //!
 //! # Who writes
-//! One process a folder; a second one gets [`OpenError::Locked`]. On a binary upgrade the new process keeps its records in memory and tries
-//! again until the old one has drained: one folder stays one chain.
+//! One process a folder; a second one gets [`OpenError::Locked`]. On a binary upgrade the new process writes a log of its own in `waiting/` until the
+//! old one has drained, and takes it over then ([`Log::take_waiting`]): one folder stays one chain.
 
 mod ahead;
 mod base64;
@@ -68,6 +69,7 @@ mod head;
 mod index;
 pub mod key;
 mod log;
+mod log_error;
 pub mod note;
 mod open;
 mod packed;
@@ -89,6 +91,7 @@ mod time;
 pub mod tree;
 mod tree_check;
 mod verify;
+mod waiting;
 mod walk;
 pub mod witness;
 
@@ -102,15 +105,16 @@ pub use entry::{Entry, Layers, ParseError, render};
 pub use export::{Format, export, export_syslog};
 pub use fault::{Damage, Fault};
 pub use filter::{Field, Filter};
-pub use log::{AppendError, CommitError, Log, Options};
+pub use log::{Log, Options};
+pub use log_error::{AppendError, CommitError, Outlook};
 pub use open::OpenError;
 pub use packed::{Packed, pack};
 pub use prove::{ProveError, RecordProof, RecordProofError, prove};
 pub use pseudonym::{Hidden, NoPseudonymKey, Pseudonyms, Replace};
 pub use reader::{Line, Position, ReadError, Reader};
 pub use record::{
-    Admin, Basis, Connection, Decision, Exchange, Judgement, Kind, LAYERS, Mode, Origin, Record,
-    Shadow, Step, Target,
+    Admin, Basis, Connection, Decision, Exchange, Inputs, Judgement, Kind, LAYERS, Mode, Origin,
+    Record, Shadow, Step, Target,
 };
 pub use removal::{Removable, Removal, oldest};
 pub use search::Search;
@@ -119,3 +123,4 @@ pub use stats::Stats;
 pub use stored::{Stored, replace_file};
 pub use time::Timestamp;
 pub use verify::{Progress, Trust, Verified, VerifyError, verify, verify_against};
+pub use waiting::TakenOver;

@@ -5,12 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use thiserror::Error;
-
-use crate::chain::{Link, seal};
-use crate::encode::body;
+use crate::chain::{Algorithm, Link, fields, seal};
+use crate::encode::{begin, body};
 use crate::head;
 use crate::index::{self, Ids};
+use crate::log_error::{AppendError, CommitError, Outlook};
 use crate::note::Note;
 use crate::record::{Origin, Record};
 use crate::segment::{self, Disk, Segment, Tape};
@@ -55,6 +54,8 @@ pub struct Log {
     segment_bytes: u64,
     /// The tape may hold more than `segment_bytes`.
     is_untidy: bool,
+    /// The disk has lost what it had taken, and there was no going on elsewhere.
+    is_over: bool,
     committed: Link,
     /// Lines after `committed`, and the link after the last of them.
     pending: Vec<u8>,
@@ -70,34 +71,6 @@ pub struct Log {
     _lock: File,
 }
 
-/// A record could not be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum AppendError {
-    /// Too much is waiting for a commit.
-    #[error(
-        "the audit log has `{pending_bytes}` bytes waiting for the disk, its bound is `{pending_bytes_max}`; commit first"
-    )]
-    Full {
-        /// Bytes that wait.
-        pending_bytes: usize,
-        /// The bound.
-        pending_bytes_max: usize,
-    },
-}
-
-/// What was appended is not on the disk. It is still pending: call `commit` again, do not append it again.
-#[derive(Debug, Error)]
-#[error("{}: cannot {what}: {source}; the records wait in memory, free the disk or mend it", path.display())]
-pub struct CommitError {
-    /// The file.
-    pub path: PathBuf,
-    /// What failed.
-    pub what: &'static str,
-    /// Why.
-    #[source]
-    pub source: io::Error,
-}
-
 impl Log {
     /// Puts a record after the last one, in memory; it is durable after the next [`commit`](Self::commit) that succeeds.
     /// Gives its sequence number. Costs its serialisation and hash, and no allocation once the buffer has grown.
@@ -105,6 +78,21 @@ impl Log {
     /// # Errors
     /// [`AppendError::Full`] when `pending_bytes_max` is reached; the record has not been taken then.
     pub fn append(&mut self, record: &Record) -> Result<u64, AppendError> {
+        self.append_with(|sequence, algorithm, out| body(record, sequence, algorithm, out))
+    }
+
+    /// Puts what a line of another log says after the last record; a line that is none says nothing.
+    pub(crate) fn append_again(&mut self, line: &[u8]) -> Result<u64, AppendError> {
+        self.append_with(|sequence, algorithm, out| {
+            begin(sequence, algorithm, out);
+            out.extend_from_slice(fields(line).unwrap_or_default());
+        })
+    }
+
+    fn append_with(
+        &mut self,
+        write: impl FnOnce(u64, Option<Algorithm>, &mut Vec<u8>),
+    ) -> Result<u64, AppendError> {
         if self.pending.len() >= self.options.pending_bytes_max {
             return Err(AppendError::Full {
                 pending_bytes: self.pending.len(),
@@ -112,7 +100,8 @@ impl Log {
             });
         }
         let (start, sequence) = (self.pending.len(), self.appended.sequence.saturating_add(1));
-        body(record, sequence, &mut self.pending);
+        let algorithm = self.opens_segment().then_some(Algorithm::Sha256);
+        write(sequence, algorithm, &mut self.pending);
         let hash = seal(&mut self.pending, start, &self.appended.hash);
         self.appended = Link { sequence, hash };
         self.growth.push(&hash);
@@ -127,8 +116,10 @@ impl Log {
     /// # Errors
     /// Nothing of what is pending is durable then, and all of it stays pending: call `commit` again, as often as it takes,
     /// and do not append the same records again. The file is cut back to its last committed record, so a full disk leaves
-    /// no torn line; if even that fails, the next call does it first. A retry writes the same bytes to the same place,
-    /// so that a sync that failed is never taken for one that succeeded, nor can a crash in between leave two versions.
+    /// no torn line; if even that fails, the next call does it first.
+    ///
+    /// A sync that fails ends the segment: what the system had taken may be lost although the next sync succeeds. The segment is cut
+    /// back and the records are written to a new one; when that fails too, the error is [`Outlook::Over`].
     pub fn commit(&mut self) -> Result<u64, CommitError> {
         self.commit_telling(|| {})
     }
@@ -142,8 +133,11 @@ impl Log {
         if self.pending.is_empty() {
             return Ok(self.committed.sequence);
         }
+        if self.is_over {
+            return Err(self.over(io::Error::other("a sync has failed before")));
+        }
         self.tidy()?;
-        if self.segment_bytes >= self.options.segment_bytes_max {
+        if self.is_full() {
             self.rotate()?;
         }
         // The tree first: once the records are durable, so is their place in the tree, or it follows from them.
@@ -151,20 +145,15 @@ impl Log {
             .write(&*self.disk)
             .map_err(|source| self.failed_tree("write", source))?;
         self.is_untidy = true;
-        let handed = self
-            .tape
-            .write(&self.pending, self.segment_bytes)
-            .map_err(|source| self.failed("write", source));
-        let synced = handed.and_then(|()| {
-            written();
-            self.tape
-                .sync()
-                .map_err(|source| self.failed("sync", source))
-        });
-        if let Err(error) = synced {
+        if let Err(source) = self.tape.write(&self.pending, self.segment_bytes) {
+            let error = self.failed("write", source);
             // Best effort: `is_untidy` stays set when it fails, and the first error is the one to tell.
             let _later = self.tidy();
             return Err(error);
+        }
+        written();
+        if let Err(source) = self.tape.sync() {
+            self.go_on_elsewhere(source)?;
         }
         self.is_untidy = false;
         self.segment_bytes += self.pending.len() as u64;
@@ -181,6 +170,14 @@ impl Log {
             let _later = self.write_head();
         }
         Ok(self.committed.sequence)
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) const fn options(&self) -> &Options {
+        &self.options
     }
 
     /// The last record that is durable.
@@ -231,6 +228,7 @@ impl Log {
                 path,
                 what: "replace",
                 source,
+                outlook: Outlook::Waits,
             }),
         }
     }
@@ -255,6 +253,7 @@ impl Log {
                 path,
                 what: "replace",
                 source,
+                outlook: Outlook::Waits,
             })
     }
 
@@ -291,6 +290,7 @@ impl Log {
             segment,
             segment_bytes,
             is_untidy: false,
+            is_over: false,
             committed: last,
             pending: Vec::new(),
             appended: last,
@@ -300,6 +300,47 @@ impl Log {
             unheaded_bytes: 0,
             _lock: lock,
         })
+    }
+
+    /// Whether the next commit begins another segment first.
+    const fn is_full(&self) -> bool {
+        self.segment_bytes >= self.options.segment_bytes_max
+    }
+
+    /// Whether the next record is the first of its segment, whose header it bears.
+    const fn opens_segment(&self) -> bool {
+        self.pending.is_empty() && (self.segment_bytes == 0 || self.is_full())
+    }
+
+    /// After a failed sync: the same records in a new segment, or the end of this log.
+    fn go_on_elsewhere(&mut self, source: io::Error) -> Result<(), CommitError> {
+        let error = self.over(source);
+        // The next segment would have the name of this one.
+        if self.segment_bytes > 0 && self.begin_again().is_ok() {
+            return Ok(());
+        }
+        self.is_over = true;
+        // What was said to outlive the process does, unless the disk takes it away: handed over once more, wherever it was cut.
+        let _lost = self.tape.write(&self.pending, self.segment_bytes);
+        Err(error)
+    }
+
+    /// Ends the segment with its last committed record and writes what is pending to the next.
+    fn begin_again(&mut self) -> Result<(), CommitError> {
+        self.tidy()?;
+        // Else a loss of power could bring back what is written to the next segment now.
+        self.sync()?;
+        self.rotate()?;
+        self.tape
+            .write(&self.pending, 0)
+            .map_err(|source| self.failed("write", source))?;
+        self.sync()
+    }
+
+    fn sync(&mut self) -> Result<(), CommitError> {
+        self.tape
+            .sync()
+            .map_err(|source| self.failed("sync", source))
     }
 
     /// Cuts off what a failed commit left behind.
@@ -316,9 +357,13 @@ impl Log {
     /// Goes on in a new segment; on an error everything is as before.
     fn rotate(&mut self) -> Result<(), CommitError> {
         // What was committed is never written again after this, neither in the segment nor in the tree.
-        self.growth
-            .sync()
-            .map_err(|source| self.failed_tree("sync", source))?;
+        if let Err(source) = self.growth.sync() {
+            self.is_over = true;
+            return Err(CommitError {
+                outlook: Outlook::Over,
+                ..self.failed_tree("sync", source)
+            });
+        }
         let index = index::path(&self.dir, &self.segment);
         // Made again when somebody has removed it: what only helps must not stop what matters.
         segment::make_folder(&index::folder(&self.dir))
@@ -327,6 +372,7 @@ impl Log {
                 path: index,
                 what: "replace",
                 source,
+                outlook: Outlook::Waits,
             })?;
         self.write_head()?;
         let segment = Segment::new(&self.dir, self.committed.sequence.saturating_add(1));
@@ -337,6 +383,7 @@ impl Log {
                 path: segment.path.clone(),
                 what: "create",
                 source,
+                outlook: Outlook::Waits,
             })?;
         self.segment = segment;
         self.segment_bytes = 0;
@@ -349,6 +396,7 @@ impl Log {
             path: tiles::folder(&self.dir),
             what,
             source,
+            outlook: Outlook::Waits,
         }
     }
 
@@ -357,6 +405,14 @@ impl Log {
             path: self.segment.path.clone(),
             what,
             source,
+            outlook: Outlook::Waits,
+        }
+    }
+
+    fn over(&self, source: io::Error) -> CommitError {
+        CommitError {
+            outlook: Outlook::Over,
+            ..self.failed("sync", source)
         }
     }
 }

@@ -224,9 +224,12 @@ pub struct Judgement {
     pub layers: [Step; 6],
     /// Whether it bound anybody.
     pub mode: Mode,
-    /// What else the decision looked at: everything that replaying it needs and no other field has. At most
+    /// The second, since 1970, that the decision took for now; 0 = left out. Rules that hold for a time, and how old a posture may be,
+    /// were judged by it.
+    pub decided_at: u64,
+    /// What else the decision looked at: everything that replaying it needs and no other field has. Each has its name once. At most
     /// [`INPUTS_MAX`](crate::INPUTS_MAX) are written.
-    pub inputs: Vec<(&'static str, Arc<str>)>,
+    pub inputs: Option<Inputs>,
     /// What the permit obliged the gateway to do, such as `mask:resident_id`.
     pub obligations: Vec<Arc<str>>,
     /// Values that were masked in the answer.
@@ -246,13 +249,17 @@ impl Judgement {
             overridden: Vec::new(),
             layers: [Step::NotReached; 6],
             mode: Mode::Enforced,
-            inputs: Vec::new(),
+            decided_at: 0,
+            inputs: None,
             obligations: Vec::new(),
             mask_hits: 0,
             shadow: None,
         }
     }
 }
+
+/// Facts of a decision by name: those of a connection, so that its requests share them.
+pub type Inputs = Arc<[(Box<str>, Box<str>)]>;
 
 /// Whether a judgement bound anybody.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -34,7 +34,18 @@ pub(crate) fn walk(
     before: Link,
     each: &mut dyn FnMut(&[u8], &Link),
 ) -> io::Result<Walked> {
-    let mut reader = BufReader::with_capacity(READ_BYTES, packed::open(segment)?);
+    let reader = BufReader::with_capacity(READ_BYTES, packed::open(segment)?);
+    let is_damage = |error: &io::Error| packed::is_damage(segment, error);
+    walk_through(reader, is_damage, before, each)
+}
+
+/// As [`walk`], of the bytes that `reader` gives; `is_damage` says of an error that the bytes are to blame.
+pub(crate) fn walk_through(
+    mut reader: impl BufRead,
+    is_damage: impl Fn(&io::Error) -> bool,
+    before: Link,
+    each: &mut dyn FnMut(&[u8], &Link),
+) -> io::Result<Walked> {
     let mut walked = Walked {
         last: before,
         good_bytes: 0,
@@ -50,7 +61,7 @@ pub(crate) fn walk(
             .read_until(b'\n', &mut line);
         let bytes = match read {
             Ok(bytes) => bytes,
-            Err(error) if packed::is_damage(segment, &error) => {
+            Err(error) if is_damage(&error) => {
                 walked.rest = Some(Rest::Damaged(LineFault::Packed));
                 return Ok(walked);
             }

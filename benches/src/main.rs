@@ -1,6 +1,7 @@
 //! Benchmarks that answer stated questions, and the long comparison with casbin. The comparison with other gateways is
 //! in `peers/`.
 
+mod audit;
 mod live;
 mod measure;
 mod policy;
@@ -21,6 +22,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Question {
+    /// What the audit log costs a request, how many records a second it makes durable, and how fast it is read.
+    Audit(audit::Arguments),
     /// What a policy decision, a rule, a load and a swap cost at the size of the national platform.
     Decide(policy::decide::Arguments),
     /// What an open connection costs the registry, and how soon a revocation has told all whom it hits.
@@ -31,6 +34,7 @@ enum Question {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().question {
+        Question::Audit(arguments) => audit::run(&arguments),
         Question::Decide(arguments) => policy::decide::run(&arguments),
         Question::Live(arguments) => live::run(&arguments),
         Question::FuzzPolicy(arguments) => policy::fuzz::run(&arguments),

@@ -56,7 +56,7 @@ pub struct Settings {
 pub enum WhenLocked {
     /// It is a mistake: two gateways, one folder.
     Fail,
-    /// It is the gateway that this one takes over from: records queue until it has drained.
+    /// It is the gateway that this one takes over from: records go to a log of their own until it has drained.
     Wait,
 }
 
@@ -131,7 +131,9 @@ impl AuditTrail {
         };
         let mut writer = Writer::new(queue_of_writer, settings, signing, access_log, desk.clone());
         match writer.open() {
-            Err(TrailError::Open(OpenError::Locked { .. })) if when_locked == WhenLocked::Wait => {}
+            Err(TrailError::Open(OpenError::Locked { .. })) if when_locked == WhenLocked::Wait => {
+                writer.open_waiting()?;
+            }
             opened => opened?,
         }
         let signer = match (&unsigned, remote) {

@@ -10,7 +10,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use hangu_audit::{Decision, Exchange, Judgement, Kind, Origin, Record, Shadow, Step, Timestamp};
+use hangu_audit::{
+    Decision, Exchange, Inputs, Judgement, Kind, Origin, Record, Shadow, Step, Timestamp,
+};
 use hangu_policy::{Overridden, Value};
 use pingora::http::RequestHeader;
 use pingora::prelude::{Error, ErrorType, HttpPeer};
@@ -401,8 +403,20 @@ impl Context {
                 .map(|rule| self.snapshot.rule_name(rule))
                 .collect(),
             layers: self.steps,
+            decided_at: u64::try_from(self.unix_seconds()).unwrap_or_default(),
+            inputs: self.inputs(),
             ..Judgement::new(decision)
         }
+    }
+
+    /// What was known of the caller beyond what the record says of him anyway. Not where he has a pseudonym: attributes could name him, and
+    /// a decision about a pseudonym cannot be made again.
+    fn inputs(&self) -> Option<Inputs> {
+        if self.snapshot.pseudonyms.is_some() {
+            return None;
+        }
+        let caller = &self.connection.as_ref()?.caller;
+        Some(Arc::clone(caller.inputs(self.unix_seconds())))
     }
 
     fn count(&self, metrics: &Metrics, seconds: f64) {

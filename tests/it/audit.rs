@@ -7,6 +7,8 @@ use hangu_tests::{Answer, Gate, RunningGateway, TestUpstream, wait_until};
 
 use crate::support::{assert_problem, field, gateway, head, records, records_with};
 
+mod complete;
+mod fsync;
 mod kill;
 mod place;
 mod pseudonyms;

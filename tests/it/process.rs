@@ -10,6 +10,7 @@ use crate::support::{assert_allowed, field, first, gateway, head, records, recor
 
 mod hurry;
 mod rotation;
+mod upgrade;
 
 /// An application whose `/slow` answers once the gate is open.
 fn slow_upstream(gate: &Gate) -> TestUpstream {

@@ -192,7 +192,7 @@ fn a_crash_right_after_a_new_segment_was_made_leaves_a_sound_log() {
 fn what_a_killed_process_left_is_synced_before_it_counts() {
     let (dir, disk) = (TempDir::new().unwrap(), Failing::new());
     dying_log(dir.path());
-    disk.0.sync_fails.store(true, Ordering::Relaxed);
+    disk.0.sync_failures.store(1, Ordering::Relaxed);
     let error = Log::open_on(dir.path(), options(), at(9), Box::new(disk.clone())).unwrap_err();
     assert!(matches!(error, OpenError::Io { .. }), "{error}");
     disk.mend();

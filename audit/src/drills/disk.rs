@@ -19,7 +19,8 @@ pub(crate) struct Failing(pub(crate) Arc<Switches>);
 pub(crate) struct Switches {
     /// Bytes that can still be written.
     pub(crate) room: AtomicU64,
-    pub(crate) sync_fails: AtomicBool,
+    /// So many syncs fail from now on.
+    pub(crate) sync_failures: AtomicU64,
     pub(crate) cut_fails: AtomicBool,
     pub(crate) open_fails: AtomicBool,
     pub(crate) replace_fails: AtomicBool,
@@ -29,7 +30,7 @@ impl Failing {
     pub(crate) fn new() -> Self {
         Self(Arc::new(Switches {
             room: AtomicU64::new(u64::MAX),
-            sync_fails: AtomicBool::new(false),
+            sync_failures: AtomicU64::new(0),
             cut_fails: AtomicBool::new(false),
             open_fails: AtomicBool::new(false),
             replace_fails: AtomicBool::new(false),
@@ -38,12 +39,8 @@ impl Failing {
 
     pub(crate) fn mend(&self) {
         self.0.room.store(u64::MAX, Relaxed);
-        for switch in [
-            &self.0.sync_fails,
-            &self.0.cut_fails,
-            &self.0.open_fails,
-            &self.0.replace_fails,
-        ] {
+        self.0.sync_failures.store(0, Relaxed);
+        for switch in [&self.0.cut_fails, &self.0.open_fails, &self.0.replace_fails] {
             switch.store(false, Relaxed);
         }
     }
@@ -107,7 +104,11 @@ impl Tape for FailingTape {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        Failing::check(&self.disk.0.sync_fails)
+        let failures = &self.disk.0.sync_failures;
+        match failures.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)) {
+            Ok(_) => Err(io::Error::other("switched off")),
+            Err(_) => Ok(()),
+        }
     }
 
     fn cut(&mut self, length: u64) -> io::Result<()> {

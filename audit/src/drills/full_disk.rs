@@ -106,20 +106,57 @@ fn a_full_disk_that_cannot_even_be_cut_back_is_tidied_later_or_at_the_next_start
 }
 
 #[test]
-fn a_failed_sync_acknowledges_nothing_and_a_retry_writes_everything_again() {
+fn a_failed_sync_ends_the_segment_and_the_records_go_to_the_next() {
     let (dir, disk) = (TempDir::new().unwrap(), Failing::new());
     let mut log = disk.log(dir.path(), u64::MAX);
-    disk.0.sync_fails.store(true, Relaxed);
-    append(&mut log, 1..=3);
-    let error = log.commit().unwrap_err().to_string();
-    assert!(
-        error.contains("cannot sync") && error.contains("wait in memory"),
-        "{error}"
-    );
-    assert_eq!(bytes_on_disk(dir.path()), 0);
-    disk.mend();
-    assert_eq!(log.commit().unwrap(), 3);
-    assert_eq!(details(dir.path()), numbered(3));
+    append(&mut log, 1..=2);
+    log.commit().unwrap();
+    append(&mut log, 3..=5);
+    disk.0.sync_failures.store(1, Relaxed);
+    assert_eq!(log.commit().unwrap(), 5);
+    append(&mut log, 6..=6);
+    log.commit().unwrap();
+    let head = log.tree_head();
+    log.close().unwrap();
+    assert_eq!(details(dir.path()), numbered(6));
+    let segments = segment::list(dir.path()).unwrap();
+    let first: Vec<_> = segments.iter().map(|segment| segment.first).collect();
+    assert_eq!(first, [1, 3], "what the disk may have lost is not in it");
+    assert_eq!(verify(dir.path(), |_| {}).unwrap().tree, head);
+}
+
+#[test]
+fn a_disk_that_goes_on_failing_ends_the_log_and_the_next_start_finds_a_sound_one() {
+    // The first of so many failures is that of the batch; the others meet each step of beginning again.
+    for (committed, failures) in [(0, 1), (2, 2), (2, 3), (2, 4), (2, 5), (2, u64::MAX)] {
+        let (dir, disk) = (TempDir::new().unwrap(), Failing::new());
+        let mut log = disk.log(dir.path(), u64::MAX);
+        if committed > 0 {
+            append(&mut log, 1..=committed);
+            log.commit().unwrap();
+        }
+        disk.0.sync_failures.store(failures, Relaxed);
+        append(&mut log, committed + 1..=committed + 3);
+        let mut is_written = false;
+        let error = log.commit_telling(|| is_written = true).unwrap_err();
+        assert_eq!(error.outlook, Outlook::Over, "{committed} {failures}");
+        assert!(error.to_string().contains("cannot sync"), "{error}");
+        assert!(is_written);
+        disk.mend();
+        assert_eq!(log.commit().unwrap_err().outlook, Outlook::Over, "for good");
+        assert_eq!(log.committed().sequence, committed);
+        let (log, _error) = log.close().unwrap_err();
+        drop(log);
+        let log = disk.log(dir.path(), u64::MAX);
+        assert_eq!(log.committed().sequence, committed + 3, "{failures}");
+        log.close().unwrap();
+        let all = numbered(committed + 3);
+        assert_eq!(
+            details(dir.path()),
+            all,
+            "what was written outlives the process"
+        );
+    }
 }
 
 #[test]

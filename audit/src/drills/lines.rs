@@ -85,7 +85,12 @@ fn judgement(text: &str) -> Judgement {
             Step::NotReached,
         ],
         mode: Mode::Shadow,
-        inputs: vec![("posture", text.into()), ("hour", text.into())],
+        decided_at: 8,
+        inputs: Some(
+            ["posture", "hour"]
+                .map(|name| (name.into(), text.into()))
+                .into(),
+        ),
         overridden: vec![text.into(); 2],
         obligations: vec![text.into(); 2],
         mask_hits: 5,
@@ -99,7 +104,7 @@ fn judgement(text: &str) -> Judgement {
 
 fn written(record: &Record) -> String {
     let mut out = Vec::new();
-    body(record, 7, &mut out);
+    body(record, 7, None, &mut out);
     out.push(b'}');
     String::from_utf8(out).unwrap()
 }
@@ -187,7 +192,7 @@ fn a_request_is_one_flat_object_in_a_fixed_order() {
         "{\"v\":1,\"seq\":7,\"time\":\"2026-11-24T07:10:22.000Z\",\"monotonic_us\":9,\"kind\":\"request\",\"node\":\"x\",\"boot\":\"x\",\
          \"request_id\":\"x\",\"trace_id\":\"x\",\"decision\":\"denied\",\"reason\":\"x\",\"rule\":\"x\",\
          \"layers\":{\"endpoint\":\"pass\",\"edge\":\"pass\",\"network\":\"refuse\",\"cloud\":\"not_reached\",\
-         \"data\":\"not_reached\",\"application\":\"not_reached\"},\"mode\":\"shadow\",\"inputs\":{\"posture\":\"x\",\"hour\":\"x\"},\
+         \"data\":\"not_reached\",\"application\":\"not_reached\"},\"mode\":\"shadow\",\"decided_at\":8,\"inputs\":{\"posture\":\"x\",\"hour\":\"x\"},\
          \"overridden\":[\"x\",\"x\"],\"obligations\":[\"x\",\"x\"],\"mask_hits\":5,\"shadow_decision\":\"allowed\",\"shadow_rule\":\"x\",\"shadow_policy\":\"x\",\
          \"listener\":\"x\",\"client\":\"x\",\"zone\":\"x\",\
          \"channel\":\"x\",\"subject\":\"x\",\"organisation\":\"x\",\"device\":\"x\",\"certificate\":\"x\",\"serial\":\"x\",\"issuer\":\"x\",\
@@ -240,7 +245,8 @@ fn the_longest_record_fits_its_line_and_says_what_was_cut() {
         let mut record = full(&text);
         record.exchange.as_mut().unwrap().query_keys = vec![text.clone(); 1_000];
         let judgement = record.judgement.as_mut().unwrap();
-        judgement.inputs = vec![("posture", text.as_str().into()); 1_000];
+        let many = (0..1_000).map(|at| (format!("{at}{text}").into(), text.as_str().into()));
+        judgement.inputs = Some(many.collect());
         judgement.overridden = vec![text.as_str().into(); 1_000];
         judgement.obligations = vec![text.as_str().into(); 1_000];
         let dir = TempDir::new().unwrap();

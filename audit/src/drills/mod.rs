@@ -2,6 +2,7 @@
 
 mod crash;
 mod disk;
+mod exhaustive;
 mod follow;
 mod full_disk;
 mod hostile;
@@ -12,6 +13,7 @@ mod retention;
 mod search;
 mod signed;
 mod tamper;
+mod waiting;
 
 use std::fs;
 use std::path::Path;
@@ -163,5 +165,45 @@ fn a_torn_tail_is_moved_aside_and_told() {
     assert_eq!(
         fs::read(dir.path().join(torn)).unwrap(),
         b"{\"v\":1,\"seq\":4,\"ti"
+    );
+}
+
+#[test]
+fn the_first_record_of_each_segment_names_the_hash() {
+    let dir = TempDir::new().unwrap();
+    closed_log(dir.path(), 7, 3);
+    let named: Vec<_> = lines(dir.path())
+        .iter()
+        .map(|line| Entry::parse(line).unwrap())
+        .filter(|entry| !entry.algorithm.is_empty())
+        .map(|entry| (entry.seq, entry.algorithm))
+        .collect();
+    assert_eq!(named, [1, 4, 7].map(|seq| (seq, "sha256".to_owned())));
+    assert!(
+        lines(dir.path())[3].starts_with("{\"v\":1,\"seq\":4,\"algorithm\":\"sha256\",\"time\":\"")
+    );
+}
+
+#[test]
+fn a_log_hashed_by_another_algorithm_is_not_called_changed() {
+    let dir = TempDir::new().unwrap();
+    closed_log(dir.path(), 3, 3);
+    let path = dir.path().join("audit-000000000001.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    rewrite(
+        &path,
+        text.replace("\"algorithm\":\"sha256\"", "\"algorithm\":\"sm3\""),
+    );
+    let Err(VerifyError::Damage(damage)) = verify(dir.path(), |_| {}) else {
+        panic!("not found")
+    };
+    assert_eq!(
+        (damage.line, damage.what),
+        (1, Fault::Line(LineFault::Algorithm))
+    );
+    let refused = Log::open(dir.path(), options(), at(0)).unwrap_err();
+    assert!(
+        refused.to_string().contains("another algorithm"),
+        "{refused}"
     );
 }

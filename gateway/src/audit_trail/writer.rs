@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use hangu_audit::note::Note;
-use hangu_audit::{Kind, Log, OpenError, Options, Record, Timestamp};
+use hangu_audit::{CommitError, Kind, Log, OpenError, Options, Outlook, Record, Timestamp};
 use tracing::{error, info, warn};
 
 use super::desk::Desk;
@@ -20,8 +20,13 @@ pub(super) struct Writer {
     queue: Arc<Queue>,
     settings: Settings,
     signing: Signing,
-    /// `None` while another process has the folder.
     log: Option<Log>,
+    /// Another process has the folder: `log` is that of a process that waits.
+    is_waiting: bool,
+    /// When the folder was last asked for.
+    asked: Instant,
+    /// Nobody has the folder, and it cannot be taken over: nothing is taken until it can.
+    is_refused: bool,
     access_log: Option<AccessLog>,
     /// Where checkpoints for the witness are put.
     desk: Option<Arc<Desk<Arc<Note>>>>,
@@ -45,6 +50,9 @@ impl Writer {
             settings,
             signing,
             log: None,
+            is_waiting: false,
+            asked: Instant::now(),
+            is_refused: false,
             access_log,
             desk,
             head_noted: Instant::now(),
@@ -56,19 +64,76 @@ impl Writer {
 
     /// Opens the log, holds it to what was signed before and signs it.
     pub(super) fn open(&mut self) -> Result<(), TrailError> {
-        let options = Options {
-            segment_bytes_max: self.settings.audit.segment.bytes(),
-            ..Options::new(Arc::clone(&self.settings.origin))
-        };
+        let now = Timestamp::from(SystemTime::now());
         let folder = &self.settings.audit.folder;
-        let mut log = Log::open(folder, options, Timestamp::from(SystemTime::now()))?;
+        let mut log = Log::open(folder, self.options(), now)?;
+        // What waited is on the disk: closed, it can be taken over like anybody else's.
+        if let Some(Err((waited, error))) = self.log.take().map(Log::close) {
+            self.log = Some(*waited);
+            return Err(OpenError::from(error).into());
+        }
+        self.is_waiting = false;
         let note = self.signing.take_up(&mut log, folder)?;
+        let taken = log.take_waiting(&self.settings.origin.boot, now)?;
+        if taken.records > 0 {
+            info!(
+                "{} records of {} processes that waited for the audit log are in it now",
+                taken.records, taken.processes
+            );
+        }
         if let (Some(desk), Some(note)) = (&self.desk, note) {
             desk.put(note);
         }
         self.log = Some(log);
+        self.is_refused = false;
         self.look_at_the_disk();
         Ok(())
+    }
+
+    /// Begins a log of its own, until the process that has the folder has ended.
+    pub(super) fn open_waiting(&mut self) -> Result<(), TrailError> {
+        let now = Timestamp::from(SystemTime::now());
+        let (folder, boot) = (&self.settings.audit.folder, &self.settings.origin.boot);
+        self.log = Some(Log::open_waiting(folder, boot, self.options(), now)?);
+        self.is_waiting = true;
+        Ok(())
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            segment_bytes_max: self.settings.audit.segment.bytes(),
+            ..Options::new(Arc::clone(&self.settings.origin))
+        }
+    }
+
+    /// Asks for the folder again, where another process had it; at the end of this one without delay, else the next has to do it.
+    fn ask_for_the_folder(&mut self, closing: bool) {
+        let is_time = closing || self.asked.elapsed() >= RETRY;
+        if self.log.is_some() && !self.is_waiting || !is_time {
+            return;
+        }
+        self.asked = Instant::now();
+        match self.open() {
+            Ok(()) => {
+                self.is_durable_up_to_here();
+                self.sign();
+            }
+            Err(TrailError::Open(OpenError::Locked { .. })) => {}
+            Err(error) => {
+                self.queue.failing.store(true, Ordering::Relaxed);
+                if !std::mem::replace(&mut self.is_refused, true) {
+                    error!("cannot take over the audit log, requests are refused: {error}");
+                }
+            }
+        }
+    }
+
+    /// The sinks may send as far as the log goes.
+    fn is_durable_up_to_here(&self) {
+        if let Some(log) = self.log.as_ref().filter(|_| !self.is_waiting) {
+            let durable = i64::try_from(log.committed().sequence).unwrap_or(i64::MAX);
+            self.queue.metrics.shipping.committed.set(durable);
+        }
     }
 
     pub(super) fn run(mut self) {
@@ -80,6 +145,7 @@ impl Writer {
             self.note_dropped(&mut batch);
             self.write(&mut batch);
             batch.clear();
+            self.ask_for_the_folder(closing);
             self.look_after_the_log();
             if closing && self.queue.is_empty() {
                 break;
@@ -101,7 +167,7 @@ impl Writer {
         if batch.is_empty() {
             return;
         }
-        let Some(mut log) = self.wait_for_log(batch) else {
+        let Some(mut log) = self.wait_for_log() else {
             return self.lost(batch.len());
         };
         for at in 0..batch.len() {
@@ -119,6 +185,7 @@ impl Writer {
             return self.lost(batch.len());
         }
         self.log = Some(log);
+        self.is_durable_up_to_here();
         for handed in batch.iter_mut() {
             handed.release(Until::Durable);
         }
@@ -134,7 +201,7 @@ impl Writer {
         if self
             .log
             .as_ref()
-            .is_some_and(|log| self.signing.is_rotated(log))
+            .is_some_and(|log| !self.is_waiting && self.signing.is_rotated(log))
         {
             self.sign();
             self.counted = None;
@@ -161,35 +228,32 @@ impl Writer {
             if self.queue.closing.load(Ordering::Acquire) {
                 return false;
             }
+            if error.outlook == Outlook::Over {
+                end_process(&error);
+            }
             thread::park_timeout(RETRY);
         }
-        let durable = i64::try_from(log.committed().sequence).unwrap_or(i64::MAX);
-        self.queue.metrics.shipping.committed.set(durable);
-        if log.is_in_place() && self.queue.failing.swap(false, Ordering::Relaxed) {
+        if !self.is_refused
+            && log.is_in_place()
+            && self.queue.failing.swap(false, Ordering::Relaxed)
+        {
             info!("the audit log takes records again");
         }
         true
     }
 
-    /// The log, once no other process writes it any more. `None` only when this process ends meanwhile.
-    fn wait_for_log(&mut self, batch: &mut Vec<Handed>) -> Option<Log> {
+    /// The log, or the one that waits for it. `None` only when neither could be opened and this process ends meanwhile.
+    fn wait_for_log(&mut self) -> Option<Log> {
         loop {
             if let Some(log) = self.log.take() {
                 return Some(log);
             }
-            match self.open() {
-                Ok(()) => continue,
-                // The gateway that this one replaces still writes its last records: clients are not made to wait for that.
-                Err(TrailError::Open(OpenError::Locked { .. })) => {
-                    self.queue.drain_into(batch);
-                    for handed in batch.iter_mut() {
-                        handed.answer(true);
-                    }
-                }
-                Err(error) => {
-                    self.queue.failing.store(true, Ordering::Relaxed);
-                    error!("cannot open the audit log: {error}");
-                }
+            if let Err(error) = self.open() {
+                self.queue.failing.store(true, Ordering::Relaxed);
+                error!("cannot open the audit log: {error}");
+            }
+            if self.log.is_some() {
+                continue;
             }
             if self.queue.closing.load(Ordering::Acquire) {
                 return None;
@@ -240,7 +304,7 @@ impl Writer {
             );
             return;
         }
-        if self.queue.failing.swap(false, Ordering::Relaxed) {
+        if !self.is_refused && self.queue.failing.swap(false, Ordering::Relaxed) {
             info!("the audit log is back in its place");
         }
         self.sign();
@@ -255,7 +319,9 @@ impl Writer {
     }
 
     fn sign(&mut self) {
-        let Some(log) = &mut self.log else { return };
+        let Some(log) = self.log.as_mut().filter(|_| !self.is_waiting) else {
+            return;
+        };
         match self.signing.sign(log) {
             Ok(note) => {
                 self.queue.unsigned_since_ms.store(0, Ordering::Relaxed);
@@ -328,6 +394,12 @@ impl Writer {
             self.queue.take_extra_place();
         }
     }
+}
+
+/// The disk has lost records that the system had taken. Nobody can say which, but a start that reads them again.
+fn end_process(error: &CommitError) -> ! {
+    error!("the audit log has ended, and the gateway with it: {error}");
+    std::process::abort()
 }
 
 /// A gateway without its audit writer must not serve: its death ends the process, loudly.

@@ -55,7 +55,7 @@ impl Rsyslog {
         }
         let folder = self.folder.path().display();
         let config = format!(
-            "global(workDirectory=\"{folder}\" maxMessageSize=\"128k\" defaultNetstreamDriver=\"ossl\"\n\
+            "global(workDirectory=\"{folder}\" maxMessageSize=\"160k\" defaultNetstreamDriver=\"ossl\"\n\
                defaultNetstreamDriverCAFile=\"{folder}/ca.pem\"\n\
                defaultNetstreamDriverCertFile=\"{folder}/server.pem\"\n\
                defaultNetstreamDriverKeyFile=\"{folder}/server.key\")\n\

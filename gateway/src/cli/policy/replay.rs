@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use clap::Args;
 use hangu_audit::{Position, Pseudonyms, Reader};
-use hangu_policy::{Decision, Policy, Refusal, Request, RuleId};
+use hangu_policy::{Decision, Policy, Refusal, Request, RuleId, Value};
 use serde::Deserialize;
 use serde_json::json;
 use std::borrow::Cow;
@@ -18,6 +18,8 @@ use super::files::{Naming, PolicyFiles};
 use super::request::context;
 use super::{Done, Outcome, print_json};
 use crate::cli::say;
+use crate::layers::edge::canonical::canonical_path;
+use crate::layers::endpoint::caller::OWN_ATTRIBUTES;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
@@ -76,6 +78,16 @@ struct Recorded<'a> {
     zone: Cow<'a, str>,
     #[serde(borrow, default)]
     client: Cow<'a, str>,
+    #[serde(borrow, default)]
+    organisation: Cow<'a, str>,
+    #[serde(borrow, default)]
+    device: Cow<'a, str>,
+    #[serde(borrow, default)]
+    purpose: Cow<'a, str>,
+    #[serde(default)]
+    decided_at: i64,
+    #[serde(default)]
+    inputs: BTreeMap<String, String>,
     #[serde(default)]
     cut: Vec<String>,
 }
@@ -171,7 +183,18 @@ impl Tally {
             self.undecidable += 1;
             return;
         }
-        let judged = ["path", "subject", "method", "tenant", "label", "zone"];
+        let judged = [
+            "path",
+            "subject",
+            "method",
+            "tenant",
+            "label",
+            "zone",
+            "organisation",
+            "device",
+            "purpose",
+            "inputs",
+        ];
         if recorded
             .cut
             .iter()
@@ -248,10 +271,13 @@ impl Recorded<'_> {
         if !policy.clears(&self.subject, &self.tenant, &self.label) {
             return Err(format!("not cleared for `{}`", self.label));
         }
+        // The log has the spelling that was sent, the policy saw the characters.
+        let path = canonical_path(self.path.as_bytes()).ok();
+        let attributes = self.attributes();
         let request = Request {
             subject: &self.subject,
             domain: &self.tenant,
-            path: &self.path,
+            path: path.as_ref().map_or(&*self.path, |path| path.as_judged()),
             method: &self.method,
             label: &self.label,
             zone: &self.zone,
@@ -260,8 +286,16 @@ impl Recorded<'_> {
                 .client
                 .rsplit_once(':')
                 .map_or(&*self.client, |(host, _)| host.trim_matches(['[', ']'])),
-            time_unix_ms: unix_ms(&self.time),
+            device: &self.device,
+            purpose: &self.purpose,
+            subject_attributes: &attributes,
+            // Records of before had only the time when the answer went out.
+            time_unix_ms: match self.decided_at {
+                0 => unix_ms(&self.time),
+                seconds => seconds.checked_mul(1_000),
+            },
             context,
+            // The log names the parameters of a query and never their values.
             ..Request::default()
         };
         match policy.decide(&request) {
@@ -272,6 +306,26 @@ impl Recorded<'_> {
             }
             Decision::Deny(Refusal::EvaluationError(_, fault)) => Err(fault.to_string()),
         }
+    }
+}
+
+impl Recorded<'_> {
+    /// What the policy could read of the subject. The posture is the one number among texts.
+    fn attributes(&self) -> Vec<(String, Value)> {
+        let [posture, organisation, device_class] = OWN_ATTRIBUTES;
+        let own = [
+            (organisation, &self.organisation),
+            (device_class, &self.device),
+        ];
+        let own = own.into_iter().filter(|(_, value)| !value.is_empty());
+        let own = own.map(|(name, value)| (name.to_owned(), Value::Text(value.to_string())));
+        let inputs = self.inputs.iter().map(|(name, text)| {
+            let number = || text.parse().ok().map(Value::Number);
+            let value = (name == posture).then(number).flatten();
+            let value = value.unwrap_or_else(|| Value::Text(text.clone()));
+            (name.clone(), value)
+        });
+        own.chain(inputs).collect()
     }
 }
 

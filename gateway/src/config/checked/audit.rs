@@ -1,11 +1,12 @@
 //! `[audit]` as it is meant.
 
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hangu_audit::key::Verifier;
 
+use crate::config::bounds;
 use crate::config::values::ByteSize;
 
 /// `[audit]`: the tamper-evident log.
@@ -25,6 +26,22 @@ pub struct Audit {
     pub witness: Option<Witness>,
     /// Most bytes of the folder; `None`: as many as its file system has.
     pub disk_max: Option<ByteSize>,
+}
+
+impl Audit {
+    /// What a configuration means that names the folder and nothing else; `None` if a bound had no default.
+    #[must_use]
+    pub fn in_folder(folder: &Path) -> Option<Self> {
+        Some(Self {
+            folder: folder.to_owned(),
+            queue: bounds::AUDIT_QUEUE.default?,
+            segment: bounds::AUDIT_SEGMENT.default?,
+            flush: bounds::AUDIT_FLUSH.default?,
+            key: SigningKey::Beside(folder.with_extension("key")),
+            witness: None,
+            disk_max: None,
+        })
+    }
 }
 
 /// `[audit.witness]`: a second party that cosigns the log's checkpoints.

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use hangu_audit::Inputs;
 use hangu_certs::{Directory, Holder, Identity};
 use hangu_policy::Value;
 
@@ -35,6 +36,9 @@ pub struct Caller {
     attributes: Box<[(String, Value)]>,
     /// The same with the worst posture, for when the measurement is too old.
     attributes_unmeasured: Box<[(String, Value)]>,
+    /// Both for the audit record.
+    inputs: Inputs,
+    inputs_unmeasured: Inputs,
 }
 
 impl Callers {
@@ -59,10 +63,13 @@ impl Callers {
     #[must_use]
     pub fn caller(&self, identity: Option<&Identity>) -> Caller {
         let Some(identity) = identity else {
+            let known = inputs(&[posture(0)], None);
             return Caller {
                 subject: Some(ANONYMOUS_SUBJECT.to_owned()),
                 attributes: Box::new([posture(0)]),
                 attributes_unmeasured: Box::new([posture(0)]),
+                inputs: Arc::clone(&known),
+                inputs_unmeasured: known,
                 ..Caller::default()
             };
         };
@@ -92,12 +99,15 @@ impl Callers {
         };
         let measured = known.and_then(Holder::posture_measured).unwrap_or(0);
         let (attributes, attributes_unmeasured) = (attributes(measured), attributes(0));
+        let known = holder.as_deref();
         Caller {
             subject: subject.filter(|subject| is_usable(subject)),
             organisation,
             refused: self.refuses(identity),
-            holder,
+            holder: holder.clone(),
             posture_age_seconds_max: self.posture_age_seconds_max,
+            inputs: inputs(&attributes, known),
+            inputs_unmeasured: inputs(&attributes_unmeasured, known),
             attributes,
             attributes_unmeasured,
         }
@@ -128,16 +138,50 @@ impl Caller {
     /// they are known `organisation`, `device_class` and the configured attributes. No allocation.
     #[must_use]
     pub fn attributes(&self, now: i64) -> &[(String, Value)] {
-        let is_known = self
-            .holder
-            .as_ref()
-            .is_some_and(|holder| holder.posture_is_known(now, self.posture_age_seconds_max));
-        if is_known {
+        if self.posture_is_known(now) {
             &self.attributes
         } else {
             &self.attributes_unmeasured
         }
     }
+
+    /// The same for the audit record, with the roles and the clearance that the directory gives: what a replay of the decision needs and
+    /// neither the policy nor another field of the record has.
+    #[must_use]
+    pub fn inputs(&self, now: i64) -> &Inputs {
+        if self.posture_is_known(now) {
+            &self.inputs
+        } else {
+            &self.inputs_unmeasured
+        }
+    }
+
+    fn posture_is_known(&self, now: i64) -> bool {
+        let holder = self.holder.as_ref();
+        holder.is_some_and(|holder| holder.posture_is_known(now, self.posture_age_seconds_max))
+    }
+}
+
+/// Attributes as the record has them; organisation and device class have fields of their own there.
+fn inputs(attributes: &[(String, Value)], known: Option<&Holder>) -> Inputs {
+    let own = |name: &str| name == ORGANISATION || name == DEVICE_CLASS;
+    let told = attributes.iter().filter(|(name, _)| !own(name));
+    let told = told.filter_map(|(name, value)| {
+        let text: Box<str> = match value {
+            Value::Text(text) => text.as_str().into(),
+            Value::Number(number) => number.to_string().into(),
+            Value::Bool(_) | Value::Null | Value::List(_) | Value::Object(_) => return None,
+        };
+        Some((name.as_str().into(), text))
+    });
+    let roles = known.map(|known| known.roles.join(";"));
+    let clearance = known.and_then(|known| known.clearance.clone());
+    let rights = [(ROLES, roles), (CLEARANCE, clearance)];
+    let rights = rights
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.filter(|value| !value.is_empty())?)))
+        .map(|(name, value)| (name.into(), value.into()));
+    told.chain(rights).collect()
 }
 
 /// The name that is kept for clients without a certificate is nobody else's.
@@ -151,6 +195,9 @@ fn posture(measured: u8) -> (String, Value) {
 
 /// Attributes that every caller may have; `[identity.attributes]` cannot name them.
 pub const OWN_ATTRIBUTES: [&str; 3] = [POSTURE, ORGANISATION, DEVICE_CLASS];
+/// What the record calls the directory's part of the policy: no attribute can be called so.
+const ROLES: &str = "directory:roles";
+const CLEARANCE: &str = "directory:clearance";
 const POSTURE: &str = "posture";
 const ORGANISATION: &str = "organisation";
 const DEVICE_CLASS: &str = "device_class";

@@ -62,6 +62,10 @@ impl Context {
             generation: self.snapshot.generation,
         };
         self.running = Some(Running::new(session, begun));
+        // Whoever looks after a reload may have looked before this one could be seen.
+        if self.shared.snapshot.load().generation != self.snapshot.generation {
+            self.shared.live.note_straggler();
+        }
     }
 
     /// Body bytes came from the client.

@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hangu_certs::Target;
@@ -23,6 +23,7 @@ pub struct Registry {
     next: AtomicU64,
     open: AtomicUsize,
     generations: Notify,
+    has_stragglers: AtomicBool,
     hashing: RandomState,
 }
 
@@ -61,6 +62,7 @@ impl Registry {
             next: AtomicU64::new(1),
             open: AtomicUsize::new(0),
             generations: Notify::new(),
+            has_stragglers: AtomicBool::new(false),
             hashing: RandomState::new(),
         }
     }
@@ -94,6 +96,16 @@ impl Registry {
     /// Waits until [`Self::look_now`] was called since it was last waited for.
     pub async fn until_to_look(&self) {
         self.generations.notified().await;
+    }
+
+    /// A request that an older generation has judged only now begins to run: it waited for something meanwhile.
+    pub fn note_straggler(&self) {
+        self.has_stragglers.store(true, Ordering::Release);
+    }
+
+    /// Whether there was a straggler since this was asked last.
+    pub(super) fn take_stragglers(&self) -> bool {
+        self.has_stragglers.swap(false, Ordering::AcqRel)
     }
 
     /// Connections that are open.

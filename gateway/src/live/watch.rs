@@ -57,6 +57,9 @@ impl Watcher {
             self.sweep(&snapshot, Judgement::Certificates, last.when, now)
                 .await;
         }
+        if self.shared.live.take_stragglers() {
+            last.again.get_or_insert(when + LONG);
+        }
         if last.again.is_some_and(|again| again <= when) {
             last.again = None;
             self.sweep_requests(&snapshot, now);

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hangu_tests::{ClientConnection, RunningGateway, wait_until};
+use hangu_tests::{ClientConnection, RunningGateway, TestRedis, wait_until};
 use tungstenite::Message;
 use tungstenite::protocol::frame::coding::CloseCode;
 
@@ -102,6 +102,30 @@ fn an_event_stream_that_a_new_policy_does_not_permit_ends_within_the_second() {
     let kill = ["sessions", "kill", "--subject", "spiffe://gov.test/clerk"];
     assert!(super::told(&super::hangu(&gateway, &kill)).starts_with("1 "));
     clerk.expect_close().unwrap();
+}
+
+#[test]
+fn a_request_that_waits_while_the_policy_changes_does_not_outlive_it() {
+    let Some(redis) = TestRedis::start(&[]) else {
+        return;
+    };
+    let limits = format!(
+        "[[limits.rates]]\nname = \"person\"\nby = [\"identity\"]\nrequests = 1000\nper = \"1s\"\nburst = 1000\nshared = true\n\
+         [limits.shared]\nurls = [\"redis://127.0.0.1:{}\"]\ndeadline = \"1s\"\nfallback = \"allow\"\n",
+        redis.port()
+    );
+    let gateway = gateway().records(events()).table(&limits).start();
+    gateway.wait_for_metric("hangu_limit_shared_up", &[], 1.0);
+    let mut reader = gateway.client("reader").connect().unwrap();
+    redis.signal("STOP");
+    // Judged by the old policy once the server has kept it waiting, after the new one has looked at all that is under way.
+    let request = "GET /feed HTTP/1.1\r\nHost: records.test\r\n\r\n";
+    reader.send(request.as_bytes()).unwrap();
+    gateway.folder().write("policy/policy.csv", WITHOUT_READER);
+    // Cut before or after its first event came.
+    while reader.read_exactly(1).is_ok() {}
+    let reason = [("reason", "application.no_rule")];
+    gateway.wait_for_metric("hangu_requests_cut_total", &reason, 1.0);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 
 #[test]
 fn the_canonicaliser_keeps_its_laws_for_the_whole_corpus() -> Outcome {
-    replay("canonicalise", hangu_fuzz::canonicalise)
+    replay_and_vary("canonicalise", hangu_fuzz::canonicalise)
 }
 
 #[test]
@@ -16,22 +16,22 @@ fn archives_keep_their_laws_for_the_whole_corpus() -> Outcome {
 
 #[test]
 fn the_request_head_keeps_its_laws_for_the_whole_corpus() -> Outcome {
-    replay("request_head", hangu_fuzz::request_head)
+    replay_and_vary("request_head", hangu_fuzz::request_head)
 }
 
 #[test]
 fn chunked_bodies_keep_their_laws_for_the_whole_corpus() -> Outcome {
-    replay("chunked_body", hangu_fuzz::chunked_body)
+    replay_and_vary("chunked_body", hangu_fuzz::chunked_body)
 }
 
 #[test]
 fn the_proxy_header_keeps_its_laws_for_the_whole_corpus() -> Outcome {
-    replay("proxy_header", hangu_fuzz::proxy_header)
+    replay_and_vary("proxy_header", hangu_fuzz::proxy_header)
 }
 
 #[test]
 fn http2_frames_keep_their_laws_for_the_whole_corpus() -> Outcome {
-    replay("http2_frames", hangu_fuzz::http2_frames)
+    replay_and_vary("http2_frames", hangu_fuzz::http2_frames)
 }
 
 #[test]
@@ -104,6 +104,82 @@ fn every_target_has_its_program_and_its_corpus() -> Outcome {
 }
 
 type Outcome = std::io::Result<()>;
+
+/// As [`replay`], and on variations of each file, made by a seed: what a fuzzer does first, in every run of the tests.
+fn replay_and_vary(target: &str, laws: fn(&[u8])) -> Outcome {
+    replay(target, laws)?;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(target);
+    let entries = fs::read_dir(folder)?;
+    let mut paths = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<std::io::Result<Vec<_>>>()?;
+    paths.sort();
+    let files = paths
+        .iter()
+        .map(fs::read)
+        .collect::<std::io::Result<Vec<_>>>()?;
+    let rounds = std::env::var("HANGU_FUZZ_ROUNDS").ok();
+    let rounds = rounds.and_then(|rounds| rounds.parse().ok()).unwrap_or(30);
+    let mut dice = Dice(0x5EED);
+    for _ in 0..rounds {
+        for file in &files {
+            let other = files.get(dice.roll(files.len())).unwrap_or(file);
+            let bytes = dice.vary(file, other);
+            let kept = catch_unwind(|| laws(&bytes));
+            assert!(kept.is_ok(), "{target}: {}", bytes.escape_ascii());
+        }
+    }
+    println!("{target}: {} variations", rounds * files.len());
+    Ok(())
+}
+
+/// A generator (xorshift).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).unwrap_or(0) % sides.max(1)
+    }
+
+    /// A few changes of one file, some with parts of another.
+    fn vary(&mut self, file: &[u8], other: &[u8]) -> Vec<u8> {
+        let mut bytes = file.to_vec();
+        for _ in 0..=self.roll(4) {
+            let at = self.roll(bytes.len() + 1);
+            let end = (at + self.roll(8)).min(bytes.len());
+            match self.roll(5) {
+                0 => {
+                    let byte = u8::try_from(self.roll(256)).unwrap_or(0);
+                    bytes.insert(at, byte);
+                }
+                1 => drop(bytes.drain(at..end)),
+                2 => {
+                    let again = bytes.get(at..end).unwrap_or_default().to_vec();
+                    bytes.splice(at..at, again);
+                }
+                3 => {
+                    let from = self.roll(other.len() + 1);
+                    let to = (from + self.roll(32)).min(other.len());
+                    let part = other.get(from..to).unwrap_or_default().to_vec();
+                    bytes.splice(at..end, part);
+                }
+                _ => {
+                    let odd = [0, 9, 10, 13, 32, 37, 58, 59, 127, 255];
+                    let byte = odd.get(self.roll(odd.len())).copied().unwrap_or(0);
+                    if let Some(place) = bytes.get_mut(at) {
+                        *place = byte;
+                    }
+                }
+            }
+        }
+        bytes
+    }
+}
 
 /// Runs a target on each file of its corpus and names every file that breaks a law.
 fn replay(target: &str, laws: fn(&[u8])) -> Outcome {

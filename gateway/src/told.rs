@@ -69,11 +69,13 @@ fn join_cookies(request: &mut RequestHeader) -> pingora::Result<()> {
     let (Some(first), Some(second)) = (cookies.next(), cookies.next()) else {
         return Ok(());
     };
-    let mut joined = first.as_bytes().to_vec();
-    for cookie in std::iter::once(second).chain(cookies) {
-        joined.extend_from_slice(b"; ");
-        joined.extend_from_slice(cookie.as_bytes());
-    }
+    // One that is empty would leave a space at an end, which no two parsers keep alike.
+    let all = [first, second].into_iter().chain(cookies);
+    let all: Vec<&[u8]> = all
+        .map(http::HeaderValue::as_bytes)
+        .filter(|cookie| !cookie.is_empty())
+        .collect();
+    let joined = all.join(&b"; "[..]);
     request.insert_header(header::COOKIE, joined)
 }
 

@@ -204,7 +204,8 @@ fn read_strictly(bytes: &[u8]) -> Option<Reading> {
         None => target,
     };
     let query = target.split_once('?').map(|(_, query)| query.to_owned());
-    let is_good = is_line && target.starts_with('/') && host.starts_with("records.test");
+    let is_host = host.to_ascii_lowercase().starts_with("records.test");
+    let is_good = is_line && target.starts_with('/') && is_host;
     is_good.then(|| Reading {
         method: method.to_owned(),
         query,
@@ -255,7 +256,11 @@ impl Reading {
         }
         NAMES.iter().find_map(|name| {
             let own = self.fields.iter().filter(|(own, _)| own == name);
-            let own: Vec<&str> = own.map(|(_, value)| value.as_str()).collect();
+            let mut own: Vec<&str> = own.map(|(_, value)| value.as_str()).collect();
+            if *name == "cookie" && own.len() > 1 {
+                // Sent on as one field.
+                own.retain(|value| !value.is_empty());
+            }
             let (theirs, joint) = (
                 field(seen, name),
                 if *name == "cookie" { "; " } else { ", " },

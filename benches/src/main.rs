@@ -2,6 +2,8 @@
 //! in `peers/`.
 
 mod audit;
+mod fairness;
+mod limits;
 mod live;
 mod measure;
 mod policy;
@@ -26,6 +28,10 @@ enum Question {
     Audit(audit::Arguments),
     /// What a policy decision, a rule, a load and a swap cost at the size of the national platform.
     Decide(policy::decide::Arguments),
+    /// What a client that floods costs the others, over real sockets.
+    Fairness(fairness::Arguments),
+    /// What a limit costs: a check, a key, and a flood of keys.
+    Limits(limits::Arguments),
     /// What an open connection costs the registry, and how soon a revocation has told all whom it hits.
     Live(live::Arguments),
     /// Whether generated policies answer as casbin does: one if any answer is unexplained.
@@ -36,6 +42,8 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().question {
         Question::Audit(arguments) => audit::run(&arguments),
         Question::Decide(arguments) => policy::decide::run(&arguments),
+        Question::Fairness(arguments) => fairness::run(&arguments),
+        Question::Limits(arguments) => limits::run(&arguments),
         Question::Live(arguments) => live::run(&arguments),
         Question::FuzzPolicy(arguments) => policy::fuzz::run(&arguments),
     };

@@ -17,15 +17,15 @@ use super::shared::{ClosedUntil, SharedLimits};
 use super::target::Target;
 use crate::config::Part;
 
-/// What was counted, of everybody, by every limit. Keys are 128-bit hashes under two keys of this process: the tables hold no names,
+/// What was counted, of everybody, by every limit. Keys are two 64-bit hashes under two keys of this process: the tables hold no names,
 /// and nobody can aim at the entry of another.
 #[derive(Debug)]
 pub struct LimitState {
-    rates: Cells<u128>,
-    quotas: Keyed<u128, Quota>,
-    requests: Keyed<u128, Slots>,
-    pub(super) connections: Keyed<u128, Slots>,
-    closed: Keyed<u128, ClosedUntil>,
+    rates: Cells<[u64; 2]>,
+    quotas: Keyed<[u64; 2], Quota>,
+    requests: Keyed<[u64; 2], Slots>,
+    pub(super) connections: Keyed<[u64; 2], Slots>,
+    closed: Keyed<[u64; 2], ClosedUntil>,
     /// The server by which several gateways hold limits together.
     pub shared: SharedLimits,
     pub(super) refused: Refused,
@@ -219,7 +219,7 @@ impl LimitState {
     }
 
     /// What a limit counts by, with the route's part of it. All who have no organisation are one.
-    fn key(&self, caller: &CallerCounts, rule: &Rule, part: &str) -> u128 {
+    fn key(&self, caller: &CallerCounts, rule: &Rule, part: &str) -> [u64; 2] {
         let of = |wanted, value| rule.by.contains(&wanted).then_some(value);
         self.hash(&(
             &*rule.name,
@@ -229,9 +229,8 @@ impl LimitState {
         ))
     }
 
-    pub(super) fn hash(&self, key: &impl Hash) -> u128 {
-        let [high, low] = &self.hashers;
-        u128::from(high.hash_one(key)) << 64 | u128::from(low.hash_one(key))
+    pub(super) fn hash(&self, key: &impl Hash) -> [u64; 2] {
+        self.hashers.each_ref().map(|hasher| hasher.hash_one(key))
     }
 
     pub(super) fn now(&self, instant: Instant) -> Nanos {

@@ -37,7 +37,10 @@ mod network;
 mod policy_cli;
 #[cfg(test)]
 mod policy_cli_contexts;
+#[cfg(test)]
 mod policy_cli_questions;
+#[cfg(test)]
+mod policy_guide;
 #[cfg(test)]
 mod process;
 #[cfg(test)]

@@ -311,38 +311,6 @@ fn a_bundle_is_good_when_two_people_have_signed_it() {
 }
 
 #[test]
-fn two_people_and_a_machine_do_what_the_guide_tells_them() {
-    let desk = Desk::new();
-    desk.write("policy.csv", "p, clerk, tax, /returns/:id, GET, allow\ng, spiffe://gov.test/li, clerk, tax\ng2, clerk, internal\n");
-    desk.write("labels.toml", "order = [\"internal\"]\n");
-    desk.write(
-        "tests.toml",
-        "[[test]]\nname = \"a clerk reads\"\nwhen = { subject = \"spiffe://gov.test/li\", domain = \"tax\", method = \"GET\", path = \"/returns/7\" }\nexpect = \"allow\"\n",
-    );
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let guide = fs::read_to_string(root.join("docs/policy.md")).unwrap();
-    let blocks = guide.split("```sh two-people\n").skip(1);
-    let script: String = blocks
-        .map(|block| block.split("```").next().unwrap())
-        .collect();
-    assert!(script.lines().count() >= 9, "{script}");
-    // The guide's `hangu` is the binary under test.
-    let hangu = env!("CARGO_BIN_EXE_hangu-under-test");
-    let script = format!("set -e\nhangu() {{ '{hangu}' \"$@\"; }}\n{script}");
-    let output = Command::new("sh")
-        .current_dir(desk.0.path())
-        .args(["-c", &script])
-        .output()
-        .unwrap();
-    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    assert!(output.status.success(), "{said}");
-    assert!(
-        said.contains("signed by li.security.example, chen.security.example"),
-        "{said}"
-    );
-}
-
-#[test]
 fn recorded_requests_are_explained_and_replayed() {
     let upstream = TestUpstream::named("records");
     let mut gateway = gateway().records(upstream.address()).start();

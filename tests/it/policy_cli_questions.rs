@@ -34,7 +34,7 @@ fn explain_who_and_what_agree_about_a_mistake() {
     let (code, said) = desk.said(&labelled);
     assert_eq!(code, 1, "{said}");
     assert!(
-        said.contains("is not cleared, and the data layer refuses"),
+        said.contains("is not cleared for `sensitive`: the data layer refuses"),
         "{said}"
     );
     let who = desk.json(&[

@@ -54,8 +54,8 @@ fn fits(said: &str, expected: &str) -> bool {
     };
     let mut last = None;
     for piece in pieces {
-        match rest.find(piece) {
-            Some(at) => rest = &rest[at + piece.len()..],
+        match rest.split_once(piece) {
+            Some((_, behind)) => rest = behind,
             None => return false,
         }
         last = Some(piece);

@@ -102,12 +102,17 @@ pub(super) fn run(options: &Options) -> Done {
             held,
         }) = &clearance
         {
-            let word = if *held {
-                "is cleared"
+            let (word, why) = if *held {
+                ("is cleared", "")
             } else {
-                "is not cleared, and the data layer refuses before any rule is asked,"
+                (
+                    "is not cleared",
+                    ": the data layer refuses before any rule is asked",
+                )
             };
-            say(format_args!("clearance: `{subject}` {word} for `{label}`"));
+            say(format_args!(
+                "clearance: `{subject}` {word} for `{label}`{why}"
+            ));
         } else if entry.is_none() {
             say(NOT_ASKED);
         }

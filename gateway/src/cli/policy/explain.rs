@@ -96,23 +96,8 @@ pub(super) fn run(options: &Options) -> Done {
         print(&found, &texts);
         say_context(&policy, context);
         say_plain(&policy, context);
-        if let Some(Clearance {
-            subject,
-            label,
-            held,
-        }) = &clearance
-        {
-            let (word, why) = if *held {
-                ("is cleared", "")
-            } else {
-                (
-                    "is not cleared",
-                    ": the data layer refuses before any rule is asked",
-                )
-            };
-            say(format_args!(
-                "clearance: `{subject}` {word} for `{label}`{why}"
-            ));
+        if let Some(clearance) = &clearance {
+            clearance.say();
         } else if entry.is_none() {
             say(NOT_ASKED);
         }
@@ -130,6 +115,21 @@ struct Clearance {
     subject: String,
     label: String,
     held: bool,
+}
+
+impl Clearance {
+    fn say(&self) {
+        let (subject, label) = (&self.subject, &self.label);
+        if self.held {
+            say(format_args!(
+                "clearance: `{subject}` is cleared for `{label}`"
+            ));
+        } else {
+            say(format_args!(
+                "clearance: `{subject}` is not cleared for `{label}`: the data layer refuses before any rule is asked"
+            ));
+        }
+    }
 }
 
 /// The clearance that the data layer asks for, where the label is known.

@@ -39,15 +39,11 @@ impl Hash {
     }
 
     pub(crate) fn hex(&self) -> [u8; HEX_BYTES] {
-        let mut hex = [b'0'; HEX_BYTES];
-        for (pair, byte) in hex.chunks_exact_mut(2).zip(self.0) {
-            for (digit, nibble) in pair.iter_mut().zip([byte >> 4, byte & 0xf]) {
-                *digit = if nibble < 10 {
-                    b'0' + nibble
-                } else {
-                    b'a' + (nibble - 10)
-                };
-            }
+        let mut hex = [0; HEX_BYTES];
+        let (pairs, _) = hex.as_chunks_mut::<2>();
+        for (pair, byte) in pairs.iter_mut().zip(self.0) {
+            // Without a branch, so that the compiler does it for many bytes at once.
+            *pair = [byte >> 4, byte & 0xf].map(|nibble| nibble + b'0' + (nibble / 10) * LETTERS);
         }
         hex
     }
@@ -258,6 +254,8 @@ pub(crate) fn sequence(line: &[u8]) -> Option<u64> {
 }
 
 const HEX_BYTES: usize = 64;
+/// From the character behind `9` to `a`.
+const LETTERS: u8 = b'a' - b'9' - 1;
 pub(crate) const START: &[u8] = b"{\"v\":1,\"seq\":";
 const PREVIOUS: &[u8] = b",\"prev\":\"";
 /// Right behind the sequence number.

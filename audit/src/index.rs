@@ -18,14 +18,20 @@ pub(crate) struct Ids(Vec<u64>);
 impl Ids {
     /// Adds those of a line.
     pub(crate) fn add(&mut self, line: &[u8]) {
-        let mut rest = line
+        let line = line
             .get(..line.len().min(SEARCHED_BYTES))
             .unwrap_or_default();
-        for key in [REQUEST_ID, TRACE_ID] {
-            if let Some((value, after)) = value(rest, key) {
-                self.0.push(hash(value));
-                rest = after;
-            }
+        let Some((request, after)) = value(line, REQUEST_ID) else {
+            self.0
+                .extend(value(line, TRACE_ID).map(|(trace, _)| hash(trace)));
+            return;
+        };
+        self.0.push(hash(request));
+        // It stands right behind or nowhere: the rest of the line, which is most of it, need not be looked through.
+        let behind = after.strip_prefix(b"\"").unwrap_or_default();
+        if behind.starts_with(TRACE_ID) {
+            self.0
+                .extend(value(behind, TRACE_ID).map(|(trace, _)| hash(trace)));
         }
     }
 

@@ -19,9 +19,10 @@ import sys
 SEGMENT = re.compile(r"audit-(\d{12,20})\.jsonl(\.zst)?")
 END = re.compile(rb',"hash":"([0-9a-f]{64})"\}\n')
 START = re.compile(rb'\{"v":1,"seq":([1-9][0-9]*),')
+ALGORITHM = re.compile(rb'\{"v":1,"seq":[1-9][0-9]*,"algorithm":"([^"]*)"')
 PREVIOUS = re.compile(rb',"prev":"([0-9a-f]{64})"')
 HEAD = re.compile(rb'\{"v":1,"seq":(0|[1-9][0-9]*),"hash":"([0-9a-f]{64})"\}\n')
-LINE_BYTES_MAX = 131_072
+LINE_BYTES_MAX = 163_840
 
 
 class Damage(Exception):
@@ -115,6 +116,8 @@ def check_line(place, line, hashes):
     body, end = line[:-76], END.fullmatch(line[-76:])
     if not end or len(line) > LINE_BYTES_MAX:
         raise Damage(f"{place}: record {expected}: is not a record")
+    if (named := ALGORITHM.match(body)) and named[1] != b"sha256":
+        raise Damage(f"{place}: record {expected}: is hashed by another algorithm than sha256, or was changed")
     if sha256(body).hex().encode() != end[1]:
         raise Damage(f"{place}: record {expected}: was changed after it was written")
     start, previous = START.match(body), PREVIOUS.fullmatch(body[-74:])

@@ -83,7 +83,7 @@ fn both_verifiers_agree_on_a_signed_log_and_on_every_file_changed() {
     for (file, at, says) in [
         (
             "audit-000000000001.jsonl",
-            30,
+            50,
             "audit-000000000001.jsonl:1: record 1: was changed",
         ),
         (
@@ -231,6 +231,32 @@ fn later(line: &str) -> String {
 
 fn root_of(dir: &Path, size: u64) -> Hash {
     root(&Tiles::of(dir), size).unwrap()
+}
+
+#[test]
+fn both_verifiers_refuse_a_segment_that_names_another_hash() {
+    let dir = TempDir::new().unwrap();
+    closed_log(dir.path(), 1, 20);
+    both_say(dir.path(), (&[], &[]), None, 0);
+    let segment = dir.path().join("audit-000000000001.jsonl");
+    let line = fs::read_to_string(&segment).unwrap();
+    let other = line.replace("\"algorithm\":\"sha256\"", "\"algorithm\":\"sm3\"");
+    assert_ne!(other, line);
+    // Whole and consistent but for the name.
+    let (body, end) = other.split_once(",\"hash\":\"").unwrap();
+    let digest = ring::digest::digest(&ring::digest::SHA256, body.as_bytes());
+    let hash: String = digest
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let was = end.get(..64).unwrap();
+    rewrite(&segment, other.replace(was, &hash));
+    let head = dir.path().join("head.json");
+    let text = fs::read_to_string(&head).unwrap();
+    rewrite(&head, text.replace(was, &hash));
+    fs::remove_dir_all(dir.path().join("tree")).unwrap();
+    both_say(dir.path(), (&[], &[]), None, 1);
 }
 
 #[test]

@@ -85,6 +85,34 @@ fn answers_without_a_body_leave_the_connection_in_step() {
 }
 
 #[test]
+fn answers_without_a_body_end_their_streams_over_http2_too() {
+    let upstream = TestUpstream::answering(|request| match request.target.as_str() {
+        "/204" => Answer::Raw(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()),
+        "/304" => Answer::Raw(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 100\r\n\r\n".to_vec()),
+        _ => Answer::ok("body"),
+    });
+    let gateway = serving(&[upstream.address()], |application| application);
+    let mut connection = gateway.client("clerk").connect_h2().unwrap();
+    for (method, path, status, text) in [
+        ("GET", "/204", 204, ""),
+        ("HEAD", "/200", 200, ""),
+        ("GET", "/304", 304, ""),
+        ("HEAD", "/304", 304, ""),
+        ("GET", "/200", 200, "body"),
+    ] {
+        let request = connection.get(path).method(method);
+        let response = connection
+            .send(&request)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        let got = (response.status, response.text());
+        assert_eq!(got, (status, text.to_owned()), "{method} {path}");
+        if method == "HEAD" && status == 200 {
+            assert_eq!(response.fields.get("content-length"), Some("4"));
+        }
+    }
+}
+
+#[test]
 fn fields_of_the_applications_connection_stop_at_the_gateway() {
     let raw = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: X-Internal\r\nX-Internal: 10.0.0.7\r\n\
         Keep-Alive: timeout=5\r\nProxy-Authenticate: Basic\r\nX-App: 1\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\r\nok";

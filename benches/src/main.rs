@@ -1,9 +1,13 @@
 //! Benchmarks that answer stated questions, and the long comparison with casbin. The comparison with other gateways is
 //! in `peers/`.
 
+#[cfg(feature = "gateway")]
 mod audit;
+#[cfg(feature = "gateway")]
 mod fairness;
+#[cfg(feature = "gateway")]
 mod limits;
+#[cfg(feature = "gateway")]
 mod live;
 mod measure;
 mod policy;
@@ -25,14 +29,18 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Question {
     /// What the audit log costs a request, how many records a second it makes durable, and how fast it is read.
+    #[cfg(feature = "gateway")]
     Audit(audit::Arguments),
     /// What a policy decision, a rule, a load and a swap cost at the size of the national platform.
     Decide(policy::decide::Arguments),
     /// What a client that floods costs the others, over real sockets.
+    #[cfg(feature = "gateway")]
     Fairness(fairness::Arguments),
     /// What a limit costs: a check, a key, and a flood of keys.
+    #[cfg(feature = "gateway")]
     Limits(limits::Arguments),
     /// What an open connection costs the registry, and how soon a revocation has told all whom it hits.
+    #[cfg(feature = "gateway")]
     Live(live::Arguments),
     /// Whether generated policies answer as casbin does: one if any answer is unexplained.
     FuzzPolicy(policy::fuzz::Arguments),
@@ -40,10 +48,14 @@ enum Question {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().question {
+        #[cfg(feature = "gateway")]
         Question::Audit(arguments) => audit::run(&arguments),
         Question::Decide(arguments) => policy::decide::run(&arguments),
+        #[cfg(feature = "gateway")]
         Question::Fairness(arguments) => fairness::run(&arguments),
+        #[cfg(feature = "gateway")]
         Question::Limits(arguments) => limits::run(&arguments),
+        #[cfg(feature = "gateway")]
         Question::Live(arguments) => live::run(&arguments),
         Question::FuzzPolicy(arguments) => policy::fuzz::run(&arguments),
     };

@@ -1,7 +1,7 @@
 //! Times, percentiles, and what the machine was doing meanwhile.
 
 use std::io::{self, Write};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Nanoseconds that `work` takes for each item, sorted.
 pub(crate) fn times<T>(items: impl Iterator<Item = T>, mut work: impl FnMut(T)) -> Vec<u64> {
@@ -40,10 +40,11 @@ pub(crate) fn nanoseconds(started: Instant) -> u64 {
 }
 
 /// Processor time of this thread so far: whatever else the machine is doing is not in it.
-pub(crate) fn processor_time() -> Duration {
+#[cfg(feature = "gateway")]
+pub(crate) fn processor_time() -> std::time::Duration {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let used = stat.split(' ').next().and_then(|used| used.parse().ok());
-    Duration::from_nanos(used.unwrap_or(0))
+    std::time::Duration::from_nanos(used.unwrap_or(0))
 }
 
 /// The value that `percent` of a hundred do not exceed.

@@ -1,9 +1,9 @@
 //! How long does a policy decision take at the size of the national platform, what does a rule weigh, how long do loading and
 //! replacing one organisation take, and what does the casbin enforcer take for the same?
 //!
-//! `cargo run -p hangu-benches --profile dist -- decide`. Times include one reading of the clock, which is told. Rounds
-//! of random and of repeated requests take turns; the least of each is told, for others may use the machine too. The texts of a
-//! request are read before the clock starts: a gateway has just parsed them.
+//! `cargo run -p hangu-benches --no-default-features --profile dist -- decide`. Times include one reading of the clock, which
+//! is told. Rounds of random and of repeated requests take turns; the least of each is told, for others may use the machine
+//! too. The texts of a request are read before the clock starts: a gateway has just parsed them.
 
 use super::national::{Asked, National};
 use crate::measure::{Best, clock_ns, machine, nanoseconds, percentile, say, times, times_after};

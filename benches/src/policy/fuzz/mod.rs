@@ -1,6 +1,6 @@
 //! Do generated policies answer as casbin does?
 //!
-//! `cargo run -p hangu-benches --release -- fuzz-policy --decisions 10000000 [--seed 7]`. Models, policies and requests of
+//! `cargo run -p hangu-benches --no-default-features --release -- fuzz-policy --decisions 10000000 [--seed 7]`. Models, policies and requests of
 //! several [families](case::FAMILIES) are generated from an alphabet that holds every trap that is known, compiled, and
 //! each decision is compared with the casbin enforcer's. Where the two differ, the difference must have one of the
 //! [names](known) that `policy/casbin/tests/divergences.rs` has a test for, and must go away when the policy is given as

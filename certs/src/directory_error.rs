@@ -1,6 +1,7 @@
 //! What is wrong with a directory file, for the operator who maintains it.
 
 use crate::der::Malformed;
+use crate::name;
 
 /// Why a directory is refused: which file, which line, what.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,14 +23,15 @@ pub enum DirectoryProblem {
     NoHeader,
     /// A column that does not exist.
     #[error(
-        "there is no column `{column}`; the columns are certificate, key, match, subject, organisation, roles, clearance, device_class, posture and posture_at"
+        "there is no column `{}`; the columns are certificate, key, match, subject, organisation, roles, clearance, device_class, posture and posture_at",
+        shown(.column)
     )]
     UnknownColumn {
         /// As written.
         column: String,
     },
     /// A column twice.
-    #[error("the column `{column}` is there twice")]
+    #[error("the column `{}` is there twice", shown(.column))]
     RepeatedColumn {
         /// As written.
         column: String,
@@ -54,7 +56,7 @@ pub enum DirectoryProblem {
     #[error("an earlier line is about the same holder; keep one of them")]
     Repeated,
     /// No SHA-256.
-    #[error("`{text}` is not a SHA-256: 64 hexadecimal digits")]
+    #[error("`{}` is not a SHA-256: 64 hexadecimal digits", shown(.text))]
     Fingerprint {
         /// As written.
         text: String,
@@ -66,13 +68,13 @@ pub enum DirectoryProblem {
     #[error("roles are 1 to 64 different names with `;` between")]
     Roles,
     /// No posture.
-    #[error("`{text}` is not a posture: a whole number from 0 to 100")]
+    #[error("`{}` is not a posture: a whole number from 0 to 100", shown(.text))]
     Posture {
         /// As written.
         text: String,
     },
     /// No time.
-    #[error("`{text}` is not a time such as `2026-11-24T08:00:00+08:00`")]
+    #[error("`{}` is not a time such as `2026-11-24T08:00:00+08:00`", shown(.text))]
     Time {
         /// As written.
         text: String,
@@ -102,3 +104,22 @@ pub enum DirectoryProblem {
     #[error("the directory is over 256 MiB or two million holders")]
     TooLarge,
 }
+
+/// What somebody wrote, as a line for a terminal or a log can bear it.
+fn shown(text: &str) -> String {
+    let cut = if text.chars().nth(SHOWN_CHARACTERS_MAX).is_some() {
+        "…"
+    } else {
+        ""
+    };
+    let bearable = text.chars().take(SHOWN_CHARACTERS_MAX).map(|character| {
+        if name::is_invisible(character) {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            character
+        }
+    });
+    bearable.chain(cut.chars()).collect()
+}
+
+const SHOWN_CHARACTERS_MAX: usize = 80;

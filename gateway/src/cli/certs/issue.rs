@@ -223,7 +223,7 @@ impl<'a> Desk<'a> {
             say(format_args!(
                 "{certificate}: serial {serial}, good until {end}"
             ));
-            say(format_args!("{key}: its key; hand it over on a safe way"));
+            say(format_args!("{key}: its key; hand it over in a safe way"));
         }
         Ok(Outcome::Good)
     }

@@ -1,5 +1,6 @@
 //! What the audit sinks' files hold.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use hangu_certs::{Identity, TrustBundle};
@@ -12,6 +13,7 @@ use crate::ship::Plan;
 
 impl Loader {
     pub(super) fn sinks(&mut self, config: &Config) -> Option<Vec<Arc<Plan>>> {
+        self.services_expire(config);
         let plans: Vec<_> = config.sinks.iter().map(|sink| self.sink(sink)).collect();
         plans.into_iter().collect()
     }
@@ -37,6 +39,34 @@ impl Loader {
         }
     }
 
+    /// When the authorities end by which the gateway knows the services that help it.
+    fn services_expire(&mut self, config: &Config) {
+        let witness = config.audit.witness.as_ref();
+        let shared = config.limits.shared.as_ref();
+        for (kind, ca) in [
+            (
+                "witness_ca",
+                witness.and_then(|witness| witness.ca.as_ref()),
+            ),
+            ("limits_ca", shared.and_then(|shared| shared.ca.as_ref())),
+        ] {
+            if let Some(ca) = ca {
+                self.authorities_expire(kind, ca);
+            }
+        }
+    }
+
+    /// Whether they are good is for those to say who use them.
+    fn authorities_expire(&mut self, kind: &'static str, ca: &Path) {
+        if let Ok(pem) = std::fs::read(ca)
+            && let Ok(trust) = TrustBundle::from_pem(&ca.display().to_string(), &pem, self.now)
+        {
+            for expiry in trust.expiries() {
+                self.expires(kind, ca, expiry.not_after);
+            }
+        }
+    }
+
     /// What ends is told, whatever it is for.
     fn sink_expiries(&mut self, sink: &Sink) {
         let tls = match &sink.to {
@@ -45,13 +75,7 @@ impl Loader {
             SinkTarget::Folder(_) => None,
         };
         let Some(tls) = tls else { return };
-        if let Ok(pem) = std::fs::read(&tls.ca)
-            && let Ok(trust) = TrustBundle::from_pem(&tls.ca.display().to_string(), &pem, self.now)
-        {
-            for expiry in trust.expiries() {
-                self.expires("sink_ca", &tls.ca, expiry.not_after);
-            }
-        }
+        self.authorities_expire("sink_ca", &tls.ca);
         let Some(client) = &tls.client else { return };
         let chain = std::fs::read(&client.chain).unwrap_or_default();
         let chain: Vec<_> = CertificateDer::pem_slice_iter(&chain).flatten().collect();

@@ -42,8 +42,7 @@ impl Hash {
         let mut hex = [0; HEX_BYTES];
         let (pairs, _) = hex.as_chunks_mut::<2>();
         for (pair, byte) in pairs.iter_mut().zip(self.0) {
-            // Without a branch, so that the compiler does it for many bytes at once.
-            *pair = [byte >> 4, byte & 0xf].map(|nibble| nibble + b'0' + (nibble / 10) * LETTERS);
+            *pair = [digit(byte >> 4), digit(byte & 0xf)];
         }
         hex
     }
@@ -97,6 +96,12 @@ impl Algorithm {
             Self::Sha256 => "sha256",
         }
     }
+}
+
+/// The hexadecimal digit of 0 to 15. Without branch and check, so that the compiler does it for many at once.
+const fn digit(nibble: u8) -> u8 {
+    let letters = (nibble / 10).wrapping_mul(LETTERS);
+    nibble.wrapping_add(b'0').wrapping_add(letters)
 }
 
 /// One end of the chain: the last record and its hash.

@@ -1,10 +1,10 @@
 //! A record has everything: what the SOC asks for, and what a decision can be made again from.
 
 use hangu_certs::{ClientRequest, SpiffeId, Validity};
-use hangu_tests::{Answer, RunningGateway, TestUpstream, now};
+use hangu_tests::{Answer, RunningGateway, TestUpstream, now, wait_until};
 use serde_json::Value;
 
-use crate::support::{field, gateway};
+use crate::support::{field, gateway, records};
 
 /// Reads every fact that a request can have.
 const MODEL: &str = r#"
@@ -189,4 +189,55 @@ fn every_decision_can_be_made_again_from_its_record() {
         "{found:#}"
     );
     assert_eq!(replayed.status.code(), Some(0));
+}
+
+#[test]
+fn hostile_bytes_come_into_the_log_as_escapes_or_not_at_all() {
+    let (mut gateway, _upstream) = records();
+    let long = "k".repeat(64 * 1024);
+    let ask = |target: &[u8], fields: &[u8]| {
+        let head: [&[u8]; 6] = [
+            b"GET ",
+            target,
+            b" HTTP/1.1\r\nHost: records.test\r\n",
+            fields,
+            b"\r\n",
+            b"\r\n",
+        ];
+        head.concat()
+    };
+    let hostile = [
+        ask(b"/a\x01\x1b[2Jb", b"A: b"),
+        ask(b"/%0d%0a%1b%5b2J", b"A: b"),
+        ask(b"/\xff\xfe?\xc3\x28=1", b"A: b"),
+        ask(b"/sealed/?%0a{\"seq\":1}%e2%80%ae=x", b"A: b"),
+        ask(
+            format!("/sealed/?{}=1", "k".repeat(4_000)).as_bytes(),
+            b"A: b",
+        ),
+        ask(b"/sealed/1", b"traceparent: 00-\xff\xfe-\x80-01"),
+        ask(b"/sealed/1", format!("A: {long}").as_bytes()),
+        ask(b"/sealed/1", b"A: b\x07\x00"),
+    ];
+    for request in &hostile {
+        // An answer, or an end of the connection: what counts is the record.
+        let _answer = gateway.client("clerk").exchange(request);
+    }
+    wait_until("a record of each", || {
+        let records = gateway.audit().records();
+        let refused = |record: &&Value| field(record, "decision") == "denied";
+        records.iter().filter(refused).count() == hostile.len()
+    });
+    gateway.signal("TERM");
+    assert_eq!(gateway.wait_for_end().status.code(), Some(0));
+    hangu_audit::verify(gateway.audit().folder(), |_| ()).unwrap();
+    for segment in gateway.audit().segments() {
+        let text = std::fs::read_to_string(segment).unwrap();
+        for line in text.lines() {
+            assert!(line.starts_with("{\"v\":1,\"seq\":") && line.ends_with("\"}"));
+            assert!(!line.contains(|c: char| c.is_control() || c == '\u{202e}'));
+            let shown = hangu_audit::render(line).unwrap();
+            assert!(!shown.contains(char::is_control), "{shown}");
+        }
+    }
 }

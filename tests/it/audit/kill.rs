@@ -7,9 +7,10 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hangu_tests::{Answer, Audit, TestUpstream};
+use hangu_audit::{Entry, Position, Reader};
+use hangu_tests::{Answer, TestUpstream};
 
-use crate::support::{field, gateway};
+use crate::support::gateway;
 
 #[test]
 fn no_record_of_an_answered_request_is_lost_when_the_process_is_killed() {
@@ -55,26 +56,21 @@ fn no_record_of_an_answered_request_is_lost_when_the_process_is_killed() {
         "{} answers",
         answered.len()
     );
+    let count = answered.len();
     // The next gateway repairs what the last kill left behind, says so, and goes on with one chain.
     let mut running = folder.start();
     running.signal("TERM");
     assert_eq!(running.wait_for_end().status.code(), Some(0));
     let audit = running.folder().path("audit");
     hangu_audit::verify(&audit, |_| ()).unwrap();
-    let records = Audit::new(&audit).records();
-    let written: BTreeSet<&str> = records
-        .iter()
-        .map(|record| field(record, "request_id"))
-        .collect();
-    let lost: Vec<&String> = answered
-        .iter()
-        .filter(|id| !written.contains(id.as_str()))
-        .collect();
-    assert!(lost.is_empty(), "{} lost: {lost:?}", lost.len());
-    println!(
-        "{} answered requests in {kills} kills, none lost",
-        answered.len()
-    );
+    // Segments that were finished early are compressed by now.
+    let mut reader = Reader::open(&audit, Position::First).unwrap();
+    while let Some(line) = reader.next_line().unwrap() {
+        let written = Entry::parse(&line.json).unwrap().request_id;
+        answered.remove(&written);
+    }
+    assert!(answered.is_empty(), "{} lost: {answered:?}", answered.len());
+    println!("{count} answered requests in {kills} kills, none lost");
 }
 
 const CLIENTS: usize = 4;

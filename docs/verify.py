@@ -43,8 +43,8 @@ def main():
         for path in args.checkpoint:
             promises.append((path, *kept_elsewhere(path, args.key + args.witness_key)))
         head = beside(args.dir, "head.json")
-        gone, hashes, finished = check_chain(args.dir)
-        if head is None and not hashes:
+        gone, hashes, finished = check_chain(args.dir, covered(promises, args.key, args.witness_key))
+        if head is None and not hashes and not any(size for _, size, _ in promises):
             raise ValueError(f"{args.dir}: no audit log here")
         check_head(head, hashes)
         leaves = gone_leaves(args.dir, gone) + [sha256(b"\x00" + record) for record in hashes[gone:]]
@@ -64,7 +64,14 @@ def main():
     return 0
 
 
-def check_chain(folder):
+def covered(promises, keys, witness_keys):
+    """How many records are under checkpoints that count: with a key those whose signature was checked; None without any."""
+    signed, witnessed, *kept = [size for _, size, _ in promises]
+    sizes = [size for size, given in ((signed, keys), (witnessed, witness_keys)) if given or not keys + witness_keys]
+    return max(sizes + kept) if any(sizes) else None
+
+
+def check_chain(folder, signed):
     """How many records are gone, the hash of every record (None for those), and how many are in finished segments."""
     names = {}
     # Where a segment is there in both forms, the plain one counts.
@@ -88,11 +95,12 @@ def check_chain(folder):
             hashes.append(check_line(f"{name}:{number}", line, hashes))
             if gone and (b'"kind":"retention"' in line[:192] or b'"kind":"restored"' in line[:192]):
                 record = json.loads(line)
-                named.append((record.get("removed_through", 0), record.get("removed_hash")))
+                if signed is None or len(hashes) <= signed:
+                    named.append((record.get("removed_through", 0), record.get("removed_hash")))
         if len(hashes) == finished and name != names[-1]:
             raise Damage(f"{name}: is empty, but others follow")
     if gone and not any(to > gone or (to, of) == (gone, hashes[gone - 1].hex()) for to, of in named):
-        raise Damage(f"{names[0]}: no record says that those before {gone + 1} were removed: segments were deleted")
+        raise Damage(f"{names[0]}: no signed record says that those before {gone + 1} were removed: segments were deleted")
     return gone, hashes, finished
 
 

@@ -25,8 +25,8 @@ pub(crate) enum News {
     Good(Vec<Link>, u64),
     /// It is over.
     End(io::Result<Walked>),
-    /// A record names records that are gone, up to this one.
-    Removed(Link),
+    /// The record of this number names records that are gone, up to this one.
+    Removed(u64, Link),
     /// The segment's index is not of its records.
     OtherIndex,
 }
@@ -140,7 +140,7 @@ fn tell(
                 ids.add(line);
             }
             if is_late && let Some(named) = removal::named(line) {
-                tell(News::Removed(named));
+                tell(News::Removed(link.sequence, named));
             }
             if links.len() >= BATCH {
                 tell(News::Good(

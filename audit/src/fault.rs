@@ -93,6 +93,14 @@ pub enum Fault {
         /// The first record.
         first: u64,
     },
+    /// The log begins with a later record, and only what nobody signed says why.
+    #[error(
+        "the log begins with record `{first}`, and only records that no checkpoint covers say that those before were removed; the gateway removes nothing before that is signed, so somebody else did (after `hangu restore`: start the gateway, which signs)"
+    )]
+    UnsignedRemoval {
+        /// The first record.
+        first: u64,
+    },
     /// An index does not name the ids of its segment.
     #[error(
         "the index is not of its segment's records and could hide one from a search; remove the file"

@@ -73,6 +73,7 @@ mod log_error;
 pub mod note;
 mod open;
 mod packed;
+mod promises;
 pub mod proof;
 mod prove;
 mod pseudonym;

@@ -17,7 +17,7 @@ use crate::log_error::CommitError;
 use crate::packed;
 use crate::record::{Kind, Record};
 use crate::regrow::{check_checkpoints, regrow};
-use crate::removal;
+use crate::removal::{self, Explained};
 use crate::segment::{self, Disk, FILE_MODE, FileSystem, Segment};
 use crate::tiles;
 use crate::time::Timestamp;
@@ -145,6 +145,7 @@ fn find_end(dir: &Path, disk: Box<dyn Disk>) -> Result<(Resumed, Option<Moved>),
     let walked = check_last(dir, last, &before, &head, &mut newest, earlier.is_empty())?;
     let growth = regrow(dir, &*disk, earlier, &before, &newest.hashes)?;
     check_checkpoints(dir, walked.last.sequence)?;
+    check_beginning(dir, &segments, &newest)?;
     let moved = match walked.rest {
         Some(_) => Some(move_aside(&*disk, &last.path, walked.good_bytes).map_err(at(&last.path))?),
         None => None,
@@ -191,8 +192,8 @@ fn begin(dir: &Path, disk: Box<dyn Disk>, head: &Link) -> Result<Resumed, OpenEr
 struct Newest {
     hashes: Vec<Hash>,
     ids: Ids,
-    /// What they name of records that are gone.
-    removed: Vec<Link>,
+    /// What they name of records that are gone, each with its own number.
+    removed: Vec<(u64, Link)>,
 }
 
 /// Walks the last segment and gathers what it gives; what it gives is whole, or torn and nothing worse.
@@ -217,7 +218,10 @@ fn check_last(
     let walked = walk(last, *before, &mut |line, link| {
         newest.hashes.push(link.hash);
         newest.ids.add(line);
-        newest.removed.extend(removal::named(line));
+        let named = removal::named(line);
+        newest
+            .removed
+            .extend(named.map(|named| (link.sequence, named)));
         if link.sequence == head.sequence {
             at_head = Some(*link);
         }
@@ -227,7 +231,7 @@ fn check_last(
         newest
             .removed
             .iter()
-            .any(|named| removal::explains(named, before))
+            .any(|(_, named)| removal::explains(named, before))
     };
     if is_alone && last.first > 1 && !is_explained() {
         let gap = Fault::Gap { first: last.first };
@@ -257,6 +261,54 @@ fn check_last(
         ));
     }
     Ok(walked)
+}
+
+/// A log that begins later and whose end nobody has signed yet: what its end says of that does not count.
+///
+/// What was signed is looked for only where the end says something, which it does when a crash came between a record of a removal and its
+/// signature, or when somebody else wrote it. The segments before are not read otherwise: all of them are for the verifier.
+fn check_beginning(dir: &Path, segments: &[Segment], newest: &Newest) -> Result<(), OpenError> {
+    let Some(first) = segments.first().filter(|segment| segment.first > 1) else {
+        return Ok(());
+    };
+    let file = head::checkpoint_path(dir);
+    let Ok(Some((_, checkpoint))) = head::read_checkpoint(&file).map_err(at(&file))? else {
+        return Ok(());
+    };
+    let signed = checkpoint.head().size;
+    let Ok(beginning) = removal::beginning(first).map_err(at(&first.path))? else {
+        return Ok(());
+    };
+    // As `restore` leaves it: it says openly that it begins anew, and behind what.
+    let is_restored = first.first == signed.saturating_add(1)
+        && removal::begins_restored(first).map_err(at(&first.path))?;
+    let mut explained = Explained::default();
+    for (by, named) in &newest.removed {
+        explained.take((*by, named), &beginning, signed);
+    }
+    if explained != Explained::Unsigned || is_restored {
+        return Ok(());
+    }
+    for segment in segments {
+        let Ok(before) = removal::beginning(segment).map_err(at(&segment.path))? else {
+            continue;
+        };
+        walk(segment, before, &mut |line, link| {
+            if let Some(named) = removal::named(line) {
+                explained.take((link.sequence, &named), &beginning, signed);
+            }
+        })
+        .map_err(at(&segment.path))?;
+    }
+    match explained {
+        Explained::Yes => Ok(()),
+        Explained::No | Explained::Unsigned => Err(damaged(
+            &first.path,
+            1,
+            Some(first.first),
+            Fault::UnsignedRemoval { first: first.first },
+        )),
+    }
 }
 
 /// The head; it must be there once there is a segment.

@@ -145,13 +145,19 @@ pub(crate) fn beginning(segment: &Segment) -> io::Result<Result<Link, LineFault>
     }))
 }
 
+/// Whether the first record of a segment is a `restored` one.
+pub(crate) fn begins_restored(segment: &Segment) -> io::Result<bool> {
+    Ok(is_kind(&first_line(segment)?, RESTORED))
+}
+
+fn is_kind(line: &[u8], kind: &[u8]) -> bool {
+    let head = line.get(..line.len().min(KIND_WITHIN_BYTES));
+    head.is_some_and(|head| head.windows(kind.len()).any(|window| window == kind))
+}
+
 /// What a line says of records that are gone, if it does.
 pub(crate) fn named(line: &[u8]) -> Option<Link> {
-    let head = line.get(..line.len().min(KIND_WITHIN_BYTES))?;
-    let is_one = [RETENTION, RESTORED]
-        .iter()
-        .any(|kind| head.windows(kind.len()).any(|window| window == *kind));
-    if !is_one {
+    if ![RETENTION, RESTORED].iter().any(|kind| is_kind(line, kind)) {
         return None;
     }
     let entry = Entry::parse(str::from_utf8(line).ok()?).ok()?;
@@ -166,6 +172,33 @@ pub(crate) fn named(line: &[u8]) -> Option<Link> {
 /// still there, when a crash came between the record and the removal.
 pub(crate) fn explains(named: &Link, beginning: &Link) -> bool {
     named == beginning || named.sequence > beginning.sequence
+}
+
+/// What the records of a log say about its beginning. Only what is signed counts, where anything is: else whoever may write the folder
+/// could cut the log and say so himself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Explained {
+    /// Nothing.
+    #[default]
+    No,
+    /// A record that no checkpoint covers.
+    Unsigned,
+    /// A record that a checkpoint covers; or any, in a log without.
+    Yes,
+}
+
+impl Explained {
+    /// Takes in that record `by` names `named`, where checkpoints cover `signed` records.
+    pub(crate) fn take(&mut self, (by, named): (u64, &Link), beginning: &Link, signed: u64) {
+        if *self == Self::Yes || !explains(named, beginning) {
+            return;
+        }
+        *self = if by <= signed {
+            Self::Yes
+        } else {
+            Self::Unsigned
+        };
+    }
 }
 
 /// The hash of the log's first record, as it was noted before that record went.

@@ -15,9 +15,9 @@ use crate::index;
 use crate::key::Verifier;
 use crate::open;
 use crate::packed;
-use crate::removal;
+use crate::promises::Promises;
+use crate::removal::{self, Explained};
 use crate::segment::{self, Segment};
-use crate::stored::Stored;
 use crate::tree::TreeHead;
 use crate::tree_check::TreeCheck;
 use crate::walk::{Rest, Walked};
@@ -108,25 +108,35 @@ pub fn verify(dir: &Path, progress: impl FnMut(Progress)) -> Result<Verified, Ve
 pub fn verify_against(
     dir: &Path,
     trust: &Trust<'_>,
+    mut progress: impl FnMut(Progress),
+) -> Result<Verified, VerifyError> {
+    match pass_over(dir, trust, &mut progress) {
+        // The checkpoint was read before the gateway signed that segments go, and the segments after they went.
+        Err(VerifyError::Damage(Damage {
+            what: Fault::UnsignedRemoval { .. },
+            ..
+        })) if open::is_live(dir) => pass_over(dir, trust, progress),
+        result => result,
+    }
+}
+
+fn pass_over(
+    dir: &Path,
+    trust: &Trust<'_>,
     progress: impl FnMut(Progress),
 ) -> Result<Verified, VerifyError> {
     // The order matters when the log is in use: what is read first can only be behind the segments read later.
-    let signed = Stored::signed(dir, trust.keys)?;
-    let witnessed = Stored::witnessed(dir, trust.witnesses)?;
+    let promises = Promises::read(dir, trust)?;
     let head = head::read(dir).map_err(at(dir))?;
     let is_live = open::is_live(dir);
     let segments = segment::list(dir).map_err(at(dir))?;
-    let head = head_link(dir, head, segments.is_empty())?;
-    let mut pass = Pass::new(dir, head, progress);
+    let mut tree = TreeCheck::new(dir);
+    promises.expect_of(&mut tree, dir);
+    let head = head_link(dir, head, segments.is_empty(), tree.promised())?;
+    let mut pass = Pass::new(dir, head, tree, progress);
+    pass.signed = promises.covered();
     for segment in &segments {
         pass.state.bytes_total += segment.bytes();
-    }
-    for promise in trust.checkpoints {
-        pass.tree
-            .expect(promise.head(), &head::checkpoint_path(dir));
-    }
-    for stored in signed.iter().chain(&witnessed) {
-        pass.tree.expect(stored.checkpoint.head(), &stored.file);
     }
     if let Some(first) = segments.first() {
         pass.begin(first)?;
@@ -174,25 +184,28 @@ pub fn verify_against(
         bytes: pass.state.bytes,
         vouched: promised,
         tree: pass.tree.head(),
-        signed: size_of(signed.filter(|_| !trust.keys.is_empty())),
-        witnessed: size_of(witnessed.filter(|_| !trust.witnesses.is_empty())),
+        signed: promises.signed(),
+        witnessed: promises.witnessed(),
         is_live,
     })
 }
 
-fn head_link(dir: &Path, head: Head, is_empty: bool) -> Result<Link, VerifyError> {
+/// Where the head says that the log has got to; `promised` records must be there whether it says so or not.
+fn head_link(dir: &Path, head: Head, is_empty: bool, promised: u64) -> Result<Link, VerifyError> {
     match head {
         Head::Link(link) => Ok(link),
+        Head::Missing if is_empty && promised > 0 => Err(fault(
+            &Segment::new(dir, 1).path,
+            1,
+            1,
+            Fault::Cut { head: promised },
+        )),
         Head::Missing if is_empty => Err(VerifyError::Nothing {
             dir: dir.to_owned(),
         }),
         Head::Missing => Err(head_fault(dir, None, Fault::NoHead)),
         Head::Damaged => Err(head_fault(dir, None, Fault::BadHead)),
     }
-}
-
-fn size_of(stored: Option<Stored>) -> u64 {
-    stored.map_or(0, |stored| stored.checkpoint.head().size)
 }
 
 /// One pass over all segments.
@@ -204,8 +217,10 @@ struct Pass<P> {
     last: Link,
     /// Before the first record that is there.
     begins: Link,
-    /// The log says itself why it begins there.
-    is_explained: bool,
+    /// Whether the log says itself why it begins there.
+    explained: Explained,
+    /// Records that checkpoints cover: what says that others are gone must be among them.
+    signed: u64,
     tree: TreeCheck,
     /// Where the next record should stand.
     end: Place,
@@ -221,15 +236,16 @@ struct Place {
 }
 
 impl<P: FnMut(Progress)> Pass<P> {
-    fn new(dir: &Path, head: Link, progress: P) -> Self {
+    fn new(dir: &Path, head: Link, tree: TreeCheck, progress: P) -> Self {
         Self {
             dir: dir.to_owned(),
             head,
             at_head: (head.sequence == 0).then_some(Link::GENESIS),
             last: Link::GENESIS,
             begins: Link::GENESIS,
-            is_explained: false,
-            tree: TreeCheck::new(dir),
+            explained: Explained::default(),
+            signed: u64::MAX,
+            tree,
             end: Place {
                 file: Segment::new(dir, 1).path,
                 line: 1,
@@ -266,17 +282,15 @@ impl<P: FnMut(Progress)> Pass<P> {
 
     /// A log that begins with another record than the first must say why.
     fn check_beginning(&self, first: Option<&Segment>) -> Result<(), VerifyError> {
-        match first {
-            Some(segment) if segment.first > 1 && !self.is_explained => Err(fault(
-                &segment.path,
-                1,
-                segment.first,
-                Fault::Unexplained {
-                    first: segment.first,
-                },
-            )),
-            _ => Ok(()),
-        }
+        let Some(Segment { first, path }) = first.filter(|segment| segment.first > 1) else {
+            return Ok(());
+        };
+        let what = match self.explained {
+            Explained::Yes => return Ok(()),
+            Explained::Unsigned => Fault::UnsignedRemoval { first: *first },
+            Explained::No => Fault::Unexplained { first: *first },
+        };
+        Err(fault(path, 1, *first, what))
     }
 
     fn segment(&mut self, segment: &Segment, news: Option<Walk>) -> Result<Walked, VerifyError> {
@@ -295,8 +309,8 @@ impl<P: FnMut(Progress)> Pass<P> {
         for news in news.into_iter().flatten() {
             match news {
                 News::Good(links, bytes) => self.records(&links, bytes),
-                News::Removed(named) => {
-                    self.is_explained |= removal::explains(&named, &self.begins);
+                News::Removed(by, named) => {
+                    self.explained.take((by, &named), &self.begins, self.signed);
                 }
                 News::OtherIndex => other_index = true,
                 News::End(walked) => {

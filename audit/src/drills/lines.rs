@@ -178,8 +178,7 @@ fn texts(entry: &Entry) -> Vec<&String> {
     all.extend([organisation, device, path_hash, purpose, approval]);
     all.extend([shadow_rule, shadow_policy, actor, action, object, outcome]);
     all.extend(inputs.values());
-    all.extend(overridden);
-    all.extend(obligations);
+    all.extend(overridden.iter().chain(obligations));
     all
 }
 

@@ -38,7 +38,13 @@ fn python(dir: &Path, options: &[&str]) -> Option<(i32, String)> {
 /// The verifier in Python comes to this verdict.
 #[track_caller]
 pub(super) fn agrees(dir: &Path, is_good: bool) {
-    if let Some((status, said)) = python(dir, &[]) {
+    agrees_with(dir, &[], is_good);
+}
+
+/// The same, with these options.
+#[track_caller]
+pub(super) fn agrees_with(dir: &Path, options: &[&str], is_good: bool) {
+    if let Some((status, said)) = python(dir, options) {
         assert_eq!(status, i32::from(!is_good), "{said}");
     }
 }
@@ -54,7 +60,7 @@ fn signed_log(dir: &Path, signer: &Signer) -> String {
     checkpoint.to_string()
 }
 
-fn signer() -> Signer {
+pub(super) fn signer() -> Signer {
     Signer::from_seed(
         KeyName::new("gate-1.example/audit").unwrap(),
         KeyKind::Note,

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::python::agrees;
+use super::python::{agrees, agrees_with, signer};
 use super::{at, closed_log, lines, options, origin, rewrite};
+use crate::checkpoint::Checkpoint;
+use crate::key::Signer;
 use crate::*;
 
 /// Twelve records in six segments.
@@ -230,4 +232,100 @@ fn what_a_sink_has_not_taken_and_what_is_young_stays() {
     let young = Removal::plan(dir.path(), at(0), 12).unwrap();
     assert!(young.removal.is_none());
     assert_eq!(young.held, 0);
+}
+
+/// Signs the log as it is.
+fn sign(dir: &Path, signer: &Signer) {
+    let mut log = Log::open(dir, options(), at(9)).unwrap();
+    let name = signer.verifier().name().as_str();
+    let checkpoint = Checkpoint::new(name, log.tree_head()).unwrap();
+    log.write_checkpoint(&checkpoint.sign(signer, 0).unwrap())
+        .unwrap();
+    log.close().unwrap();
+}
+
+/// What verifiers who have the key say, and what a start says; all of them the same.
+#[track_caller]
+fn is_refused(dir: &Path, signer: &Signer) -> bool {
+    let keys = [signer.verifier().clone()];
+    let trust = Trust {
+        keys: &keys,
+        ..Trust::default()
+    };
+    let is_refused = match verify_against(dir, &trust, |_| {}) {
+        Ok(_) => false,
+        Err(VerifyError::Damage(Damage {
+            what: Fault::UnsignedRemoval { .. },
+            ..
+        })) => true,
+        other => panic!("{other:?}"),
+    };
+    agrees_with(dir, &["--key", &keys[0].to_string()], !is_refused);
+    is_refused
+}
+
+fn is_opened(dir: &Path) -> bool {
+    match Log::open(dir, options(), at(9)) {
+        Ok(_) => true,
+        Err(OpenError::Damaged {
+            damage:
+                Damage {
+                    what: Fault::UnsignedRemoval { .. },
+                    ..
+                },
+        }) => false,
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[test]
+fn what_nobody_has_signed_lets_no_segment_go() {
+    let signer = signer();
+    // As the gateway does it: the record, the signature, the removal.
+    let dir = TempDir::new().unwrap();
+    six_segments(dir.path());
+    sign(dir.path(), &signer);
+    let link = remove_three(dir.path());
+    assert!(is_refused(dir.path(), &signer) && !is_opened(dir.path()));
+    fs::remove_file(dir.path().join("checkpoint")).unwrap();
+    sign(dir.path(), &signer);
+    assert!(!is_refused(dir.path(), &signer) && is_opened(dir.path()));
+
+    // A record of the next removal, which a crash left unsigned and not carried out, changes nothing ...
+    closed_log(dir.path(), 4, 2);
+    sign(dir.path(), &signer);
+    let next = plan(dir.path(), 8).removal.unwrap();
+    assert!(next.through > link.sequence);
+    note(
+        dir.path(),
+        Link {
+            sequence: next.through,
+            hash: next.hash,
+        },
+    );
+    assert!(!is_refused(dir.path(), &signer) && is_opened(dir.path()));
+    // ... and lets nothing go: neither what it names, nor less.
+    fs::remove_file(segment(dir.path(), 7, "jsonl")).unwrap();
+    assert!(is_refused(dir.path(), &signer) && !is_opened(dir.path()));
+}
+
+#[test]
+fn a_log_that_was_replaced_by_one_record_without_the_key_is_found() {
+    let (dir, signer) = (TempDir::new().unwrap(), signer());
+    six_segments(dir.path());
+    sign(dir.path(), &signer);
+    let last = Log::open(dir.path(), options(), at(9)).unwrap().committed();
+    note(dir.path(), last);
+    let record = format!("{}\n", lines(dir.path()).pop().unwrap());
+    for first in (1..12).step_by(2) {
+        fs::remove_file(segment(dir.path(), first, "jsonl")).unwrap();
+    }
+    fs::write(segment(dir.path(), 13, "jsonl"), record).unwrap();
+    assert_eq!(oldest(dir.path()).unwrap().unwrap().0, 13);
+    assert!(is_refused(dir.path(), &signer) && !is_opened(dir.path()));
+    // Not a record is left, nor a head.
+    fs::remove_file(segment(dir.path(), 13, "jsonl")).unwrap();
+    fs::remove_file(dir.path().join("head.json")).unwrap();
+    assert_eq!(what(dir.path()), Fault::Cut { head: 12 });
+    agrees(dir.path(), false);
 }

@@ -84,9 +84,11 @@ fn a_disk_that_keeps_failing_ends_the_process_and_the_next_one_goes_on() {
     let first = client.get("/residents/1").unwrap();
     assert_eq!(first.status, 200);
     fs::create_dir(folder.path().join("bad")).unwrap();
+    // The process ends while it says 503: whichever comes first.
+    let second = client.get("/residents/2").map(|answer| answer.status);
     assert!(
-        client.get("/residents/2").is_err(),
-        "no answer without its record"
+        matches!(second, Err(_) | Ok(503)),
+        "no answer without its record: {second:?}"
     );
     let ended = gateway.wait_for_end();
     assert!(!ended.status.success());

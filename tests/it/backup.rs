@@ -97,7 +97,7 @@ fn a_node_that_is_lost_comes_back_from_its_backup_and_continues_its_log() {
     let public = text(&vault.path().join("backup.key.pub"));
     let target = text(&home);
     let restore = ["restore", &archive, "--dir", &target, "--key", &public];
-    let verified = folder.hangu(&[&restore[..], &["--verify-only"]].concat());
+    let verified = folder.hangu(&[&["audit"], &restore[..], &["--verify"]].concat());
     assert!(done(&verified).contains("good; made "), "{verified:?}");
     assert!(!home.exists());
     let without = folder.hangu(&restore);

@@ -44,7 +44,7 @@ pub(super) struct RestoreOptions {
     #[arg(long = "key", value_name = "KEY", required = true)]
     keys: Vec<String>,
     /// Prove the archive and write nothing
-    #[arg(long)]
+    #[arg(long, visible_alias = "verify")]
     verify_only: bool,
     /// Move aside what is in the folder
     #[arg(long)]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::complain;
+use super::{backup, complain};
 
 mod export;
 mod filter;
@@ -42,10 +42,16 @@ pub(super) enum Command {
     Signer(signer::Options),
     /// Make a key: for the log, for a witness, or for pseudonyms
     Key(key::Options),
+    /// As `hangu backup`: the node, with where its audit log stands, in one signed archive
+    Backup(backup::BackupOptions),
+    /// As `hangu restore`: prove an archive, bring the node back from it and have its log go on
+    Restore(backup::RestoreOptions),
 }
 
 pub(super) fn audit(command: &Command) -> ExitCode {
     let done = match command {
+        Command::Backup(options) => return backup::make(options),
+        Command::Restore(options) => return backup::bring_back(options),
         Command::Verify(options) => verify::verify(options),
         Command::Search(options) => search::search(options),
         Command::Tail(options) => search::tail(options),

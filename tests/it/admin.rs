@@ -48,8 +48,24 @@ fn a_busy_morning() -> (RunningGateway, hangu_tests::TestUpstream) {
 fn the_metrics_are_clean_in_the_eyes_of_promtool() {
     let (gateway, _upstream) = a_busy_morning();
     let text = gateway.metrics().text;
+    promtool_agrees(&["check", "metrics"], &text, |said| said.trim().is_empty());
+}
+
+#[test]
+fn the_alerts_do_what_their_test_says() {
+    let tests = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../deploy/prometheus/alerts_test.yml"
+    );
+    promtool_agrees(&["test", "rules", tests], "", |said| {
+        said.contains("SUCCESS")
+    });
+}
+
+/// Runs `promtool` where it is: it must end well and say what is wanted.
+fn promtool_agrees(arguments: &[&str], input: &str, is_wanted: impl FnOnce(&str) -> bool) {
     let child = Command::new("promtool")
-        .args(["check", "metrics"])
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -68,14 +84,14 @@ fn the_metrics_are_clean_in_the_eyes_of_promtool() {
         .stdin
         .take()
         .unwrap()
-        .write_all(text.as_bytes())
+        .write_all(input.as_bytes())
         .unwrap();
     let output = child.wait_with_output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
     assert!(
-        output.status.success() && said.trim().is_empty(),
-        "{said}\n{text}"
+        output.status.success() && is_wanted(&said),
+        "{said}\n{input}"
     );
 }
 

@@ -8,6 +8,8 @@
 
 use std::borrow::Cow;
 
+use icu_normalizer::ComposingNormalizerBorrowed;
+
 use crate::denial::Denial;
 
 /// Longest path, and longest query, that is taken, in bytes.
@@ -128,7 +130,7 @@ fn without_needless_escapes(path: &[u8]) -> Result<CanonicalPath<'_>, Denial> {
         decoded.push(value);
     }
     let decoded = String::from_utf8(decoded).map_err(|_| Denial::PathAmbiguous)?;
-    if decoded.chars().any(is_lookalike) {
+    if has_other_spelling(&decoded) {
         return Err(Denial::PathAmbiguous);
     }
     Ok(CanonicalPath {
@@ -184,27 +186,36 @@ fn is_unsafe_when_escaped(value: u8) -> bool {
     value.is_ascii_control() || matches!(value, b'\\' | b'%' | b';' | b'?' | b'#')
 }
 
-/// Characters that compatibility normalisation turns into a separator, a dot, a percent sign or an ASCII letter, combining
-/// marks (a decomposed spelling of another path), and invisible ones.
+/// Whether a text could be read as another one, or shows less than it holds.
+fn has_other_spelling(text: &str) -> bool {
+    !text.is_ascii() && (!NFKC.is_normalized(text) || text.chars().any(is_lookalike))
+}
+
+/// The form of Unicode that has one spelling for what looks or counts alike (UAX #15): full-width and half-width letters, composed
+/// and decomposed ones, U+FE30 that stands for two dots, U+2100 that holds a slash.
+const NFKC: ComposingNormalizerBorrowed<'static> = ComposingNormalizerBorrowed::new_nfkc();
+
+/// A character that normalisation replaces, for one that a path may hold or not, a combining mark (a decomposed spelling of another
+/// path), a slash of another script, an invisible one.
 pub(crate) fn is_lookalike(c: char) -> bool {
     matches!(c,
         '\u{0080}'..='\u{009F}'
-        | '\u{00A0}' | '\u{00AD}'
+        | '\u{00AD}'
         | '\u{0300}'..='\u{036F}'
-        | '\u{2000}'..='\u{200F}'
-        | '\u{2024}'..='\u{202F}'
+        | '\u{1160}'
+        | '\u{200B}'..='\u{200F}'
+        | '\u{2028}'..='\u{202E}'
         | '\u{2044}'
-        | '\u{205F}'..='\u{206F}'
+        | '\u{2060}'..='\u{206F}'
         | '\u{20D0}'..='\u{20FF}'
         | '\u{2215}' | '\u{2216}' | '\u{29F5}' | '\u{29F8}' | '\u{29F9}'
-        | '\u{3000}' | '\u{3099}' | '\u{309A}'
+        | '\u{3099}' | '\u{309A}'
         | '\u{FE00}'..='\u{FE0F}'
         | '\u{FE20}'..='\u{FE2F}'
-        | '\u{FE50}'..='\u{FE6F}'
         | '\u{FEFF}'
-        | '\u{FF00}'..='\u{FF5E}'
         | '\u{FFF0}'..='\u{FFFF}'
         | '\u{E0000}'..='\u{E0FFF}')
+        || !NFKC.is_normalized(c.encode_utf8(&mut [0; 4]))
 }
 
 fn escape_value(high: Option<&u8>, low: Option<&u8>) -> Option<u8> {
@@ -272,6 +283,12 @@ mod tests {
             ("/a%ef%bc%8fb", "full-width slash"),
             ("/a%e2%80%a6", "ellipsis"),
             ("/e%cc%81", "decomposed letter"),
+            ("/%e1%84%80%e1%85%a1", "decomposed syllable"),
+            ("/a/%ef%b8%b0/b", "two dots in one character"),
+            ("/a%e2%84%80b", "a slash in one character"),
+            ("/%e2%84%aa", "Kelvin sign for K"),
+            ("/%ef%a4%80", "compatibility ideograph"),
+            ("/%ef%bd%b6", "half-width kana"),
             ("/a%e2%80%8b", "zero-width space"),
             ("/a./b", "trailing dot"),
             ("/a/...", "three dots"),

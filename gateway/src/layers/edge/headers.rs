@@ -8,42 +8,66 @@ use crate::layers::edge::http2::is_for_heads_only;
 /// The prefix of every header that the gateway speaks in.
 pub const OUR_PREFIX: &str = "x-hangu-";
 
-/// Families of headers by which proxies, and we, tell an application who is calling: whatever begins so. Lists of single names
-/// leave gaps (`SSL_CLIENT_S_DN`, `SSL_CLIENT_I_DN`, `SSL_CLIENT_SAN_DNS_0` and so on).
+/// Families of headers by which proxies, and we, tell an application who is calling, from where and for what: whatever begins so.
+/// Lists of single names leave gaps (`SSL_CLIENT_S_DN`, `SSL_CLIENT_I_DN`, `SSL_CLIENT_SAN_DNS_0` and so on).
 const CLAIM_FAMILIES: &[&str] = &[
     OUR_PREFIX,
-    "x-forwarded-",
+    "x-forwarded",
     "ssl-client-",
     "x-ssl-",
     "client-cert",
     "x-client-cert",
+    "x-original-",
+    "x-rewrite-",
+    "x-remote-",
+    "x-auth-request-",
+    "x-envoy-",
 ];
 
-/// Single such headers. Whatever a client sends under one of these names, in any case and with `_` for `-` (CGI-style servers
-/// fold the two), is removed.
+/// Single such headers. Whatever a client sends under one of these names, in any case and with any sign for `-` (CGI-style servers
+/// fold them all to `_`), is removed.
 const CLAIMS: &[&str] = &[
     "forwarded",
-    "x-original-url",
-    "x-original-uri",
-    "x-original-host",
-    "x-rewrite-url",
+    "forwarded-for",
+    "x-forward-for",
     "x-real-ip",
     "x-client-ip",
     "x-cluster-client-ip",
+    "x-originating-ip",
+    "x-proxyuser-ip",
+    "x-custom-ip-authorization",
+    "x-azure-clientip",
+    "x-appengine-user-ip",
+    "client-ip",
+    "cluster-client-ip",
+    "fastly-client-ip",
+    "proxy-client-ip",
+    "wl-proxy-client-ip",
     "true-client-ip",
     "cf-connecting-ip",
+    "x-host",
+    "x-http-host-override",
+    "x-scheme",
+    "x-url-scheme",
+    "front-end-https",
+    // CGI makes it `HTTP_PROXY`, which HTTP clients take for their own proxy.
+    "proxy",
     "x-client-dn",
     "x-client-verify",
-    "x-remote-user",
     "remote-user",
-    "x-authenticated-user",
-    "x-auth-request-user",
-    "x-auth-request-email",
+    "x-user",
     "x-user-id",
+    "x-auth-user",
+    "x-authenticated-user",
+    "x-webauth-user",
     "x-http-method-override",
     "x-http-method",
     "x-method-override",
 ];
+
+/// Fields that say where a body ends. Under their own names the boundary has judged them; another spelling is one more length for
+/// a server that folds names.
+const FRAMING: &[&str] = &["content-length", "transfer-encoding"];
 
 /// Whether a client's header of this name claims what only the gateway may say. `reserved` are the names that the application's
 /// own configuration sets, in lower case.
@@ -54,18 +78,19 @@ pub fn is_claim(name: &str, reserved: &[HeaderName]) -> bool {
         .iter()
         .any(|family| folded.starts_with(family))
         || CLAIMS.iter().any(|claim| folded.equals(claim))
-        || reserved
+        || reserved.iter().any(|own| folded.equals(own.as_str()))
+        || FRAMING
             .iter()
-            .any(|own| folded.equals(&own.as_str().replace('_', "-")))
+            .any(|own| folded.equals(own) && !name.eq_ignore_ascii_case(own))
 }
 
-/// Every value of the field `name` (in lower case), under whatever spelling of the name: an application that folds `_` and `-`
+/// Every value of the field `name` (in lower case), under whatever spelling of the name: an application that folds them
 /// would read them all.
 pub fn values_of<'r>(request: &'r RequestHeader, name: &str) -> impl Iterator<Item = &'r [u8]> {
     request
         .headers
         .iter()
-        .filter(move |(key, _)| Folded(key.as_str()).equals(&name.replace('_', "-")))
+        .filter(move |(key, _)| Folded(key.as_str()).equals(name))
         .map(|(_, value)| value.as_bytes())
 }
 
@@ -206,7 +231,7 @@ const HOP_BY_HOP: &[&str] = &[
 ];
 const KEPT_FOR_THE_PROXY: &[&str] = &["connection", "content-length", "transfer-encoding"];
 
-/// A header name read with `_` as `-` and without case.
+/// A header name as CGI-style servers read it: without case, and with one sign for all that are neither letter nor digit.
 struct Folded<'a>(&'a str);
 
 impl Folded<'_> {
@@ -216,14 +241,15 @@ impl Folded<'_> {
 
     fn starts_with(&self, prefix: &str) -> bool {
         let mut own = self.0.bytes().map(fold);
-        prefix.bytes().all(|byte| own.next() == Some(byte))
+        prefix.bytes().all(|byte| own.next() == Some(fold(byte)))
     }
 }
 
 fn fold(byte: u8) -> u8 {
-    match byte {
-        b'_' => b'-',
-        other => other.to_ascii_lowercase(),
+    if byte.is_ascii_alphanumeric() {
+        byte.to_ascii_lowercase()
+    } else {
+        b'-'
     }
 }
 
@@ -247,6 +273,13 @@ mod tests {
             "x-client_identity",
             "X_Client_Identity",
             "X-HTTP-Method-Override",
+            "X.Hangu.Subject",
+            "X~Hangu-Subject",
+            "x.client|identity",
+            "X-Forwarded",
+            "Proxy",
+            "Content_Length",
+            "transfer.encoding",
         ] {
             assert!(is_claim(name, &reserved), "{name}");
         }
@@ -257,10 +290,12 @@ mod tests {
         for name in [
             "accept",
             "x-hang",
-            "x-forwarded",
+            "x-forward",
             "x-request-id",
             "traceparent",
             "forwarded-for-me",
+            "Content-Length",
+            "transfer-encoding",
         ] {
             assert!(!is_claim(name, &[]), "{name}");
         }

@@ -56,7 +56,8 @@ impl Log {
     /// Opens the log in `dir`, or begins one there. Reads the last segment whole; [`verify`](crate::verify) reads all.
     ///
     /// What a crash left after the last whole record is moved, never deleted, into a file beside the segment (its name
-    /// ends in `.torn`), and a `recovered` record says where and how many bytes, at time `now`.
+    /// ends in `.torn`), and a `recovered` record says where and how many bytes, at time `now`. It also names the records that the
+    /// checkpoint in the folder does not cover: whoever may write the folder could have put them there while nobody wrote it.
     ///
     /// # Errors
     /// [`OpenError::Locked`] while another process has it: nothing is wrong, try again. [`OpenError::Damaged`] when the chain
@@ -79,14 +80,18 @@ impl Log {
         let (resumed, moved) = find_end(dir, disk)?;
         let path = resumed.segment.path.clone();
         let mut log = Self::resume(resumed, lock, options).map_err(at(&path))?;
-        if let Some(moved) = moved {
-            let mut record = Record::event(Kind::Recovered, now, origin, String::new());
-            record.detail = format!(
-                "{} bytes after record {} were no whole record; moved to {}",
-                moved.bytes,
-                log.committed().sequence,
-                moved.name
-            );
+        let last = log.committed().sequence;
+        let moved = moved.map(|Moved { bytes, name }| {
+            format!("{bytes} bytes after record {last} were no whole record; moved to {name}")
+        });
+        let unsigned = first_unsigned(dir, last)?.map(|first| {
+            format!(
+                "records {first} to {last} were under no signed checkpoint: the process was killed, or somebody else wrote them"
+            )
+        });
+        let told: Vec<String> = moved.into_iter().chain(unsigned).collect();
+        if !told.is_empty() {
+            let record = Record::event(Kind::Recovered, now, origin, told.join("; "));
             // A new buffer always has room for one record, whatever its bound.
             let _sequence = log.append(&record);
             log.commit()?;
@@ -261,6 +266,20 @@ fn check_last(
         ));
     }
     Ok(walked)
+}
+
+/// The first record that the checkpoint in the folder does not cover, where there is one and it does not cover all. A clean stop leaves
+/// none.
+fn first_unsigned(dir: &Path, last: u64) -> Result<Option<u64>, OpenError> {
+    let file = head::checkpoint_path(dir);
+    let Ok(Some((_, checkpoint))) = head::read_checkpoint(&file).map_err(at(&file))? else {
+        return Ok(None);
+    };
+    let next = checkpoint.head().size.saturating_add(1);
+    let segments = segment::list(dir).map_err(at(dir))?;
+    // A node that was restored says so itself.
+    let is_restored = segments.first().is_some_and(|first| first.first == next);
+    Ok((next <= last && !is_restored).then_some(next))
 }
 
 /// A log that begins later and whose end nobody has signed yet: what its end says of that does not count.

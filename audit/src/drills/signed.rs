@@ -7,7 +7,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::disk::Failing;
-use super::{closed_log, event, lines, rewrite};
+use super::{at, closed_log, event, lines, options, rewrite};
 use crate::chain;
 use crate::checkpoint::Checkpoint;
 use crate::key::{KeyKind, KeyName, Signer, Verifier};
@@ -309,7 +309,7 @@ fn a_log_that_was_rewritten_whole_contradicts_its_checkpoint() {
             damage(dir.path(), &Trust::default()).what,
             Fault::Checkpoint { size: 6 }
         );
-        let error = Log::open(dir.path(), super::options(), super::at(0)).unwrap_err();
+        let error = Log::open(dir.path(), options(), at(0)).unwrap_err();
         assert!(
             matches!(&error, OpenError::Damaged { damage } if damage.what == Fault::Checkpoint { size: 6 }),
             "{error}"
@@ -405,4 +405,33 @@ fn a_record_proves_itself_without_its_log() {
             .replacen(from, to, 1);
         assert!(RecordProof::parse(&text).is_err(), "{from:?} became {to:?}");
     }
+}
+
+#[test]
+fn what_nobody_had_signed_when_the_log_is_opened_is_told() {
+    let (dir, signer) = (TempDir::new().unwrap(), signer(1));
+    closed_log(dir.path(), 3, 100);
+    let sign = |log: &mut Log| {
+        let checkpoint = Checkpoint::new(ORIGIN, log.tree_head()).unwrap();
+        log.write_checkpoint(&checkpoint.sign(&signer, 0).unwrap())
+            .unwrap();
+    };
+    let mut log = Log::open(dir.path(), options(), at(9)).unwrap();
+    assert_eq!(log.committed().sequence, 3, "never signed: nothing to tell");
+    sign(&mut log);
+    log.close().unwrap();
+    let mut log = Log::open(dir.path(), options(), at(9)).unwrap();
+    assert_eq!(log.committed().sequence, 3, "all of it signed");
+    // Written by somebody who has not the key, or by a process that was killed then.
+    for _ in 0..2 {
+        log.append(&event("forged")).unwrap();
+    }
+    log.close().unwrap();
+    let log = Log::open(dir.path(), options(), at(9)).unwrap();
+    assert_eq!(log.committed().sequence, 6);
+    let told = lines(dir.path()).pop().unwrap();
+    assert!(
+        told.contains("\"kind\":\"recovered\"") && told.contains("records 4 to 5 were under no"),
+        "{told}"
+    );
 }

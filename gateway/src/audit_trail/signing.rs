@@ -50,6 +50,8 @@ pub(super) struct Signing {
     /// Keys that may have signed what lies in the folder.
     known: Vec<Verifier>,
     is_new: bool,
+    /// An earlier start has made the key.
+    is_used: bool,
     signed: Option<u64>,
     segment_first: u64,
 }
@@ -66,10 +68,14 @@ enum Hand {
 impl Signing {
     /// Reads the key, or makes it where the configuration names none and there is none.
     pub(super) fn load(key: &SigningKey, node: &str) -> Result<Self, SigningError> {
+        let mut is_used = false;
         let (signer, is_new) = match key {
             SigningKey::Remote { key, .. } => return Ok(Self::remote(key)),
             SigningKey::File(path) => (read_key(path, KeyKind::Note)?, false),
-            SigningKey::Beside(path) if path.exists() => (read_key(path, KeyKind::Note)?, false),
+            SigningKey::Beside(path) if path.exists() => {
+                is_used = true;
+                (read_key(path, KeyKind::Note)?, false)
+            }
             SigningKey::Beside(path) => {
                 let signer = make_key(path, &default_name(node), KeyKind::Note)?;
                 warn!(
@@ -84,6 +90,7 @@ impl Signing {
             known: vec![signer.verifier().clone()],
             hand: Hand::Own(Box::new(signer)),
             is_new,
+            is_used,
             signed: None,
             segment_first: 0,
         })
@@ -95,6 +102,7 @@ impl Signing {
             known: vec![key.clone()],
             // A checkpoint that was taken away is missed by the signer: it signs only what continues the last one.
             is_new: true,
+            is_used: false,
             signed: None,
             segment_first: 0,
         }
@@ -106,6 +114,11 @@ impl Signing {
             Hand::Own(_) => None,
             Hand::Remote(desk) => Some(desk),
         }
+    }
+
+    /// Whether a log without any record has a key that an earlier start made for the one in this folder.
+    pub(super) fn misses_a_log(&self, log: &Log) -> bool {
+        self.is_used && log.committed().sequence == 0
     }
 
     /// Holds a log that was just opened to its checkpoint, and signs it or has it signed; it was opened only if it continues it.

@@ -73,7 +73,16 @@ impl Writer {
             return Err(OpenError::from(error).into());
         }
         self.is_waiting = false;
+        let misses_a_log = self.signing.misses_a_log(&log);
         let note = self.signing.take_up(&mut log, folder)?;
+        if misses_a_log {
+            warn!("{}: {MISSED}", folder.display());
+            let origin = Arc::clone(&self.settings.origin);
+            let record = Record::event(Kind::Recovered, now, origin, MISSED);
+            // A new buffer always has room for one record.
+            let _sequence = log.append(&record);
+            log.commit().map_err(OpenError::from)?;
+        }
         let taken = log.take_waiting(&self.settings.origin.boot, now)?;
         if taken.records > 0 {
             info!(
@@ -411,6 +420,8 @@ impl Drop for EndProcessOnPanic {
     }
 }
 
+/// What a log says that should not be the first one of its key.
+const MISSED: &str = "the log begins anew, although its key was here before: a log that was in this folder has been removed, or the first start had failed";
 /// Between two tries of a failed write.
 const RETRY: Duration = Duration::from_millis(100);
 /// How often the log is looked for in its place, and signed.

@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use hangu_audit::key::Verifier;
-use hangu_audit::{Trust, Verified, verify_against};
+use hangu_audit::{Kind, Log, Options, Record, Timestamp, Trust, Verified, verify_against};
 use hangu_tests::{Audit, GatewayFolder, wait_until};
 
 use crate::support::{assert_problem, field, records, records_with};
@@ -141,4 +142,47 @@ fn when_the_disk_is_all_but_full_denials_are_recorded_and_nothing_is_permitted()
     assert!(stderr.contains("nothing is permitted any more"), "{stderr}");
     let audit = Audit::new(&gateway.folder().path("audit"));
     hangu_audit::verify(audit.folder(), |_| ()).unwrap();
+}
+
+#[test]
+fn what_was_put_behind_the_last_signed_record_or_taken_away_altogether_is_told() {
+    let (mut gateway, _upstream) = records();
+    gateway.signal("TERM");
+    assert_eq!(gateway.wait_for_end().status.code(), Some(0));
+    let folder = gateway.into_folder();
+    let audit = folder.path("audit");
+    let mut gateway = folder.start();
+    gateway.signal("TERM");
+    assert_eq!(gateway.wait_for_end().status.code(), Some(0));
+    let recovered = gateway.audit().of_kind("recovered");
+    assert_eq!(recovered.len(), 0, "a clean stop leaves nothing unsigned");
+
+    // Somebody adds a record while the gateway is down.
+    let written = gateway.audit().records().len();
+    let options = Options::new(Arc::default());
+    let mut log = Log::open(&audit, options, Timestamp::from_unix_ms(0)).unwrap();
+    log.append(&Record::event(
+        Kind::Reload,
+        Timestamp::from_unix_ms(0),
+        Arc::default(),
+        "forged",
+    ))
+    .unwrap();
+    log.close().unwrap();
+    let mut gateway = gateway.into_folder().start();
+    let told = gateway.audit().of_kind("recovered");
+    let forged = written + 1;
+    assert!(
+        matches!(&*told, [one] if field(one, "detail").contains(&format!("records {forged} to {forged} were under no"))),
+        "{told:?}"
+    );
+    gateway.signal("TERM");
+    assert_eq!(gateway.wait_for_end().status.code(), Some(0));
+
+    // Somebody takes all of it away, and leaves the key.
+    fs::remove_dir_all(&audit).unwrap();
+    let gateway = gateway.into_folder().start();
+    let first = gateway.audit().records().swap_remove(0);
+    assert_eq!(field(&first, "kind"), "recovered");
+    assert!(field(&first, "detail").contains("begins anew"), "{first}");
 }

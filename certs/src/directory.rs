@@ -21,6 +21,8 @@ pub struct Directory {
     subjects: HashMap<String, usize>,
     /// The first row of each policy subject.
     members: HashMap<String, usize>,
+    /// Where each row stands in the file, from 1.
+    lines: Vec<usize>,
 }
 
 /// One holder.
@@ -73,6 +75,9 @@ impl Directory {
             } else {
                 read_row(&columns, &row).and_then(|(key, holder)| directory.add(key, holder))
             };
+            if result.is_ok() {
+                directory.lines.push(line);
+            }
             problems.extend(result.map_err(at(line)).err());
             if problems.len() >= PROBLEMS_MAX {
                 break;
@@ -106,12 +111,14 @@ impl Directory {
         self.holders.is_empty()
     }
 
-    /// Every policy subject that has roles or clearance, each once, with the row that says so: what a policy has to be told.
-    pub fn members(&self) -> impl Iterator<Item = (&str, &Holder)> {
+    /// Every policy subject that has roles or clearance, each once, with the row that says so and its line: what a policy has to
+    /// be told.
+    pub fn members(&self) -> impl Iterator<Item = (&str, &Holder, usize)> {
         self.members.iter().filter_map(|(subject, number)| {
             let holder = self.holders.get(*number)?;
+            let line = self.lines.get(*number).copied().unwrap_or(1);
             let has_rights = !holder.roles.is_empty() || holder.clearance.is_some();
-            has_rights.then_some((subject.as_str(), &**holder))
+            has_rights.then_some((subject.as_str(), &**holder, line))
         })
     }
 

@@ -136,8 +136,8 @@ fn ask(policy: &Policy, text: &str) {
                 is_permitted(policy, &request)
             );
             assert_eq!(
-                policy.clears(word, domain, word),
-                policy.clears(word, domain, word)
+                policy.clears(word, domain, word, None),
+                policy.clears(word, domain, word, None)
             );
         }
     }

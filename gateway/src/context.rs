@@ -462,7 +462,7 @@ fn put_path(snapshot: &Snapshot, path: &str, exchange: &mut Exchange) {
 /// An attribute for a person to read.
 fn attribute(value: &Value) -> Cow<'_, str> {
     match value {
-        Value::Text(text) => Cow::Borrowed(text),
+        Value::Text(text) | Value::Described(text, _) => Cow::Borrowed(text),
         Value::Number(number) => number.to_string().into(),
         Value::Bool(is) => is.to_string().into(),
         Value::Null | Value::List(_) | Value::Object(_) => Cow::Borrowed("…"),

@@ -370,6 +370,7 @@ impl<'r, 's> Admitted<'r, 's> {
             &self.valid.subject.name,
             tenant,
             label.as_str(),
+            self.valid.now.checked_mul(1_000),
         )?;
         let purpose = self.valid.purpose()?;
         Ok(Cleared {

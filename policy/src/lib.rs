@@ -26,6 +26,7 @@
 
 pub mod analysis;
 pub mod bounds;
+mod clearance;
 mod conditions;
 mod decision;
 mod engine;

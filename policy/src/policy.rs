@@ -7,7 +7,7 @@ use crate::engine::eval::{Argument, Conditions, EvaluationFault, Scene};
 use crate::engine::expr::Expr;
 use crate::engine::index::{Index, Ruled};
 use crate::engine::pattern::Patterns;
-use crate::engine::roles::{NO_DOMAIN, Roles};
+use crate::engine::roles::Roles;
 use crate::engine::verdict::Outcome;
 use crate::load;
 use crate::model::check::{Context, Effect, Relation};
@@ -192,6 +192,7 @@ impl Policy {
         let mut views = [Argument::NONE; ARGUMENTS_MAX];
         for (view, argument) in views.iter_mut().zip(arguments) {
             view.view = View::from(argument);
+            view.attributes = argument.attributes();
         }
         let views = views.get_mut(..arguments.len());
         self.decide_in(section, views.unwrap_or_default(), time_unix_ms)
@@ -275,41 +276,6 @@ impl Policy {
         }
     }
 
-    /// Whether `subject`, or a role that it holds in `domain`, has `label` in the clearance relation, the last one
-    /// of the model without domains (`g2` in ours). A label includes what it is linked to.
-    pub fn clears(&self, subject: &str, domain: &str, label: &str) -> bool {
-        let clearance = self.relations.iter().rposition(|r| !r.relation.in_domains);
-        let membership = self.relations.iter().position(|r| r.relation.in_domains);
-        let Some(clearance) = clearance.and_then(|index| self.roles.get(index)) else {
-            return false;
-        };
-        let (Some(subject), Some(label)) = (self.symbols.find(subject), self.symbols.find(label))
-        else {
-            return false;
-        };
-        if clearance
-            .held(subject, NO_DOMAIN, &self.symbols)
-            .contains(&label)
-        {
-            return true;
-        }
-        let Some(membership) = membership.and_then(|index| self.roles.get(index)) else {
-            return false;
-        };
-        let known = self.symbols.find(domain);
-        let Some(domain) = membership.domain(domain, known, &self.symbols) else {
-            return false;
-        };
-        membership
-            .held(subject, domain, &self.symbols)
-            .iter()
-            .any(|role| {
-                clearance
-                    .held(*role, NO_DOMAIN, &self.symbols)
-                    .contains(&label)
-            })
-    }
-
     /// Where a rule stands and what it says.
     pub fn rule(&self, id: RuleId) -> RuleView<'_> {
         for section in &self.sections {
@@ -335,12 +301,6 @@ impl Policy {
             line: 0,
             text: RuleText::Model(""),
         }
-    }
-
-    /// Everything that stands on the right side of the clearance relation, each once, in the order of the file.
-    pub fn clearance_labels(&self) -> impl Iterator<Item = &str> {
-        let table = self.relations.iter().rfind(|r| !r.relation.in_domains);
-        self.distinct(table.map(|t| &t.rows), 1)
     }
 
     /// Every domain that a rule or a role row names, each once.
@@ -369,7 +329,7 @@ impl Policy {
             .map(|symbol| self.symbols.text(symbol))
     }
 
-    fn distinct<'a>(
+    pub(crate) fn distinct<'a>(
         &'a self,
         rows: Option<&'a Rows>,
         column: usize,

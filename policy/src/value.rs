@@ -16,6 +16,33 @@ pub enum Value {
     List(Vec<Value>),
     /// Attributes by name; of two with one name the first counts.
     Object(Vec<(String, Value)>),
+    /// A text of which more is known, as of a subject in a gateway: it is compared as the text, and its attributes are read by
+    /// name.
+    Described(String, Vec<(String, Value)>),
+}
+
+impl Value {
+    /// The text that it is, described or not.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) | Self::Described(text, _) => Some(text),
+            Self::Null | Self::Bool(_) | Self::Number(_) | Self::List(_) | Self::Object(_) => None,
+        }
+    }
+
+    /// What is known of a text besides.
+    pub(crate) fn attributes(&self) -> &[(String, Value)] {
+        match self {
+            Self::Described(_, attributes) => attributes,
+            Self::Null
+            | Self::Bool(_)
+            | Self::Number(_)
+            | Self::Text(_)
+            | Self::List(_)
+            | Self::Object(_) => &[],
+        }
+    }
 }
 
 /// A value at the time of deciding: borrowed, and copied freely.
@@ -35,7 +62,7 @@ impl<'a> From<&'a Value> for View<'a> {
             Value::Null => Self::Null,
             Value::Bool(value) => Self::Bool(*value),
             Value::Number(number) => Self::Number(*number),
-            Value::Text(text) => Self::Text(text),
+            Value::Text(text) | Value::Described(text, _) => Self::Text(text),
             Value::List(items) => Self::List(items),
             Value::Object(fields) => Self::Object(fields),
         }

@@ -95,7 +95,7 @@ fn clearance_goes_from_subject_through_roles_and_labels() {
         ("internal", "tax", "internal", false),
     ] {
         assert_eq!(
-            policy.clears(subject, domain, label),
+            policy.clears(subject, domain, label, None),
             expected,
             "{subject} {domain} {label}"
         );

@@ -167,7 +167,7 @@ fn an_application_is_decided_by_the_context_that_it_names() {
             .upstream(upstream.address())
     };
     let rules = "p, clerk, /returns/:id, GET\np2, spiffe://gov.test/bob, loopback\n\
-        g, spiffe://gov.test/alice, clerk\ng2, spiffe://gov.test/alice, internal\ng2, spiffe://gov.test/bob, internal\n";
+        g, spiffe://gov.test/alice, clerk\ng2, clerk, internal\ng2, spiffe://gov.test/bob, internal\n";
     let gateway = gateway()
         .application(application("returns"))
         .application(application("gate").key("policy_context = 2"))
@@ -188,6 +188,35 @@ fn an_application_is_decided_by_the_context_that_it_names() {
         } else {
             assert_refused(&gateway, &response, 403, "application.no_rule");
         }
+    }
+    // What was recorded is asked again in the context of its application, where the configuration is named.
+    let ids: Vec<_> = gateway.audit().of_kind("request");
+    let folder = gateway.into_folder();
+    let path = |name: &str| folder.path(name).display().to_string();
+    let config = folder.config().display().to_string();
+    let (log, model, policy) = (
+        path("audit"),
+        path("policy/model.conf"),
+        path("policy/policy.csv"),
+    );
+    let ask = |tool: &str, more: &[&str]| {
+        let files = ["--audit", &log, "--model", &model, "--policy", &policy];
+        let output = folder.hangu(&[&["policy", tool], &files[..], more].concat());
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    };
+    let (code, said) = ask("replay", &[]);
+    assert!(code == Some(1) && said.contains("would lose GET"), "{said}");
+    let (code, said) = ask("replay", &["--config", &config]);
+    assert!(
+        code == Some(0) && said.contains("4 decided again"),
+        "{said}"
+    );
+    for record in &ids {
+        let allowed = record["decision"] == "allowed";
+        let id = record["request_id"].as_str().unwrap();
+        let (code, said) = ask("explain", &["--config", &config, "--request-id", id]);
+        assert_eq!(code, Some(if allowed { 0 } else { 1 }), "{said}");
     }
 }
 

@@ -251,10 +251,95 @@ fn roles_of_the_directory_count_where_a_configuration_is_named() {
         code == 0 && said.contains("allow GET /a in civil  as `clerk`"),
         "{said}"
     );
+    folder.write("tests.yaml", "test:\n  - name: li reads\n    when: { subject: spiffe://gov.test/li, domain: civil, method: GET, path: /a, label: internal }\n    expect: allow\n");
+    folder.write(
+        "asked.jsonl",
+        "{\"args\": [\"spiffe://gov.test/li\", \"civil\", \"/a\", \"GET\"]}\n",
+    );
+    let tests = folder.path("tests.yaml").display().to_string();
+    let asked = folder.path("asked.jsonl").display().to_string();
+    assert_eq!(ask("test", &[], &[&tests]).0, 1);
+    assert_eq!(ask("test", &with, &[&tests]).0, 0);
+    let (_, said) = ask("eval", &[], &["--requests", &asked]);
+    assert!(said.contains("\"deny\""), "{said}");
+    let (_, said) = ask("eval", &with, &["--requests", &asked]);
+    assert!(said.contains("\"allow\""), "{said}");
     let (_, said) = ask("check", &with, &[]);
     assert!(!said.contains("role-nobody-holds"), "{said}");
     assert!(
-        said.contains("people.csv:1:1: warning[unused-role]"),
+        said.contains("people.csv:3:1: warning[unused-role]"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_is_known_of_a_subject_besides_its_name_can_be_said_in_tests_and_questions() {
+    let desk = Desk::new();
+    desk.write("model.conf", "[request_definition]\nr = sub, obj, act\n[policy_definition]\np = sub, obj, act\n\
+        [policy_effect]\ne = some(where (p.eft == allow))\n\
+        [matchers]\nm = r.sub == p.sub && keyMatch2(r.obj, p.obj) && r.act == p.act && r.sub.posture >= 60 && r.sub.device_class == 'laptop'\n");
+    desk.write("rules.csv", "p, alice, /returns/:id, GET\n");
+    desk.write(
+        "tests.toml",
+        "[given]\nsubject = \"alice\"\nmethod = \"GET\"\npath = \"/returns/7\"\n\
+         [[test]]\nname = \"from a good laptop\"\nwhen = { \"subject.posture\" = \"80\", \"subject.device_class\" = \"laptop\" }\nexpect = \"allow\"\n\
+         [[test]]\nname = \"from a bad one\"\nwhen = { \"subject.posture\" = \"20\", \"subject.device_class\" = \"laptop\" }\nexpect = \"deny\"\n",
+    );
+    let files = ["--model", "model.conf", "--policy", "rules.csv"];
+    let ask = |tool: &str, more: &[&str]| desk.said(&[&[tool], &files[..], more].concat());
+    let (code, said) = ask("test", &["tests.toml"]);
+    assert!(code == 0 && said.contains("2 passed, 0 failed"), "{said}");
+    let alice = [
+        "--subject",
+        "alice",
+        "--set",
+        "sub.device_class=laptop",
+        "--set",
+    ];
+    let (code, said) = ask(
+        "explain",
+        &[&alice[..], &["sub.posture=60", "GET", "/returns/7"]].concat(),
+    );
+    assert!(code == 0 && said.contains("sub.posture = `60`"), "{said}");
+    let (code, said) = ask(
+        "explain",
+        &[&alice[..], &["sub.posture=59", "GET", "/returns/7"]].concat(),
+    );
+    assert_eq!(code, 1, "{said}");
+    let (code, said) = ask(
+        "explain",
+        &[&alice[..], &["obj.posture=59", "GET", "/returns/7"]].concat(),
+    );
+    assert!(
+        code == 2 && said.contains("`obj.posture` is no argument of the model"),
+        "{said}"
+    );
+}
+
+#[test]
+fn explain_says_what_would_clear_a_subject() {
+    let desk = Desk::new();
+    desk.write(
+        "rules.csv",
+        "p, clerk, tax, /a, GET, allow\ng, alice, clerk, tax\ng2, clerk, public\n",
+    );
+    let ask = [
+        "explain",
+        "--policy",
+        "rules.csv",
+        "--subject",
+        "alice",
+        "--domain",
+        "tax",
+        "--label",
+        "internal",
+        "GET",
+        "/a",
+    ];
+    let (code, said) = desk.said(&ask);
+    assert!(
+        code == 1
+            && said.contains("each of these rows alone would clear it:\n  add     g2, alice, internal\n  add     g2, clerk, internal\n"),
         "{said}"
     );
 }

@@ -147,7 +147,10 @@ fn roles_and_clearance_go_to_policy_subjects() {
     .unwrap();
     let mut members: Vec<_> = directory
         .members()
-        .map(|(subject, holder)| (subject, holder.roles.join(" "), holder.clearance.clone()))
+        .map(|(subject, holder, line)| {
+            let roles = holder.roles.join(" ");
+            (subject, roles, holder.clearance.clone(), line)
+        })
         .collect();
     members.sort();
     assert_eq!(
@@ -156,9 +159,10 @@ fn roles_and_clearance_go_to_policy_subjects() {
             (
                 "alice",
                 "clerk auditor@tax".to_owned(),
-                Some("internal".to_owned())
+                Some("internal".to_owned()),
+                2
             ),
-            ("bob", String::new(), Some("sensitive".to_owned())),
+            ("bob", String::new(), Some("sensitive".to_owned()), 3),
         ]
     );
     for (row, why) in [

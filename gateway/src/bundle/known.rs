@@ -6,6 +6,7 @@ use hangu_policy::{Policy, Value};
 use crate::config::Method;
 use crate::denial::Denial;
 use crate::layers::edge::canonical::{canonical_path, check_query};
+use crate::layers::endpoint::caller::OWN_ATTRIBUTES;
 
 /// The facts of one request by the names that the gateway gives them.
 #[derive(Clone, Debug)]
@@ -13,6 +14,8 @@ pub(crate) struct Known {
     /// Which context of the model is asked: 1 for `r, p, e, m`.
     context: usize,
     pub(crate) facts: Vec<(String, String)>,
+    /// What is known of a fact besides its text: the fact and its attributes.
+    described: Vec<(String, Vec<(String, Value)>)>,
 }
 
 impl Known {
@@ -21,7 +24,20 @@ impl Known {
         Self {
             context,
             facts: Vec::new(),
+            described: Vec::new(),
         }
+    }
+
+    /// What is known of a fact besides its text.
+    pub(crate) fn describe(&mut self, fact: &str, attributes: Vec<(String, Value)>) {
+        self.described.push((fact.to_owned(), attributes));
+    }
+
+    /// The value of an attribute, as a gateway knows it: the posture is the one number among texts.
+    pub(crate) fn attribute(name: &str, text: &str) -> Value {
+        let [posture, ..] = OWN_ATTRIBUTES;
+        let number = text.parse().ok().filter(|_| name == posture);
+        number.map_or_else(|| Value::Text(text.to_owned()), Value::Number)
     }
 
     /// The context that is asked.
@@ -41,7 +57,10 @@ impl Known {
     pub(crate) fn arguments(&self, policy: &Policy) -> Result<Vec<Value>, Vec<String>> {
         let names = argument_names(policy, self.context);
         for (name, value) in &self.facts {
-            let known = names.iter().any(|argument| is(argument, name));
+            let whole = name.split_once('.').map_or(name.as_str(), |(of, _)| of);
+            let known = names.iter().any(|argument| {
+                is(argument, name) || (is(argument, whole) && has_attributes(argument))
+            });
             if !known && !OWN.contains(&name.as_str()) && !value.is_empty() {
                 let names: Vec<_> = names
                     .iter()
@@ -123,6 +142,17 @@ impl Known {
         self.arguments_of(&argument_names(policy, self.context))
     }
 
+    /// What was said of an argument's attributes, as `sub.posture`; of two the later counts.
+    fn attributes_of(&self, argument: &ArgumentName) -> Vec<(String, Value)> {
+        let told = self.facts.iter().rev().filter_map(|(name, text)| {
+            let (of, attribute) = name.split_once('.')?;
+            is(argument, of).then(|| (attribute.to_owned(), Self::attribute(attribute, text)))
+        });
+        let described = self.described.iter().filter(|(of, _)| is(argument, of));
+        told.chain(described.flat_map(|(_, attributes)| attributes.iter().cloned()))
+            .collect()
+    }
+
     fn arguments_of(&self, names: &[ArgumentName]) -> Vec<Value> {
         let value = |argument: &ArgumentName| {
             let found = self.facts.iter().rev().find(|(name, _)| is(argument, name));
@@ -130,10 +160,20 @@ impl Known {
                 let seconds = found.and_then(|(_, seconds)| seconds.parse().ok());
                 return seconds.map_or(Value::Null, Value::Number);
             }
-            Value::Text(found.map_or(String::new(), |(_, value)| value.clone()))
+            let text = found.map_or(String::new(), |(_, value)| value.clone());
+            let attributes = self.attributes_of(argument);
+            if attributes.is_empty() {
+                return Value::Text(text);
+            }
+            Value::Described(text, attributes)
         };
         names.iter().map(value).collect()
     }
+}
+
+/// Whether a gateway knows attributes of an argument; of one that it does not know at all, whatever is said.
+fn has_attributes(argument: &ArgumentName) -> bool {
+    matches!(argument.fact, Some("sub" | "query") | None)
 }
 
 /// Whether an argument of the model goes by this name.
@@ -212,7 +252,7 @@ fn readable(fact: &str) -> &str {
 }
 
 /// Facts that a caller gives whether the model wants them or not.
-const OWN: [&str; 4] = ["sub", "dom", "obj", "act"];
+const OWN: [&str; 5] = ["sub", "dom", "obj", "act", "time"];
 
 #[cfg(test)]
 mod tests {

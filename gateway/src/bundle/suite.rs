@@ -41,9 +41,12 @@ pub(crate) fn run(
         for when in requests {
             let mut known = Known::of(context);
             for (name, value) in suite.given.iter().chain(&case.given).chain(when) {
-                known.add(fact(name), value);
+                match name.split_once('.') {
+                    Some((of, attribute)) => known.add(&format!("{}.{attribute}", fact(of)), value),
+                    None => known.add(fact(name), value),
+                }
             }
-            let uncleared = uncleared(policy, &mut known);
+            let uncleared = uncleared(policy, &mut known, time_unix_ms);
             let arguments = known
                 .complete(policy)
                 .and_then(|()| known.arguments(policy))
@@ -80,11 +83,11 @@ fn placed(place: &str, errors: &[String]) -> Vec<String> {
 
 /// Why the data layer refuses before any rule is asked, where the test names a label. A label that the model does not read is
 /// taken from the facts.
-fn uncleared(policy: &Policy, known: &mut Known) -> Option<String> {
+fn uncleared(policy: &Policy, known: &mut Known, time_unix_ms: Option<i64>) -> Option<String> {
     let label = known.fact(policy, "label")?.to_owned();
     let subject = known.fact(policy, "sub").unwrap_or_default();
     let domain = known.fact(policy, "dom").unwrap_or_default();
-    let held = policy.clears(subject, domain, &label);
+    let held = policy.clears(subject, domain, &label, time_unix_ms);
     let why = (!held).then(|| format!(": `{subject}` is not cleared for `{label}`"));
     let mut names = argument_names(policy, known.context()).into_iter();
     if !names.any(|argument| argument.fact == Some("label")) {

@@ -187,9 +187,9 @@ pub(crate) fn rule_line(policy: &Policy, rule: RuleId) -> Option<RuleLine> {
 
 /// The roles that the subject holds in the request's domain.
 fn roles(sheet: Sheet<'_>, arguments: &[Value]) -> Vec<String> {
-    let text = |fact| match arguments.get(sheet.argument(fact)?) {
-        Some(Value::Text(text)) => sheet.policy.symbols.find(text),
-        _ => None,
+    let text = |fact| {
+        let text = arguments.get(sheet.argument(fact)?)?.as_text()?;
+        sheet.policy.symbols.find(text)
     };
     let Some(subject) = text(Fact::Subject) else {
         return Vec::new();
@@ -226,7 +226,7 @@ fn distance(sheet: Sheet<'_>, row: usize, term: &Expr, arguments: &[Value]) -> u
     let asked = value
         .as_argument()
         .and_then(|argument| arguments.get(argument));
-    let Some(Value::Text(asked)) = asked else {
+    let Some(asked) = asked.and_then(Value::as_text) else {
         return FAR;
     };
     let pattern = sheet.text(row, *column);
@@ -348,10 +348,11 @@ impl Changing<'_> {
     }
 
     fn text(&self, argument: usize) -> String {
-        match self.arguments.get(argument) {
-            Some(Value::Text(text)) => text.clone(),
-            _ => String::new(),
-        }
+        let value = self.arguments.get(argument);
+        value
+            .and_then(Value::as_text)
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// Whether the changed policy answers otherwise.

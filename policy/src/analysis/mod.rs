@@ -4,6 +4,7 @@
 //! asked of the table. Deliberately not here: files, arguments, printing.
 
 mod clearances;
+mod clearing;
 #[cfg(test)]
 mod contexts_tests;
 mod cost;
@@ -34,6 +35,7 @@ mod what;
 mod who;
 mod witness;
 
+pub use clearing::clearing;
 pub use coverage::Coverage;
 pub use diff::{Delta, Diff, Direction, diff};
 pub use explain::{Authored, Change, Explanation, NEAR_MAX, NearRule, RuleLine, explain};

@@ -85,6 +85,7 @@ impl<'a> Question<'a> {
         let request = arguments.iter().map(|value| {
             let mut argument = Argument::NONE;
             argument.view = View::from(value);
+            argument.attributes = value.attributes();
             if let View::Text(text) = argument.view {
                 argument.symbol = sheet.policy.symbols.find(text);
             }
@@ -251,16 +252,20 @@ impl<'a> Question<'a> {
 
     /// Each argument with its value, for people.
     pub(crate) fn inputs(&self) -> Vec<(String, String)> {
-        (0..self.request.len())
-            .map(|argument| {
-                let value = self.argument(argument);
-                let value = value
-                    .strip_prefix('`')
-                    .and_then(|value| value.strip_suffix('`'))
-                    .map_or(value.clone(), str::to_owned);
-                (self.sheet.argument_name(argument).to_owned(), value)
-            })
-            .collect()
+        let bare = |value: String| {
+            let inner = value.strip_prefix('`').and_then(|v| v.strip_suffix('`'));
+            inner.map_or(value.clone(), str::to_owned)
+        };
+        let mut inputs = Vec::new();
+        for (number, argument) in self.request.iter().enumerate() {
+            let name = self.sheet.argument_name(number);
+            inputs.push((name.to_owned(), bare(self.argument(number))));
+            for (attribute, value) in argument.attributes {
+                let value = bare(view_text(View::from(value)));
+                inputs.push((format!("{name}.{attribute}"), value));
+            }
+        }
+        inputs
     }
 }
 

@@ -3,6 +3,7 @@
 use super::finding::{Findings, Severity};
 use super::places::{Common, Places, Segment};
 use super::reach::{Reach, Sheet, Side};
+use crate::engine::roles::NO_DOMAIN;
 use crate::request::Fact;
 use crate::rules::symbols::Symbol;
 use std::collections::{BTreeSet, HashMap};
@@ -155,8 +156,12 @@ fn uncleared(
     let Some(Side::Holds { role, .. }) = side(sheet, reach, Fact::Subject) else {
         return None;
     };
-    let (tenant, _) = tenant(sheet, reach)?;
-    let mut cleared = |route: &&Route| clearances.some_cleared(*role, tenant, &route.label);
+    let within = match tenant(sheet, reach) {
+        Some((tenant, _)) => tenant,
+        None if !clearances.in_domains => NO_DOMAIN,
+        None => return None,
+    };
+    let mut cleared = |route: &&Route| clearances.some_cleared(*role, within, &route.label);
     if served.iter().any(&mut cleared) {
         return None;
     }
@@ -267,21 +272,26 @@ struct Clearances<'a> {
     /// Who holds a role in a domain.
     holders: HashMap<(Symbol, Symbol), Vec<Symbol>>,
     known: HashMap<(Symbol, Symbol, String), bool>,
-    exist: bool,
+    /// Whether roles are held in domains.
+    in_domains: bool,
+    /// Whether it can be told: the model has clearances, and none of its roles is held for a time only.
+    told: bool,
 }
 
 impl<'a> Clearances<'a> {
     fn new(sheet: Sheet<'a>) -> Self {
         let policy = sheet.policy;
         let mut holders: HashMap<_, Vec<Symbol>> = HashMap::new();
-        let tables = policy.relations.iter().zip(&policy.roles);
-        for (table, roles) in tables.filter(|(table, _)| table.relation.in_domains) {
+        let membership = policy.membership_relation();
+        let relation = membership.and_then(|n| policy.relations.get(n).zip(policy.roles.get(n)));
+        if let Some((table, roles)) = relation {
             for row in 0..table.rows.len() {
-                let (Some(name), Some(domain)) =
-                    (table.rows.field(row, 0), table.rows.field(row, 2))
-                else {
+                let own = table.rows.field(row, 2);
+                let own = own.filter(|_| table.relation.in_domains);
+                let Some(name) = table.rows.field(row, 0) else {
                     continue;
                 };
+                let domain = own.unwrap_or(NO_DOMAIN);
                 for role in roles.held(name, domain, &policy.symbols) {
                     holders.entry((*role, domain)).or_default().push(name);
                 }
@@ -290,17 +300,16 @@ impl<'a> Clearances<'a> {
         Self {
             sheet,
             holders,
+            in_domains: relation.is_some_and(|(table, _)| table.relation.in_domains),
             known: HashMap::new(),
-            exist: policy
-                .relations
-                .iter()
-                .any(|table| !table.relation.in_domains),
+            told: policy.clearance_relation().is_some()
+                && !policy.relations.iter().any(|table| table.relation.windowed),
         }
     }
 
-    /// Whether the role, or someone who holds it, is cleared; `true` where the model knows no clearances.
+    /// Whether the role, or someone who holds it, is cleared; `true` where that cannot be told.
     fn some_cleared(&mut self, role: Symbol, domain: Symbol, label: &str) -> bool {
-        if !self.exist {
+        if !self.told {
             return true;
         }
         let key = (role, domain, label.to_owned());
@@ -308,11 +317,15 @@ impl<'a> Clearances<'a> {
             return *known;
         }
         let policy = self.sheet.policy;
-        let within = policy.symbols.text(domain);
-        let holders = self.holders.get(&(role, domain)).into_iter().flatten();
+        let within = match domain {
+            NO_DOMAIN => "",
+            domain => policy.symbols.text(domain),
+        };
+        let held_in = if self.in_domains { domain } else { NO_DOMAIN };
+        let holders = self.holders.get(&(role, held_in)).into_iter().flatten();
         let cleared = std::iter::once(&role)
             .chain(holders)
-            .any(|name| policy.clears(policy.symbols.text(*name), within, label));
+            .any(|name| policy.clears(policy.symbols.text(*name), within, label, None));
         self.known.insert(key, cleared);
         cleared
     }
@@ -401,6 +414,41 @@ mod tests {
                 expected.into_iter().collect::<Vec<_>>(),
                 "{rule}: {found:?}"
             );
+        }
+    }
+
+    #[test]
+    fn roles_without_domains_are_held_against_clearances_too() {
+        let model = "[request_definition]\nr = sub, obj, act\n[policy_definition]\np = sub, obj, act\n\
+            [role_definition]\ng = _, _\ng2 = _, _\n[policy_effect]\ne = some(where (p.eft == allow))\n\
+            [matchers]\nm = g(r.sub, p.sub) && keyMatch2(r.obj, p.obj) && r.act == p.act\n";
+        let surroundings = Surroundings {
+            routes: vec![route("/residents", &["GET"], "sensitive")],
+            zones: vec![Zone {
+                name: "office".to_owned(),
+                labels: vec!["sensitive".to_owned()],
+            }],
+            labels: vec!["sensitive".to_owned()],
+            lowest_label: "public".to_owned(),
+        };
+        for (cleared, expected) in [
+            ("clerk, sensitive", vec![]),
+            ("alice, sensitive", vec![]),
+            ("bob, sensitive", vec!["label-not-cleared"]),
+        ] {
+            let text = format!("p, clerk, /residents/:id, GET\ng, alice, clerk\ng2, {cleared}\n");
+            let rules = Source {
+                name: "policy.csv",
+                text: &text,
+            };
+            let model = Source {
+                name: "model.conf",
+                text: model,
+            };
+            let policy = Policy::compile(model, rules).unwrap();
+            let found = lint(&policy, rules, |_| false, Some(&surroundings));
+            let kinds: Vec<_> = found.iter().map(|finding| finding.kind).collect();
+            assert_eq!(kinds, expected, "{cleared}: {found:?}");
         }
     }
 }

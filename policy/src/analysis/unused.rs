@@ -49,7 +49,9 @@ pub(crate) fn look(policy: &Policy, findings: &mut Findings<'_>) {
 
 /// Clearances for labels that the configuration does not know.
 pub(crate) fn look_at_labels(policy: &Policy, labels: &[String], findings: &mut Findings<'_>) {
-    let table = (policy.relations.iter()).rfind(|table| !table.relation.in_domains);
+    let table = policy
+        .clearance_relation()
+        .and_then(|n| policy.relations.get(n));
     let Some(table) = table else {
         return;
     };
@@ -109,8 +111,8 @@ impl Asked {
             }
             asked.take_rows(sheet);
         }
-        let clearance = (policy.relations.iter()).rfind(|table| !table.relation.in_domains);
-        if let Some(table) = clearance {
+        let clearance = policy.clearance_relation();
+        if let Some(table) = clearance.and_then(|n| policy.relations.get(n)) {
             let rows = 0..table.rows.len();
             asked
                 .cleared

@@ -169,8 +169,27 @@ impl Roles {
         symbols: &Symbols,
     ) -> Result<bool, EvaluationFault> {
         match &self.windows {
-            Some(windows) => windows.inherits(name, role, domain, time_unix_ms),
+            Some(windows) => windows.inherits(name, domain, time_unix_ms, &mut |held| held == role),
             None => Ok(self.held(name, domain, symbols).contains(&role)),
+        }
+    }
+
+    /// Whether `name` inherits a role in `domain` that is `wanted`; where that takes too many steps it does not.
+    pub(crate) fn inherits_any(
+        &self,
+        name: Symbol,
+        domain: Symbol,
+        (time_unix_ms, symbols): (Option<i64>, &Symbols),
+        wanted: &mut dyn FnMut(Symbol) -> bool,
+    ) -> bool {
+        match &self.windows {
+            Some(windows) => windows
+                .inherits(name, domain, time_unix_ms, wanted)
+                .unwrap_or(false),
+            None => self
+                .held(name, domain, symbols)
+                .iter()
+                .any(|role| wanted(*role)),
         }
     }
 

@@ -88,13 +88,13 @@ impl Windows {
         windows
     }
 
-    /// Whether `name` inherits `role` in `domain` at `time_unix_ms` through open windows alone.
+    /// Whether `name` inherits a role in `domain` that is `wanted`, at `time_unix_ms`, through open windows alone.
     pub(crate) fn inherits(
         &self,
         name: Symbol,
-        role: Symbol,
         domain: Symbol,
         time_unix_ms: Option<i64>,
+        wanted: &mut dyn FnMut(Symbol) -> bool,
     ) -> Result<bool, EvaluationFault> {
         let open = |link: &Link| match time_unix_ms {
             Some(time) => link.after < time && time < link.before,
@@ -109,7 +109,7 @@ impl Windows {
                 let from = seen.get(index).copied().unwrap_or(name);
                 let links = self.links.get(&(from, domain)).into_iter().flatten();
                 for link in links.filter(|link| open(link)) {
-                    if link.role == role {
+                    if wanted(link.role) {
                         return Ok(true);
                     }
                     if seen.iter().take(count).any(|known| *known == link.role) {

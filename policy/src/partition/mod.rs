@@ -222,9 +222,15 @@ impl PartitionedPolicy {
     }
 
     /// As [`Policy::clears`].
-    pub fn clears(&self, subject: &str, domain: &str, label: &str) -> bool {
+    pub fn clears(
+        &self,
+        subject: &str,
+        domain: &str,
+        label: &str,
+        time_unix_ms: Option<i64>,
+    ) -> bool {
         let part = self.part(domain).unwrap_or(&self.rest);
-        part.policy.clears(subject, domain, label)
+        part.policy.clears(subject, domain, label, time_unix_ms)
     }
 
     /// Where a rule stands and what it says.

@@ -113,8 +113,8 @@ fn same(
         prop_assert_eq!(found, expected, "{:?}", asked);
         for label in NAMES {
             prop_assert_eq!(
-                parted.clears(asked.0, asked.1, label),
-                flat.clears(asked.0, asked.1, label)
+                parted.clears(asked.0, asked.1, label, None),
+                flat.clears(asked.0, asked.1, label, None)
             );
         }
     }
@@ -273,9 +273,9 @@ fn rows_of_another_organisation_do_not_get_in_by_a_swap() {
         .with_partition("tax", source("own", "# nothing\n"))
         .unwrap();
     assert_eq!((gone.rule_count(), gone.domains().count()), (0, 0));
-    assert!(parted.clears("alice", "tax", "open"));
-    assert!(!gone.clears("alice", "tax", "open"));
-    assert!(gone.clears("clerk", "tax", "open"));
+    assert!(parted.clears("alice", "tax", "open", None));
+    assert!(!gone.clears("alice", "tax", "open", None));
+    assert!(gone.clears("clerk", "tax", "open", None));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The model families of Casbin's documentation: each compiles, and answers as documented.
 
 mod attributes;
+mod clearance;
 mod families;
 mod refusals;
 mod roles;

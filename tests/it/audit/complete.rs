@@ -163,12 +163,40 @@ fn every_decision_can_be_made_again_from_its_record() {
         (("Land", "high"), "/residents/7", "audit", "denied"),
         (("Tax", "low"), "/residents/7", "audit", "denied"),
     ];
+    let mut ids = Vec::new();
     for (caller, path, purpose, decision) in asked {
         let record = ask(&gateway, caller, path, purpose);
         assert_eq!(field(&record, "decision"), decision, "{record:#}");
+        ids.push(field(&record, "request_id").to_owned());
     }
     let folder = gateway.into_folder();
     let path = |name: &str| folder.path(name).display().to_string();
+    for ((_, asked_for, _, decision), id) in asked.iter().zip(&ids) {
+        let explained = folder.hangu(&[
+            "policy",
+            "explain",
+            "--json",
+            "--audit",
+            &path("audit"),
+            "--request-id",
+            id,
+            "--model",
+            &path("policy/model.conf"),
+            "--policy",
+            &path("policy/policy.csv"),
+        ]);
+        let found: Value = serde_json::from_slice(&explained.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {explained:?}"));
+        let expected = match *decision {
+            "allowed" => ("allow", 0),
+            _ => ("deny", 1),
+        };
+        let answer = found["decision"].as_str().unwrap();
+        let answer = (answer, explained.status.code().unwrap());
+        assert_eq!(answer, expected, "{asked_for}: {found:#}");
+        assert_eq!(found["error"], Value::Null, "{asked_for}: {found:#}");
+        assert_eq!(found["request"]["sub.posture"], "80", "{found:#}");
+    }
     let replayed = folder.hangu(&[
         "policy",
         "replay",

@@ -101,13 +101,14 @@ pub(super) fn check(options: &Options) -> Done {
 
 /// Rows that came from a directory stand in no line of the policy.
 fn placed_in_directory(findings: &mut [Finding], texts: &Texts) {
-    let Some((directory, first)) = &texts.directory else {
+    let Some(directory) = &texts.directory else {
         return;
     };
     for problem in findings.iter_mut().map(|finding| &mut finding.problem) {
-        if problem.line >= *first {
-            directory.clone_into(&mut problem.file);
-            (problem.line, problem.column) = (1, 1);
+        if let Some(row) = problem.line.checked_sub(directory.first) {
+            directory.file.clone_into(&mut problem.file);
+            let line = directory.lines.get(row).copied().unwrap_or(1);
+            (problem.line, problem.column) = (line, 1);
         }
     }
 }

@@ -29,6 +29,9 @@ pub(in crate::cli) struct Options {
     /// The requests, one JSON object a line; `-` is the standard input
     #[arg(long, value_name = "FILE")]
     requests: PathBuf,
+    /// Count the roles and clearances of this configuration's directory too, as its gateway does
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 /// One line in.
@@ -80,6 +83,7 @@ impl Answer {
 
 pub(super) fn eval(options: &Options) -> Done {
     let texts = options.files.read(Naming::LastName)?;
+    let texts = texts.with_directory(options.config.as_deref())?;
     let policy = texts.compile()?;
     let at = |error: io::Error| vec![format!("{}: {error}", options.requests.display())];
     let input: Box<dyn Read> = if options.requests.as_os_str() == "-" {
@@ -137,6 +141,16 @@ fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
 }
 
 fn answer(policy: &Policy, line: &[u8], number: u64) -> Answer {
+    // A list would be read as the fields in their order, which nobody means.
+    if line
+        .trim_ascii_start()
+        .first()
+        .is_some_and(|first| *first != b'{')
+    {
+        return Answer::fault(format!(
+            "line {number}: this is no JSON object; write for example `{{\"args\": [\"alice\", \"/x\", \"GET\"]}}`"
+        ));
+    }
     let asked: Asked = match serde_json::from_slice(line) {
         Ok(asked) => asked,
         Err(error) => {
@@ -272,7 +286,13 @@ mod tests {
                 answer.starts_with("{\"decision\":\"deny\",\"rule\":null,\"error\":\""),
                 "{answer}"
             );
+            assert!(!answer.contains("struct"), "{answer}");
         }
+        assert!(
+            found[2].contains("line 3: this is no JSON object"),
+            "{}",
+            found[2]
+        );
         assert!(found[10].contains("allow"));
     }
 

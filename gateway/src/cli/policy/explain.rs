@@ -1,17 +1,18 @@
 //! `hangu policy explain`: why a request is answered as it is, and what would turn the answer around.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use hangu_audit::{Entry, Position, Reader};
-use hangu_policy::Policy;
+use hangu_audit::Entry;
 use hangu_policy::analysis::{Authored, Change, Explanation, RuleLine, explain};
+use hangu_policy::{Policy, Value};
 use serde_json::json;
 
+use super::clearance::Clearance;
 use super::files::{Naming, PolicyFiles, Texts};
+use super::recorded;
 use super::request::{Facts, context, say_context, say_plain};
 use super::{Done, Outcome, print_json};
-use crate::bundle::known::Known;
 use crate::cli::say;
 
 #[derive(Debug, Args)]
@@ -36,7 +37,8 @@ pub(in crate::cli) struct Options {
     label: Option<String>,
     #[command(flatten)]
     facts: Facts,
-    /// Count the roles and clearances of this configuration's directory too, as its gateway does
+    /// Count the roles and clearances of this configuration's directory too, as its gateway does; a recorded request is asked in
+    /// the context of its application
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Folder of an audit log to find the request in
@@ -54,35 +56,26 @@ pub(super) fn run(options: &Options) -> Done {
     let texts = options.files.read(Naming::AsGiven)?;
     let texts = texts.with_directory(options.config.as_deref())?;
     let policy = texts.compile()?;
-    let context = context(&policy, options.facts.context)?;
-    let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let (arguments, entry) = match (&options.audit, &options.request_id) {
-        (Some(folder), Some(id)) => {
-            let entry = find(folder, id)?;
-            (
-                recorded(&entry, context).arguments_wanted(&policy),
-                Some(entry),
-            )
-        }
-        _ => {
-            let (subject, method, path) = (
-                text(&options.subject),
-                text(&options.method),
-                text(&options.path),
-            );
-            let known = options.facts.with(&subject, &method, &path)?;
-            (known.arguments(&policy)?, None)
-        }
+    let entry = match (&options.audit, &options.request_id) {
+        (Some(folder), Some(id)) => Some(recorded::find(folder, id)?),
+        _ => None,
     };
+    let named = match &entry {
+        Some(entry) => texts.context_of(&entry.application, options.facts.context)?,
+        None => options.facts.context,
+    };
+    let context = context(&policy, named)?;
+    let (asked, arguments) = options.asked(&policy, context, entry.as_ref())?;
     let authored = Authored {
         model: texts.model(),
         rules: texts.rules(),
         policy: &policy,
     };
-    let Some(found) = explain(authored, context, &arguments, options.facts.time()) else {
+    let Some(found) = explain(authored, context, &arguments, asked.time_unix_ms) else {
         return Err(vec![format!("the model has no context {context}")]);
     };
-    let clearance = clearance(&policy, options, entry.as_ref());
+    let about = (&*asked.subject, &*asked.domain, &*asked.label);
+    let clearance = Clearance::of(authored, about, asked.time_unix_ms);
     if options.json {
         let mut told = as_json(&found, &texts, entry.as_ref(), clearance.as_ref());
         if let Some(told) = told.as_object_mut() {
@@ -110,88 +103,46 @@ pub(super) fn run(options: &Options) -> Done {
     })
 }
 
-/// Whether the subject is cleared for a label.
-struct Clearance {
+/// Who asks for what, as the data layer judges it, and when.
+struct Asked {
     subject: String,
+    domain: String,
     label: String,
-    held: bool,
+    time_unix_ms: Option<i64>,
 }
 
-impl Clearance {
-    fn say(&self) {
-        let (subject, label) = (&self.subject, &self.label);
-        if self.held {
-            say(format_args!(
-                "clearance: `{subject}` is cleared for `{label}`"
-            ));
-        } else {
-            say(format_args!(
-                "clearance: `{subject}` is not cleared for `{label}`: the data layer refuses before any rule is asked"
-            ));
+impl Options {
+    /// The request of the command line, or the recorded one, and its arguments in the order of the model's `r`.
+    fn asked(
+        &self,
+        policy: &Policy,
+        context: usize,
+        entry: Option<&Entry>,
+    ) -> Result<(Asked, Vec<Value>), Vec<String>> {
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        if let Some(entry) = entry {
+            let (known, decided) = recorded::request(entry, context)?;
+            let asked = Asked {
+                subject: entry.subject.clone(),
+                domain: entry.tenant.clone(),
+                label: entry.label.clone(),
+                time_unix_ms: self.facts.time_unix_ms.or(decided),
+            };
+            return Ok((asked, known.arguments_wanted(policy)));
         }
+        let subject = text(&self.subject);
+        let known = self
+            .facts
+            .with(&subject, &text(&self.method), &text(&self.path))?;
+        let arguments = known.arguments(policy)?;
+        let asked = Asked {
+            subject,
+            domain: text(&self.facts.domain),
+            label: text(&self.label),
+            time_unix_ms: self.facts.time(),
+        };
+        Ok((asked, arguments))
     }
-}
-
-/// The clearance that the data layer asks for, where the label is known.
-fn clearance(policy: &Policy, options: &Options, entry: Option<&Entry>) -> Option<Clearance> {
-    let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let (subject, domain, label) = match entry {
-        Some(entry) => (
-            entry.subject.clone(),
-            entry.tenant.clone(),
-            entry.label.clone(),
-        ),
-        None => (
-            text(&options.subject),
-            text(&options.facts.domain),
-            text(&options.label),
-        ),
-    };
-    (!label.is_empty()).then(|| Clearance {
-        held: policy.clears(&subject, &domain, &label),
-        subject,
-        label,
-    })
-}
-
-/// The record of a request.
-fn find(folder: &Path, id: &str) -> Result<Entry, Vec<String>> {
-    let refused = |what: &dyn std::fmt::Display| vec![format!("{}: {what}", folder.display())];
-    let mut reader = Reader::open(folder, Position::First).map_err(|error| refused(&error))?;
-    while let Some(line) = reader.next_line().map_err(|error| refused(&error))? {
-        if !line.json.contains(id) {
-            continue;
-        }
-        let entry = Entry::parse(&line.json).map_err(|error| refused(&error))?;
-        if entry.request_id == id && entry.kind == "request" {
-            return Ok(entry);
-        }
-    }
-    Err(refused(&format_args!(
-        "no record has the request id `{id}`; look for it with `hangu audit tail`"
-    )))
-}
-
-/// A recorded request by the names of its facts.
-pub(super) fn recorded(entry: &Entry, context: usize) -> Known {
-    let address = match entry.client.parse::<std::net::SocketAddr>() {
-        Ok(address) => address.ip().to_string(),
-        Err(_) => entry.client.clone(),
-    };
-    let mut known = Known::of(context);
-    for (name, value) in [
-        ("sub", entry.subject.as_str()),
-        ("dom", &entry.tenant),
-        ("obj", &entry.path),
-        ("act", &entry.method),
-        ("label", &entry.label),
-        ("zone", &entry.zone),
-        ("application", &entry.application),
-        ("address", &address),
-    ] {
-        known.add(name, value);
-    }
-    known
 }
 
 fn print(found: &Explanation, texts: &Texts) {
@@ -297,7 +248,7 @@ fn as_json(
         "near": found.near.iter().map(|near| json!({"rule": rule_json(&near.rule), "failed": near.failed})).collect::<Vec<_>>(),
         "near_more": found.near_more,
         "changes": changes.collect::<Vec<_>>(),
-        "clearance": clearance.map(|clearance| json!({"label": clearance.label, "held": clearance.held})),
+        "clearance": clearance.map(Clearance::as_json),
         "policy": texts.rules_name,
         "recorded": entry.map(|entry| json!({
             "request_id": entry.request_id,

@@ -1,7 +1,9 @@
 //! The files that every tool reads: a model and a policy.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
+use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -29,8 +31,21 @@ pub(super) struct Texts {
     pub(super) model: String,
     pub(super) rules_name: String,
     pub(super) rules: String,
-    /// A directory whose rows stand behind the file's own, and the number of its first line.
-    pub(super) directory: Option<(String, usize)>,
+    /// A directory whose rows stand behind the file's own.
+    pub(super) directory: Option<DirectoryRows>,
+    /// Which context decides for each application, where a configuration says so.
+    pub(super) contexts: Option<BTreeMap<String, Option<NonZeroU8>>>,
+}
+
+/// Rows that a directory adds.
+#[derive(Clone, Debug)]
+pub(super) struct DirectoryRows {
+    /// The directory's name.
+    pub(super) file: String,
+    /// The line of the first of them behind the rules.
+    pub(super) first: usize,
+    /// Where each of them comes from: lines of the directory.
+    pub(super) lines: Vec<usize>,
 }
 
 /// How files are called in what is printed.
@@ -58,6 +73,7 @@ impl PolicyFiles {
             rules_name: name(&self.policy, naming),
             rules: read_bounded(&self.policy, bounds::RULES_BYTES_MAX)?,
             directory: None,
+            contexts: None,
         })
     }
 }
@@ -70,16 +86,46 @@ impl Texts {
         };
         let config = config::load(path).map_err(|errors| lines(errors.problems()))?;
         let now = now_unix_ms().unwrap_or_default() / 1_000;
-        let rows = directory_rights(&config, &self.model, now).map_err(|errors| lines(&errors))?;
+        let (rows, from) =
+            directory_rights(&config, &self.model, now).map_err(|errors| lines(&errors))?;
+        let applications = config.applications.iter();
+        let contexts = applications.map(|application| {
+            let context = application.policy_context;
+            (application.name.as_str().to_owned(), context)
+        });
+        self.contexts = Some(contexts.collect());
         if let Some(directory) = config.identity.directory.filter(|_| !rows.is_empty()) {
             if !self.rules.ends_with('\n') {
                 self.rules.push('\n');
             }
             let first = self.rules.matches('\n').count() + 1;
             self.rules.push_str(rows.trim_start_matches('\n'));
-            self.directory = Some((directory.display().to_string(), first));
+            self.directory = Some(DirectoryRows {
+                file: directory.display().to_string(),
+                first,
+                lines: from,
+            });
         }
         Ok(self)
+    }
+
+    /// The context that decides for an application: the one that was named, else the one of the configuration, else none is
+    /// said.
+    pub(super) fn context_of(
+        &self,
+        application: &str,
+        named: Option<usize>,
+    ) -> Result<Option<usize>, Vec<String>> {
+        let (None, Some(contexts)) = (named, &self.contexts) else {
+            return Ok(named);
+        };
+        let found = contexts.get(application);
+        let number = |context: &Option<NonZeroU8>| context.map(|number| number.get().into());
+        found.map(number).ok_or_else(|| {
+            vec![format!(
+                "`{application}` is no application of the configuration; say with --context which context decides for it"
+            )]
+        })
     }
 
     pub(super) fn model(&self) -> Source<'_> {

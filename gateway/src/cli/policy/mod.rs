@@ -10,6 +10,7 @@ use clap::Subcommand;
 
 mod bundle;
 mod check;
+mod clearance;
 mod diff;
 mod eval;
 mod explain;
@@ -17,6 +18,7 @@ mod files;
 mod fmt;
 mod hits;
 mod import;
+mod recorded;
 mod replay;
 mod request;
 mod test;

@@ -2,24 +2,24 @@
 //!
 //! The log is read once, record by record, and only what changes is kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
 use hangu_audit::{Position, Pseudonyms, Reader};
-use hangu_policy::{Decision, Policy, Refusal, Request, RuleId, Value};
+use hangu_policy::{Decision, Policy, Refusal, Request, RuleId};
 use serde::Deserialize;
 use serde_json::json;
 use std::borrow::Cow;
 
-use super::files::{Naming, PolicyFiles};
+use super::files::{Naming, PolicyFiles, Texts};
+use super::recorded::{JUDGED, attributes, decided_ms, host};
 use super::request::context;
 use super::{Done, Outcome, print_json};
 use crate::cli::say;
 use crate::layers::edge::canonical::canonical_path;
-use crate::layers::endpoint::caller::OWN_ATTRIBUTES;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
@@ -39,9 +39,13 @@ pub(in crate::cli) struct Options {
     /// Begin with this record
     #[arg(long, value_name = "N", default_value_t = 1)]
     from: u64,
-    /// Context of the model that decides, where it has several: 2 asks `r2`, `p2`, `e2` and `m2`
+    /// Context of the model that decides for all applications, where it has several: 2 asks `r2`, `p2`, `e2` and `m2`
     #[arg(long, value_name = "N")]
     context: Option<NonZeroU8>,
+    /// Ask for each application in the context that this configuration gives it, and count the roles and clearances of its
+    /// directory too
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -126,6 +130,8 @@ struct Tally {
     asked: u64,
     other_layers: u64,
     undecidable: u64,
+    /// Of applications that the configuration does not have: which context decides for them, nobody says.
+    unknown_applications: u64,
     gained: u64,
     lost: u64,
     overflowed: u64,
@@ -133,8 +139,10 @@ struct Tally {
 }
 
 pub(super) fn run(options: &Options) -> Done {
-    let policy = options.files.read(Naming::AsGiven)?.compile_named()?;
-    context(&policy, options.context.map(|number| number.get().into()))?;
+    let texts = options.files.read(Naming::AsGiven)?;
+    let texts = texts.with_directory(options.config.as_deref())?;
+    let policy = texts.compile_named()?;
+    let candidate = Candidate::new(&policy, &texts, options.context)?;
     let refused = |error: &dyn std::fmt::Display| vec![error.to_string()];
     let mut reader = Reader::open(&options.audit, Position::Sequence(options.from))
         .map_err(|error| refused(&error))?;
@@ -144,7 +152,7 @@ pub(super) fn run(options: &Options) -> Done {
         tally.records += 1;
         match serde_json::from_str::<Recorded<'_>>(&line.json) {
             Ok(recorded) if recorded.kind == "request" => {
-                tally.take((&policy, options.context), &recorded, line.sequence)
+                tally.take(&candidate, &recorded, line.sequence)
             }
             Ok(_) => {}
             Err(_) => tally.undecidable += 1,
@@ -162,17 +170,14 @@ pub(super) fn run(options: &Options) -> Done {
     } else {
         print(&tally, seconds);
     }
-    let same = tally.changes.is_empty() && tally.undecidable == 0;
+    let undecided = tally.undecidable + tally.unknown_applications;
+    let same = tally.changes.is_empty() && undecided == 0;
     Ok(if same { Outcome::Clean } else { Outcome::Found })
 }
 
 impl Tally {
-    fn take(
-        &mut self,
-        (policy, context): (&Policy, Option<NonZeroU8>),
-        recorded: &Recorded<'_>,
-        sequence: u64,
-    ) {
+    fn take(&mut self, candidate: &Candidate<'_>, recorded: &Recorded<'_>, sequence: u64) {
+        let policy = candidate.policy;
         let before = recorded.before();
         if before == Before::NotAsked {
             self.other_layers += 1;
@@ -183,26 +188,18 @@ impl Tally {
             self.undecidable += 1;
             return;
         }
-        let judged = [
-            "path",
-            "subject",
-            "method",
-            "tenant",
-            "label",
-            "zone",
-            "organisation",
-            "device",
-            "purpose",
-            "inputs",
-        ];
         if recorded
             .cut
             .iter()
-            .any(|name| judged.contains(&name.as_str()))
+            .any(|name| JUDGED.contains(&name.as_str()))
         {
             self.undecidable += 1;
             return;
         }
+        let Some(context) = candidate.context_of(&recorded.application) else {
+            self.unknown_applications += 1;
+            return;
+        };
         self.asked += 1;
         let after = recorded.judge(policy, context);
         if (before == Before::Permitted) == after.is_ok() {
@@ -268,12 +265,13 @@ impl Recorded<'_> {
 
     /// What the candidate says: the clearance first, then the rules, as the walk does.
     fn judge(&self, policy: &Policy, context: Option<NonZeroU8>) -> Result<RuleId, String> {
-        if !policy.clears(&self.subject, &self.tenant, &self.label) {
+        let time_unix_ms = decided_ms(self.decided_at, &self.time);
+        if !policy.clears(&self.subject, &self.tenant, &self.label, time_unix_ms) {
             return Err(format!("not cleared for `{}`", self.label));
         }
         // The log has the spelling that was sent, the policy saw the characters.
         let path = canonical_path(self.path.as_bytes()).ok();
-        let attributes = self.attributes();
+        let attributes = attributes(&self.organisation, &self.device, &self.inputs);
         let request = Request {
             subject: &self.subject,
             domain: &self.tenant,
@@ -282,18 +280,11 @@ impl Recorded<'_> {
             label: &self.label,
             zone: &self.zone,
             application: &self.application,
-            address: self
-                .client
-                .rsplit_once(':')
-                .map_or(&*self.client, |(host, _)| host.trim_matches(['[', ']'])),
+            address: host(&self.client),
             device: &self.device,
             purpose: &self.purpose,
             subject_attributes: &attributes,
-            // Records of before had only the time when the answer went out.
-            time_unix_ms: match self.decided_at {
-                0 => unix_ms(&self.time),
-                seconds => seconds.checked_mul(1_000),
-            },
+            time_unix_ms,
             context,
             // The log names the parameters of a query and never their values.
             ..Request::default()
@@ -309,31 +300,40 @@ impl Recorded<'_> {
     }
 }
 
-impl Recorded<'_> {
-    /// What the policy could read of the subject. The posture is the one number among texts.
-    fn attributes(&self) -> Vec<(String, Value)> {
-        let [posture, organisation, device_class] = OWN_ATTRIBUTES;
-        let own = [
-            (organisation, &self.organisation),
-            (device_class, &self.device),
-        ];
-        let own = own.into_iter().filter(|(_, value)| !value.is_empty());
-        let own = own.map(|(name, value)| (name.to_owned(), Value::Text(value.to_string())));
-        let inputs = self.inputs.iter().map(|(name, text)| {
-            let number = || text.parse().ok().map(Value::Number);
-            let value = (name == posture).then(number).flatten();
-            let value = value.unwrap_or_else(|| Value::Text(text.clone()));
-            (name.clone(), value)
-        });
-        own.chain(inputs).collect()
-    }
+/// The policy that is asked, and in which context.
+struct Candidate<'a> {
+    policy: &'a Policy,
+    /// For all applications.
+    context: Option<NonZeroU8>,
+    /// For each application, where a configuration says so.
+    contexts: Option<HashMap<String, Option<NonZeroU8>>>,
 }
 
-/// Milliseconds since 1970 of a time as records have it.
-fn unix_ms(time: &str) -> Option<i64> {
-    let parsed =
-        time::OffsetDateTime::parse(time, &time::format_description::well_known::Rfc3339).ok()?;
-    i64::try_from(parsed.unix_timestamp_nanos() / 1_000_000).ok()
+impl<'a> Candidate<'a> {
+    fn new(
+        policy: &'a Policy,
+        texts: &Texts,
+        named: Option<NonZeroU8>,
+    ) -> Result<Self, Vec<String>> {
+        context(policy, named.map(|number| number.get().into()))?;
+        let contexts = texts.contexts.as_ref().filter(|_| named.is_none());
+        for number in contexts.into_iter().flat_map(|contexts| contexts.values()) {
+            context(policy, number.map(|number| number.get().into()))?;
+        }
+        Ok(Self {
+            policy,
+            context: named,
+            contexts: contexts.map(|contexts| contexts.clone().into_iter().collect()),
+        })
+    }
+
+    /// `None` for an application that the configuration does not have.
+    fn context_of(&self, application: &str) -> Option<Option<NonZeroU8>> {
+        match &self.contexts {
+            Some(contexts) => contexts.get(application).copied(),
+            None => Some(self.context),
+        }
+    }
 }
 
 fn shown(policy: &Policy, rule: RuleId) -> String {
@@ -374,6 +374,12 @@ fn print(tally: &Tally, seconds: f64) {
         say(format_args!(
             "{} records could not be decided again: they are cut, cannot be read, or hold pseudonyms",
             tally.undecidable
+        ));
+    }
+    if tally.unknown_applications > 0 {
+        say(format_args!(
+            "{} records are of applications that the configuration does not have, and were not decided again",
+            tally.unknown_applications
         ));
     }
     say(format_args!(
@@ -422,6 +428,7 @@ fn as_json(tally: &Tally) -> serde_json::Value {
         "decided": tally.asked,
         "refused_by_other_layers": tally.other_layers,
         "undecidable": tally.undecidable,
+        "of_unknown_applications": tally.unknown_applications,
         "gained": tally.gained,
         "lost": tally.lost,
         "not_listed": tally.overflowed,

@@ -40,6 +40,9 @@ impl Facts {
             known.add(name, value);
         }
         known.add("dom", self.domain.as_deref().unwrap_or_default());
+        if let Some(now) = self.time() {
+            known.add("time", &now.div_euclid(1_000).to_string());
+        }
         for other in &self.others {
             let Some((name, value)) = other.split_once('=') else {
                 return Err(vec![format!(

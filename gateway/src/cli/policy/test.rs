@@ -34,6 +34,7 @@ The same in YAML, in a file whose name ends in .yaml or .yml:
       expect: allow
 
 Facts: subject, domain, method, path, and whatever else the model's `r` names; all of them. `when` may be a list.
+What the rules read of the subject is given by name: \"subject.device_class\" = \"managed\".
 With `label`, `allow` means permitted and cleared for that label.
 
   hangu policy test --policy policy.csv tests/*.toml
@@ -45,6 +46,9 @@ pub(in crate::cli) struct Options {
     /// Files of tests
     #[arg(required = true, value_name = "FILE")]
     tests: Vec<PathBuf>,
+    /// Count the roles and clearances of this configuration's directory too, as its gateway does
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Fail when fewer rules than so many in a hundred are reached by some test
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     coverage_min: u8,
@@ -54,7 +58,9 @@ pub(in crate::cli) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> Done {
-    let policy = options.files.read(Naming::AsGiven)?.compile()?;
+    let texts = options.files.read(Naming::AsGiven)?;
+    let texts = texts.with_directory(options.config.as_deref())?;
+    let policy = texts.compile()?;
     let mut coverage = Coverage::new(&policy);
     let mut ran: Vec<Ran> = Vec::new();
     for path in &options.tests {

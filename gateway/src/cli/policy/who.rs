@@ -86,7 +86,7 @@ pub(super) fn who(options: &WhoOptions) -> Done {
     let uncleared = options
         .label
         .as_deref()
-        .map(|label| only_cleared(&policy, &mut found, label));
+        .map(|label| only_cleared(&policy, &mut found, label, options.facts.time()));
     if options.json {
         print_json(&who_json(&found, options, uncleared, context))?;
     } else {
@@ -176,7 +176,9 @@ pub(super) fn what(options: &WhatOptions) -> Done {
         time.time(),
     );
     let label = options.label.as_deref();
-    let cleared = |domain: &str| label.map(|label| policy.clears(&options.subject, domain, label));
+    let cleared = |domain: &str| {
+        label.map(|label| policy.clears(&options.subject, domain, label, time.time()))
+    };
     let allows = found
         .rules
         .iter()
@@ -195,11 +197,16 @@ pub(super) fn what(options: &WhatOptions) -> Done {
 }
 
 /// Leaves those who are cleared for the label, and tells how many were not. Who is named nowhere is never cleared.
-fn only_cleared(policy: &Policy, found: &mut WhoCan, label: &str) -> usize {
+fn only_cleared(
+    policy: &Policy,
+    found: &mut WhoCan,
+    label: &str,
+    time_unix_ms: Option<i64>,
+) -> usize {
     let before = found.allowed.len() + found.strangers.len();
     found
         .allowed
-        .retain(|one| policy.clears(&one.subject, &one.domain, label));
+        .retain(|one| policy.clears(&one.subject, &one.domain, label, time_unix_ms));
     found.strangers.clear();
     before - found.allowed.len()
 }

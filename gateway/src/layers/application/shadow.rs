@@ -52,10 +52,13 @@ impl ShadowPolicy {
         if now >= self.expires {
             return None;
         }
-        if !self
-            .policy
-            .clears(request.subject, request.domain, request.label)
-        {
+        let cleared = self.policy.clears(
+            request.subject,
+            request.domain,
+            request.label,
+            request.time_unix_ms,
+        );
+        if !cleared {
             return Some(Trial {
                 permits: false,
                 rule: None,

@@ -9,7 +9,7 @@ use hangu_policy::PartitionedPolicy;
 
 use crate::denial::Denial;
 
-/// Whether the subject may receive data of this label from this tenant.
+/// Whether the subject may receive data of this label from this tenant, at a time in milliseconds since 1970.
 ///
 /// # Errors
 /// [`Denial::Label`].
@@ -18,8 +18,9 @@ pub fn check_clearance(
     subject: &str,
     tenant: &str,
     label: &str,
+    time_unix_ms: Option<i64>,
 ) -> Result<(), Denial> {
-    if policy.clears(subject, tenant, label) {
+    if policy.clears(subject, tenant, label, time_unix_ms) {
         Ok(())
     } else {
         Err(Denial::Label)

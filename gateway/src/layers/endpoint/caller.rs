@@ -170,7 +170,11 @@ fn inputs(attributes: &[(String, Value)], known: Option<&Holder>) -> Inputs {
         let text: Box<str> = match value {
             Value::Text(text) => text.as_str().into(),
             Value::Number(number) => number.to_string().into(),
-            Value::Bool(_) | Value::Null | Value::List(_) | Value::Object(_) => return None,
+            Value::Bool(_)
+            | Value::Null
+            | Value::List(_)
+            | Value::Object(_)
+            | Value::Described(..) => return None,
         };
         Some((name.as_str().into(), text))
     });

@@ -8,18 +8,23 @@ use super::{LoadError, Loader};
 use crate::config::{ANONYMOUS_SUBJECT, Config};
 use crate::layers::endpoint::caller::Callers;
 
-/// Roles and clearance of the directory of a configuration, as rows that a gateway adds to its rules.
+/// Roles and clearance of the directory of a configuration, as rows that a gateway adds to its rules, and the directory's line of
+/// each.
 ///
 /// # Errors
 /// What is wrong with the directory, or does not fit the model.
-pub fn directory_rights(config: &Config, model: &str, now: i64) -> Result<String, Vec<LoadError>> {
+pub fn directory_rights(
+    config: &Config,
+    model: &str,
+    now: i64,
+) -> Result<(String, Vec<usize>), Vec<LoadError>> {
     let mut loader = Loader::new(config, now);
     let mut rows = String::new();
     let done = loader
         .callers(config)
         .and_then(|callers| loader.append_rights(config, &callers, model, &mut rows));
     match done {
-        Some(()) => Ok(rows),
+        Some(lines) => Ok((rows, lines)),
         None => Err(loader.problems),
     }
 }
@@ -43,18 +48,18 @@ impl Loader {
     }
 
     /// Adds the directory's roles and clearance to the rules. They become rows of the model's own relations, so that a role from the
-    /// directory is what a role from the policy is, and inherits what that inherits.
+    /// directory is what a role from the policy is, and inherits what that inherits. Gives the directory's line of each row.
     pub(super) fn append_rights(
         &mut self,
         config: &Config,
         callers: &Callers,
         model: &str,
         rules: &mut String,
-    ) -> Option<()> {
+    ) -> Option<Vec<usize>> {
         let mut members: Vec<_> = callers.directory().members().collect();
-        members.sort_unstable_by_key(|(subject, _)| *subject);
+        members.sort_unstable_by_key(|(subject, _, _)| *subject);
         if members.is_empty() {
-            return Some(());
+            return Some(Vec::new());
         }
         let tenants: BTreeSet<&str> = config
             .applications
@@ -65,12 +70,14 @@ impl Loader {
             relations: Relations::of(model),
             tenants,
             labels: config.labels.iter().map(|label| label.as_str()).collect(),
-            rows: 0,
+            lines: Vec::new(),
+            line: 1,
         };
         if !rules.ends_with('\n') {
             rules.push('\n');
         }
-        for (subject, holder) in members {
+        for (subject, holder, line) in members {
+            rights.line = line;
             if let Err(what) = rights.append(subject, holder, rules) {
                 let path = config.identity.directory.clone().unwrap_or_default();
                 let what = what.into();
@@ -82,7 +89,7 @@ impl Loader {
                 return None;
             }
         }
-        Some(())
+        Some(rights.lines)
     }
 }
 
@@ -91,7 +98,9 @@ struct Rights<'a> {
     relations: Relations<'a>,
     tenants: BTreeSet<&'a str>,
     labels: BTreeSet<&'a str>,
-    rows: usize,
+    /// The directory's line of each row so far, and of the rows to come.
+    lines: Vec<usize>,
+    line: usize,
 }
 
 impl Rights<'_> {
@@ -156,8 +165,8 @@ impl Rights<'_> {
     }
 
     fn row(&mut self, rules: &mut String, fields: &[&str]) -> Result<(), String> {
-        self.rows += 1;
-        if self.rows > ROWS_MAX {
+        self.lines.push(self.line);
+        if self.lines.len() > ROWS_MAX {
             return Err(format!(
                 "its roles make more than {ROWS_MAX} rows of policy; write `ROLE@TENANT` where a role is held with one tenant only"
             ));

@@ -294,6 +294,7 @@ pub(super) struct Rate {
     pub(super) requests: Option<Spanned<i64>>,
     pub(super) per: Option<Text>,
     pub(super) burst: Option<Spanned<i64>>,
+    pub(super) shadow: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]

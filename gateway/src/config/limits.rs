@@ -12,11 +12,11 @@ use crate::config::values::{Name, RoutePrefix};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// The short form: the rate `identity` of each policy subject.
-    pub identity: Option<Rate>,
+    pub identity: Option<ShortLimit>,
     /// The short form: the rate `source` of each client address, whoever speaks from there.
-    pub source: Option<Rate>,
+    pub source: Option<ShortLimit>,
     /// Handshakes of each client address.
-    pub handshake: Option<Rate>,
+    pub handshake: Option<ShortLimit>,
     /// Hours by which a day begins earlier than in UTC, -12 to 14: 8 in Beijing.
     pub utc_offset: i8,
     /// In the order of the file, as are all lists here.
@@ -90,6 +90,15 @@ pub struct Rate {
     pub per: Duration,
     /// Requests that may come at once after a silence; at least 1.
     pub burst: NonZeroU32,
+}
+
+/// A rate whose name and scope are those of its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShortLimit {
+    /// How often.
+    pub rate: Rate,
+    /// Whether it refuses.
+    pub mode: Mode,
 }
 
 /// A part of what a count belongs to.

@@ -42,7 +42,7 @@ pub use checked::{
 pub use checked::{ClientTrust, CrlFetch};
 pub use limits::{
     ConcurrencyBy, ConcurrencyLimit, Fallback, Held, Limits, Mode, Network, Part, QuotaLimit,
-    QuotaOf, REQUEST_CONCURRENCY_MAX, Rate, RateLimit, Scope, SharedKind, SharedLimits,
+    QuotaOf, REQUEST_CONCURRENCY_MAX, Rate, RateLimit, Scope, SharedKind, SharedLimits, ShortLimit,
     SourceClients, SourceLimit,
 };
 pub use policy::{Policy, PolicyBundle, PolicySource, Shadow, ShadowSource};

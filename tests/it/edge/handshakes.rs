@@ -70,4 +70,39 @@ fn a_source_begins_handshakes_at_its_rate() {
     gateway.wait_for_metric("hangu_handshakes_total", &[("result", reason)], 1.0);
     let other = gateway.client("clerk").from("127.0.0.8");
     assert_eq!(other.get("/").unwrap().status, 200);
+    gateway.wait_for_metric("hangu_limit_refusals_total", &[("limit", "handshake")], 1.0);
+}
+
+#[test]
+fn a_rate_of_handshakes_in_shadow_mode_counts_and_lets_in() {
+    let (gateway, _upstream) = records_with(|gateway| {
+        gateway.table("[limits.handshake]\nrequests = 1\nper = \"1h\"\nburst = 1\nshadow = true")
+    });
+    let client = gateway.client("clerk").from("127.0.0.7");
+    for _ in 0..3 {
+        assert_eq!(client.get("/").unwrap().status, 200);
+    }
+    let limit = [("limit", "handshake")];
+    gateway.wait_for_metric("hangu_limit_shadow_refusals_total", &limit, 2.0);
+    assert_eq!(
+        gateway.metrics().sum("hangu_limit_refusals_total", &limit),
+        0.0
+    );
+}
+
+#[test]
+fn the_short_forms_of_limits_have_a_shadow_mode_too() {
+    let (gateway, _upstream) = records_with(|gateway| {
+        gateway.table(
+            "[limits]\nidentity = { requests = 1, per = \"1h\", burst = 1, shadow = true }\n\
+             source = { requests = 1, per = \"1h\", burst = 1, shadow = true }",
+        )
+    });
+    let client = gateway.client("clerk");
+    for _ in 0..2 {
+        assert_eq!(client.get("/").unwrap().status, 200);
+    }
+    for name in ["identity", "source"] {
+        gateway.wait_for_metric("hangu_limit_shadow_refusals_total", &[("limit", name)], 1.0);
+    }
 }

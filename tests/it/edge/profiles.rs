@@ -40,6 +40,42 @@ fn a_route_that_keeps_encoded_slashes_judges_and_forwards_them_as_they_are() {
 }
 
 #[test]
+fn a_path_that_misses_its_route_by_case_alone_is_refused() {
+    let upstream = TestUpstream::named("records");
+    let records = Application::new("records")
+        .route("prefix = \"/\"")
+        .route("prefix = \"/vault/files\", label = \"sensitive\"")
+        .route("prefix = \"/Same\"")
+        .route("prefix = \"/same\"")
+        .upstream(upstream.address());
+    let gateway = gateway().application(records).start();
+    let mut h2 = gateway.client("clerk").connect_h2().unwrap();
+    for path in [
+        "/Vault/files",
+        "/vault/FILES/1",
+        "/VAULT/FILES/",
+        "/%56ault/files",
+        "/SAME",
+    ] {
+        let response = gateway.client("clerk").get(path).unwrap();
+        assert_refused(&gateway, &response, 400, "edge.path_ambiguous");
+        let request = h2.get(path);
+        assert_eq!(h2.send(&request).unwrap().status, 400, "{path}");
+    }
+    assert_eq!(upstream.count(), 0);
+    for path in [
+        "/vault/files/1",
+        "/Vault",
+        "/Vault/filesystem",
+        "/same",
+        "/Same/x",
+        "/Other",
+    ] {
+        assert_allowed(&gateway, &gateway.client("clerk").get(path).unwrap());
+    }
+}
+
+#[test]
 fn a_route_may_have_a_bound_of_its_own_for_bodies() {
     let upstream = TestUpstream::named("records");
     let records = Application::new("records")

@@ -13,7 +13,7 @@ use crate::config::checked::Application;
 use crate::config::file::{self, Text, Texts};
 use crate::config::limits::{
     ConcurrencyBy, ConcurrencyLimit, Limits, Mode, Network, Part, QuotaLimit, QuotaOf,
-    REQUEST_CONCURRENCY_MAX, Rate, RateLimit, Scope, SourceClients, SourceLimit,
+    REQUEST_CONCURRENCY_MAX, Rate, RateLimit, Scope, ShortLimit, SourceClients, SourceLimit,
 };
 use crate::config::problem::Fault;
 use crate::config::values::{Name, RoutePrefix};
@@ -96,6 +96,7 @@ fn names(reader: &mut Reader<'_, '_>, written: &file::Limits) {
     for (form, is_used) in [
         ("identity", written.identity.is_some()),
         ("source", written.source.is_some()),
+        ("handshake", written.handshake.is_some()),
     ] {
         for name in names
             .iter()
@@ -122,13 +123,16 @@ fn names(reader: &mut Reader<'_, '_>, written: &file::Limits) {
     );
 }
 
-fn short(reader: &mut Reader<'_, '_>, written: &file::Rate) -> Rate {
-    numbers(
-        reader,
-        written.requests.as_ref(),
-        written.per.as_ref(),
-        written.burst.as_ref(),
-    )
+fn short(reader: &mut Reader<'_, '_>, written: &file::Rate) -> ShortLimit {
+    ShortLimit {
+        rate: numbers(
+            reader,
+            written.requests.as_ref(),
+            written.per.as_ref(),
+            written.burst.as_ref(),
+        ),
+        mode: mode(written.shadow),
+    }
 }
 
 fn numbers(

@@ -8,7 +8,7 @@ use super::super::values::{Written, parse_duration};
 use super::{LEAST, example, good};
 use crate::config::{
     AccessLog, Balance, ByteSize, ClientAuthentication, Host, HostPattern, IpPrefix, Method,
-    MethodSet, Rate, RoutePrefix, TlsVersion,
+    MethodSet, Mode, Rate, RoutePrefix, TlsVersion,
 };
 
 #[test]
@@ -95,12 +95,13 @@ fn the_example_means_what_it_says() {
     let tls = records.upstream_tls.as_ref().expect("upstreams speak TLS");
     assert_eq!(tls.server_name.as_str(), "app.internal");
     assert!(tls.client.is_some());
-    let rate = config.limits.source.expect("sources are limited");
+    let limit = config.limits.source.expect("sources are limited");
     let Rate {
         requests,
         per,
         burst,
-    } = rate;
+    } = limit.rate;
+    assert_eq!(limit.mode, Mode::Enforced);
     assert_eq!(
         (requests.get(), per, burst.get()),
         (200, Duration::from_secs(1), 400)

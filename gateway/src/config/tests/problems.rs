@@ -106,7 +106,7 @@ identity = { requests = 0, per = "0s", burst = 1, rate = 5 }
 [labels]"#, &[
         "12:25: `0` is out of bounds; write 1 to 1000000",
         "12:34: `0s` is out of bounds; write `1ms` to `24h`",
-        "12:51: `rate` is not a known key of `[limits.identity]`; remove it, or use one of `requests`, `per`, `burst`",
+        "12:51: `rate` is not a known key of `[limits.identity]`; remove it, or use one of `requests`, `per`, `burst`, `shadow`",
     ]),
     ("[labels]", r#"[matrix]
 edge = 3

@@ -58,6 +58,15 @@ impl RoutePrefix {
         path.strip_prefix(&*self.0)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
+
+    /// Whether a canonical path lies under it once ASCII letters have no case.
+    #[must_use]
+    pub fn covers_but_for_case(&self, path: &str) -> bool {
+        let Some((begin, rest)) = path.split_at_checked(self.0.len()) else {
+            return false;
+        };
+        begin.eq_ignore_ascii_case(&self.0) && (rest.is_empty() || rest.starts_with('/'))
+    }
 }
 
 /// The canonical spelling, and the characters that it stands for; or the remedy.

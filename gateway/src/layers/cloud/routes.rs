@@ -48,19 +48,29 @@ impl HostTable {
 /// The route of a canonical path: the longest prefix that covers it and takes the method.
 ///
 /// # Errors
-/// [`Denial::NoRoute`] when no prefix covers the path, [`Denial::MethodNotAllowed`] when none that does takes the method.
+/// [`Denial::NoRoute`] when no prefix covers the path, [`Denial::MethodNotAllowed`] when none that does takes the method,
+/// [`Denial::PathAmbiguous`] when a longer prefix covers it but for the case of letters: an application that looks at no case would
+/// serve what lies under that one.
 pub fn route_of(routes: &[Route], path: &str, method: Method) -> Result<usize, Denial> {
     let mut covered: Option<&Route> = None;
+    let mut but_for_case: Option<&Route> = None;
     for (index, route) in routes.iter().enumerate() {
         // Longest first: once a prefix covers the path, only routes of that very prefix may still answer.
         if covered.is_some_and(|first| first.prefix != route.prefix) {
             break;
         }
         if !route.prefix.covers(path) {
+            if but_for_case.is_none() && route.prefix.covers_but_for_case(path) {
+                but_for_case = Some(route);
+            }
             continue;
         }
         if route.methods.contains(method) {
-            return Ok(index);
+            let length = route.prefix.as_str().len();
+            return match but_for_case {
+                Some(longer) if longer.prefix.as_str().len() > length => Err(Denial::PathAmbiguous),
+                _ => Ok(index),
+            };
         }
         covered = Some(route);
     }

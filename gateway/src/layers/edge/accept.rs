@@ -129,14 +129,15 @@ impl Accept {
             .listeners
             .get(self.listener)
             .ok_or(Refused::from(Denial::Internal))?;
-        let _turn = self
-            .shared
-            .handshakes
-            .begin(
-                client.ip(),
-                config.handshakes_per_source,
-                snapshot.limits.handshake.as_ref(),
-            )
+        let (source, handshakes) = (client.ip(), &self.shared.handshakes);
+        if let Some(limit) = &snapshot.limits.handshake
+            && handshakes.is_over(source, &limit.rate)
+            && limit.refuses()
+        {
+            return Err(Refused::from(Denial::HandshakeRate).into());
+        }
+        let _turn = handshakes
+            .begin(source, config.handshakes_per_source)
             .map_err(Refused::from)?;
         let accepted = timeout(config.handshake_timeout, async {
             let _slot = timeout(config.handshake_timeout / 2, state.handshakes.acquire())

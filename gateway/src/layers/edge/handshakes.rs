@@ -37,27 +37,25 @@ impl Handshakes {
         }
     }
 
+    /// Counts one handshake of a source, and says whether that is more than `rate`.
+    #[must_use]
+    pub fn is_over(&self, source: IpAddr, rate: &Rate) -> bool {
+        let verdict = self.begun.check(&source_of(source), rate, self.now());
+        matches!(verdict, Verdict::Refuse { .. })
+    }
+
+    fn now(&self) -> Nanos {
+        let since_start = self.start.elapsed().as_nanos();
+        Nanos(u64::try_from(since_start).unwrap_or(u64::MAX))
+    }
+
     /// A place for one handshake of a source, until it is dropped.
     ///
     /// # Errors
-    /// [`Denial::HandshakeRate`] over `rate`, [`Denial::HandshakesPerSource`] when `under_way_max` are under way already, or when more
-    /// sources are than can be counted.
-    pub fn begin(
-        &self,
-        source: IpAddr,
-        under_way_max: NonZeroU32,
-        rate: Option<&Rate>,
-    ) -> Result<Slot, Denial> {
-        let source = source_of(source);
-        let since_start = self.start.elapsed().as_nanos();
-        let now = Nanos(u64::try_from(since_start).unwrap_or(u64::MAX));
-        if let Some(rate) = rate
-            && let Verdict::Refuse { .. } = self.begun.check(&source, rate, now)
-        {
-            return Err(Denial::HandshakeRate);
-        }
+    /// [`Denial::HandshakesPerSource`] when `under_way_max` are under way already, or when more sources are than can be counted.
+    pub fn begin(&self, source: IpAddr, under_way_max: NonZeroU32) -> Result<Slot, Denial> {
         self.under_way
-            .find(source, now)
+            .find(source_of(source), self.now())
             .ok()
             .and_then(|slots| slots.take(under_way_max.get()))
             .ok_or(Denial::HandshakesPerSource)
@@ -105,7 +103,7 @@ mod tests {
     fn a_source_has_its_own_places_and_gets_them_back() {
         let handshakes = Handshakes::new();
         let max = NonZeroU32::new(2).unwrap();
-        let begin = |source: &str| handshakes.begin(source.parse().unwrap(), max, None);
+        let begin = |source: &str| handshakes.begin(source.parse().unwrap(), max);
         let (first, _second) = (begin("2001:db8::1").unwrap(), begin("2001:db8::2").unwrap());
         assert_eq!(
             begin("2001:db8::3").unwrap_err(),

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 pub use self::connections::ConnectionPlaces;
 pub use self::counts::{CallerCounts, LimitState, Proven};
-pub use self::plan::{LimitError, LimitPlan, Rule};
+pub use self::plan::{HandshakeRule, LimitError, LimitPlan, Rule};
 pub use self::request::{Clock, Limited};
 pub use self::shared::SharedLimits;
 

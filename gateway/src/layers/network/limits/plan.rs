@@ -21,7 +21,7 @@ use crate::observe::metrics::Metrics;
 #[derive(Debug, Default)]
 pub struct LimitPlan {
     /// Handshakes of each source.
-    pub handshake: Option<Rate>,
+    pub handshake: Option<HandshakeRule>,
     pub(super) sources: Vec<SourceRule>,
     pub(super) connections: Vec<CountRule>,
     pub(super) targets: Vec<Target>,
@@ -41,6 +41,27 @@ pub struct Rule {
     /// What it refuses with.
     pub(super) denial: Denial,
     pub(super) metrics: LimitMetrics,
+}
+
+/// How often one source may begin a handshake.
+#[derive(Debug)]
+pub struct HandshakeRule {
+    /// How often.
+    pub rate: Rate,
+    mode: Mode,
+    metrics: LimitMetrics,
+}
+
+impl HandshakeRule {
+    /// Counts a handshake over the rate, and says whether it is to be refused.
+    #[must_use]
+    pub fn refuses(&self) -> bool {
+        match self.mode {
+            Mode::Enforced => self.metrics.refused.inc(),
+            Mode::Shadow => self.metrics.would_refuse.inc(),
+        }
+        self.mode == Mode::Enforced
+    }
 }
 
 /// How often.
@@ -129,8 +150,7 @@ impl LimitPlan {
         let counts = rules.counts(&config.limits);
         let connections = rules.connections(&config.limits);
         let sources = rules.sources(&config.limits, before);
-        let handshake = config.limits.handshake;
-        let handshake = handshake.and_then(|rate| rules.rate("handshake", rate));
+        let handshake = rules.handshake(&config.limits);
         if !rules.errors.is_empty() {
             return Err(rules.errors);
         }
@@ -188,14 +208,25 @@ impl Rules<'_> {
             .ok()
     }
 
+    fn handshake(&mut self, limits: &config::Limits) -> Option<HandshakeRule> {
+        let limit = limits.handshake?;
+        Some(HandshakeRule {
+            rate: self.rate("handshake", limit.rate)?,
+            mode: limit.mode,
+            metrics: self.metrics.limits.of("handshake"),
+        })
+    }
+
     fn rates(&mut self, limits: &config::Limits) -> Vec<Scoped<RateRule>> {
         let mut rules = Vec::with_capacity(limits.rates.len() + 1);
-        if let Some(rate) = limits.identity.and_then(|rate| self.rate("identity", rate)) {
+        if let Some(limit) = limits.identity
+            && let Some(rate) = self.rate("identity", limit.rate)
+        {
             let scope = everywhere(vec![Part::Identity]);
             let rule = self.rule(
                 "identity",
                 scope.by.clone(),
-                Mode::Enforced,
+                limit.mode,
                 Denial::RateIdentity,
             );
             let shared = None;
@@ -296,9 +327,9 @@ impl Rules<'_> {
     }
 
     fn sources(&mut self, limits: &config::Limits, before: Option<&LimitPlan>) -> Vec<SourceRule> {
-        let short = limits.source.map(|rate| {
+        let short = limits.source.map(|limit| {
             let (network, clients) = (Network::Address, SourceClients::All);
-            ("source", rate, network, clients, Mode::Enforced)
+            ("source", limit.rate, network, clients, limit.mode)
         });
         let long = limits.sources.iter().map(|limit| {
             let name = limit.name.as_str();

@@ -4,7 +4,7 @@
 //! that no client decides whom we connect to. It is verified before it is kept, and kept as a file among the others: the reload that
 //! sees a changed file takes it, and a restart without a network has it. Metrics tell what did not come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use hangu_certs::{CrlError, Grace, RevocationIndex, TrustBundle};
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
+use tokio::task::{Id, JoinError, JoinSet, spawn_blocking};
 use tracing::{info, warn};
 
 use self::http::{FetchError, Fetched, Validators, get};
@@ -40,6 +41,20 @@ enum NotTaken {
     List(CrlError),
     #[error("it cannot be kept in `{}`: {source}", path.display())]
     Keep { path: PathBuf, source: io::Error },
+    #[error("it broke the code that reads it")]
+    Broken,
+}
+
+/// Whether a list is another than the one that is kept.
+type Outcome = Result<bool, NotTaken>;
+
+/// The fetches under way.
+#[derive(Debug, Default)]
+struct Fetches {
+    tasks: JoinSet<Outcome>,
+    of: HashMap<Id, CrlUrl>,
+    /// When the next one of a URL is due; at once for those that are not here.
+    due: BTreeMap<CrlUrl, Instant>,
 }
 
 impl Fetcher {
@@ -49,34 +64,54 @@ impl Fetcher {
         Self { shared }
     }
 
-    async fn fetch_due(&self, due: &mut BTreeMap<CrlUrl, Instant>) {
+    /// Begins the fetches that are due; a publisher that does not answer keeps those of others waiting for nothing.
+    fn begin_due(&self, fetches: &mut Fetches) {
         let snapshot = self.shared.snapshot.load_full();
         let users = users(&snapshot);
-        due.retain(|url, _| users.contains_key(url));
-        let settings = &snapshot.config.crl_fetch;
+        fetches.due.retain(|url, _| users.contains_key(url));
+        let now = Instant::now();
         for (url, bundles) in users {
-            let now = Instant::now();
-            if due.get(&url).is_some_and(|due| *due > now) {
+            let is_due = fetches.due.get(&url).is_none_or(|due| *due <= now);
+            if !is_due || fetches.of.values().any(|under_way| *under_way == url) {
                 continue;
             }
-            let result = fetch(&url, &bundles, settings).await;
-            let next = if result.is_ok() {
-                settings.every
-            } else {
-                settings.every.min(RETRY)
-            };
-            due.insert(url.clone(), Instant::now() + next);
-            self.tell(&url, result);
+            if fetches.of.len() >= FETCHES_MAX {
+                return;
+            }
+            let settings = snapshot.config.crl_fetch.clone();
+            let asked = url.clone();
+            let task = async move { fetch(&asked, bundles, &settings).await };
+            let id = fetches.tasks.spawn(task).id();
+            fetches.of.insert(id, url);
         }
     }
 
-    fn tell(&self, url: &CrlUrl, result: Result<bool, NotTaken>) {
+    /// Notes what came of a fetch, and when the next one is due.
+    fn end_one(&self, fetches: &mut Fetches, ended: Result<(Id, Outcome), JoinError>) {
+        let (id, result) = match ended {
+            Ok((id, result)) => (id, result),
+            Err(panic) => (panic.id(), Err(NotTaken::Broken)),
+        };
+        let Some(url) = fetches.of.remove(&id) else {
+            return;
+        };
+        let every = self.shared.snapshot.load().config.crl_fetch.every;
+        let next = if result.is_ok() {
+            every
+        } else {
+            every.min(RETRY)
+        };
+        fetches.due.insert(url.clone(), Instant::now() + next);
+        self.tell(&url, result);
+    }
+
+    fn tell(&self, url: &CrlUrl, result: Outcome) {
         let metrics = &self.shared.metrics.crl;
         let word = match &result {
             Ok(true) => "new",
             Ok(false) => "unchanged",
             Err(NotTaken::Fetch(_)) => "failed",
-            Err(NotTaken::List(_)) => "refused",
+            Err(NotTaken::List(_) | NotTaken::Broken) => "refused",
             Err(NotTaken::Keep { .. }) => "not_kept",
         };
         metrics
@@ -121,6 +156,9 @@ impl Fetcher {
             let lists: Vec<_> = groups.map(|group| &*group.revocation).collect();
             tell(listener.name.as_str(), &lists);
         }
+        if let Some(control) = &snapshot.control {
+            tell("control", &[&*control.revocation]);
+        }
         for application in &snapshot.applications {
             if let Some(trust) = &application.upstream_trust {
                 tell(&trust.name, &[&*trust.revocation]);
@@ -132,15 +170,13 @@ impl Fetcher {
 #[async_trait]
 impl BackgroundService for Fetcher {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        let mut due = BTreeMap::new();
+        let mut fetches = Fetches::default();
         loop {
             self.look_at_lists();
-            let round = async {
-                self.fetch_due(&mut due).await;
-                tokio::time::sleep(LOOK_EVERY).await;
-            };
+            self.begin_due(&mut fetches);
             tokio::select! {
-                () = round => {}
+                Some(ended) = fetches.tasks.join_next_with_id() => self.end_one(&mut fetches, ended),
+                () = tokio::time::sleep(LOOK_EVERY) => {}
                 _ = shutdown.wait_for(|stopping| *stopping) => return,
             }
         }
@@ -151,12 +187,7 @@ impl BackgroundService for Fetcher {
 #[must_use]
 pub fn cached(settings: &CrlFetch, url: &CrlUrl) -> PathBuf {
     let digest = ring::digest::digest(&ring::digest::SHA256, url.as_str().as_bytes());
-    let name: String = digest
-        .as_ref()
-        .iter()
-        .take(NAME_BYTES)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let name = hex(digest.as_ref().get(..NAME_BYTES).unwrap_or_default());
     settings.folder.join(format!("{name}.crl"))
 }
 
@@ -190,33 +221,35 @@ fn users(snapshot: &Snapshot) -> BTreeMap<CrlUrl, Vec<Arc<TrustBundle>>> {
     users
 }
 
-/// Fetches one list; whether it is another than the one that is kept.
-async fn fetch(
-    url: &CrlUrl,
-    bundles: &[Arc<TrustBundle>],
-    settings: &CrlFetch,
-) -> Result<bool, NotTaken> {
+/// Fetches one list; whether it is another than the one that is kept. Large files are read and judged beside the services that share
+/// this thread.
+async fn fetch(url: &CrlUrl, bundles: Vec<Arc<TrustBundle>>, settings: &CrlFetch) -> Outcome {
     let path = cached(settings, url);
-    let kept = fs::read(&path).ok();
-    let known = kept.as_ref().map(|_| known(&path)).unwrap_or_default();
-    let fetched = get(url, &known, settings.size_max.as_usize(), settings.timeout).await?;
+    let place = path.clone();
+    let kept = spawn_blocking(move || Kept::read(&place)).await;
+    let kept = kept.unwrap_or_default();
+    let fetched = get(
+        url,
+        &kept.validators,
+        settings.size_max.as_usize(),
+        settings.timeout,
+    )
+    .await?;
     let (bytes, validators) = match fetched {
         Fetched::Unchanged => return Ok(false),
-        Fetched::New(bytes, _) if kept.as_ref() == Some(&bytes) => return Ok(false),
         Fetched::New(bytes, validators) => (bytes, validators),
     };
-    let (url, bundles) = (url.clone(), bundles.to_vec());
-    let verified = tokio::task::spawn_blocking(move || {
-        let result = verify(&url, &bytes, kept.as_deref(), &bundles);
-        result.map(|()| bytes)
+    let url = url.clone();
+    let taken = spawn_blocking(move || {
+        if kept.list.as_ref() == Some(&bytes) {
+            return Ok(false);
+        }
+        verify(&url, &bytes, kept.list.as_deref(), &bundles).map_err(NotTaken::List)?;
+        keep(&path, &bytes, &validators).map_err(|source| NotTaken::Keep { path, source })?;
+        Ok(true)
     });
     // A panic while a list is read refuses the list.
-    let bytes = match verified.await {
-        Ok(result) => result.map_err(NotTaken::List)?,
-        Err(_) => return Ok(false),
-    };
-    keep(&path, &bytes, &validators).map_err(|source| NotTaken::Keep { path, source })?;
-    Ok(true)
+    taken.await.unwrap_or(Err(NotTaken::Broken))
 }
 
 /// The list is good for everybody who uses it, and does not go back behind the one that is kept.
@@ -261,9 +294,10 @@ fn keep(path: &Path, bytes: &[u8], validators: &Validators) -> io::Result<()> {
         Ok(()) | Err(_) => {}
     }
     write(path, bytes)?;
-    let lines = [&validators.etag, &validators.last_modified]
+    let [etag, last_modified] = [&validators.etag, &validators.last_modified]
         .map(|value| value.clone().unwrap_or_default());
-    write(&beside(path), lines.join("\n").as_bytes())
+    let lines = format!("{etag}\n{last_modified}\n{}", sha256(bytes));
+    write(&beside(path), lines.as_bytes())
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -279,15 +313,45 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(&new, path)
 }
 
-fn known(path: &Path) -> Validators {
-    let text = fs::read_to_string(beside(path)).unwrap_or_default();
-    let mut lines = text
-        .lines()
-        .map(|line| (!line.is_empty()).then(|| line.to_owned()));
-    Validators {
-        etag: lines.next().flatten(),
-        last_modified: lines.next().flatten(),
+/// A list that is kept, and what to ask with for a newer one.
+#[derive(Debug, Default)]
+struct Kept {
+    list: Option<Vec<u8>>,
+    validators: Validators,
+}
+
+impl Kept {
+    /// Without validators where the list is not the one that they came with: its publisher would say for ever that nothing is new.
+    fn read(path: &Path) -> Self {
+        let list = fs::read(path).ok();
+        let text = fs::read_to_string(beside(path)).unwrap_or_default();
+        let mut lines = text
+            .lines()
+            .map(|line| (!line.is_empty()).then(|| line.to_owned()));
+        let validators = Validators {
+            etag: lines.next().flatten(),
+            last_modified: lines.next().flatten(),
+        };
+        let digest = lines.next().flatten();
+        let is_whole = digest.is_some() && digest == list.as_deref().map(sha256);
+        Self {
+            validators: if is_whole {
+                validators
+            } else {
+                Validators::default()
+            },
+            list,
+        }
     }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    hex(digest.as_ref())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn beside(path: &Path) -> PathBuf {
@@ -305,5 +369,7 @@ fn unix_seconds() -> i64 {
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// After a failure, unless lists are fetched more often anyway.
 const RETRY: Duration = Duration::from_secs(60);
+/// Fetches under way at once.
+const FETCHES_MAX: usize = 16;
 /// Bytes of the hash of a URL that name its file.
 const NAME_BYTES: usize = 16;

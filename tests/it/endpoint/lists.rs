@@ -1,5 +1,7 @@
 //! Where revocation lists come from: files, folders, and what is fetched.
 
+use std::net::TcpListener;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use hangu_tests::{Answer, GatewayFolder, RunningGateway, TestUpstream, now, wait_until};
@@ -69,6 +71,15 @@ fn folder(
 fn is_let_in(gateway: &RunningGateway, client: &hangu_tests::Credentials) -> bool {
     let response = gateway.client_with(Some(client)).get("/");
     response.is_ok_and(|response| response.status == 200)
+}
+
+/// Where the one list is kept that was fetched.
+fn kept(folder: &GatewayFolder) -> PathBuf {
+    std::fs::read_dir(folder.path("crl-cache"))
+        .unwrap()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|extension| extension == "crl"))
+        .unwrap()
 }
 
 fn fetches(gateway: &RunningGateway, result: &str) -> f64 {
@@ -151,16 +162,51 @@ fn until_a_list_has_come_nobody_whom_it_covers_is_let_in() {
     // A list that was damaged where it is kept counts as not fetched, and comes anew.
     publisher.publish(Answer::Close);
     let folder = gateway.into_folder();
-    let kept = std::fs::read_dir(folder.path("crl-cache")).unwrap();
-    let kept = kept
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| path.extension().is_some_and(|extension| extension == "crl"))
-        .unwrap();
-    std::fs::write(&kept, "damaged").unwrap();
+    std::fs::write(kept(&folder), "damaged").unwrap();
     let gateway = folder.start();
     assert!(!is_let_in(&gateway, &clerk));
     publisher.publish(of(&gateway.pki().crl_pem(&[], 2)));
     wait_until("the list again", || is_let_in(&gateway, &clerk));
+}
+
+#[test]
+fn a_kept_list_that_was_damaged_comes_anew_though_its_publisher_has_no_newer_one() {
+    let (folder, _publisher) = folder("crl_urls = [\"URL\"]", |pki| pki.crl_pem(&[], 1));
+    let clerk = folder.pki().client("clerk");
+    let gateway = folder.start();
+    wait_until("the list", || is_let_in(&gateway, &clerk));
+    let folder = gateway.into_folder();
+    std::fs::write(kept(&folder), "damaged").unwrap();
+    let gateway = folder.start();
+    wait_until("the list again", || is_let_in(&gateway, &clerk));
+    assert_eq!(fetches(&gateway, "new"), 1.0);
+}
+
+#[test]
+fn a_publisher_that_does_not_answer_delays_the_lists_of_no_other() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let hangs = format!("http://{}/a.crl", silent.local_addr().unwrap());
+    let urls = format!("crl_urls = [\"{hangs}\", \"URL\"]");
+    let (folder, publisher) = folder(&urls, |pki| pki.crl_pem(&[], 1));
+    // Behind the other one in the order in which they are asked.
+    let address = publisher.server.address();
+    let by_name = format!("localhost:{}", address.port());
+    let configuration = folder.read("hangu.toml");
+    folder.write(
+        "hangu.toml",
+        &configuration.replace(
+            &format!("{address}/clients.crl"),
+            &format!("{by_name}/clients.crl"),
+        ),
+    );
+    let clerk = folder.pki().client("clerk");
+    let gateway = folder.start();
+    wait_until("the list", || is_let_in(&gateway, &clerk));
+    assert_eq!(
+        fetches(&gateway, "failed"),
+        0.0,
+        "the silent one still has its time"
+    );
 }
 
 #[test]

@@ -19,6 +19,7 @@ pub(crate) enum Field {
     OrganisationIdentifier,
     CreditCode,
     Policy,
+    ExtendedKeyUsage,
     Uri,
     Dns,
     Email,
@@ -45,7 +46,7 @@ pub(crate) const EXTENSION_PREFIX: &str = "extension.";
 pub(crate) const POLICY_PREFIX: &str = "policy.";
 
 /// Name, field, and whether it is a list that an index may pick from.
-const TABLE: [(&str, Field, Values); 24] = [
+const TABLE: [(&str, Field, Values); 25] = [
     ("subject.cn", Field::CommonName, Values::One),
     ("subject.o", Field::Organisation, Values::One),
     ("subject.ou", Field::OrganisationalUnit, Values::Many),
@@ -66,6 +67,7 @@ const TABLE: [(&str, Field, Values); 24] = [
     ),
     ("credit_code", Field::CreditCode, Values::One),
     ("policy", Field::Policy, Values::Many),
+    ("eku", Field::ExtendedKeyUsage, Values::Many),
     ("san.uri", Field::Uri, Values::Many),
     ("san.dns", Field::Dns, Values::Many),
     ("san.email", Field::Email, Values::Many),

@@ -58,6 +58,8 @@ pub struct Identity {
     pub credit_code: Option<CreditCode>,
     /// The certificate's policies as dotted OIDs.
     pub policies: Vec<String>,
+    /// Extended key usages: `clientAuth`, `serverAuth` and the like, or a dotted OID.
+    pub extended_key_usages: Vec<String>,
     /// URI alternative names.
     pub uris: Vec<String>,
     /// DNS alternative names, lower case; may be wildcards.
@@ -220,19 +222,7 @@ impl Identity {
         let policies = policies_of(leaf)?;
         let fingerprint = sha256(leaf.der);
         let key_fingerprint = sha256(leaf.key.raw);
-        let linked = match last {
-            LastElement::Anchor => path.len().saturating_sub(1),
-            LastElement::Issued => path.len(),
-        };
-        let kinds = std::iter::once(LinkKind::Leaf).chain(std::iter::repeat(LinkKind::Authority));
-        let links = path
-            .iter()
-            .zip(kinds)
-            .take(linked)
-            .map(|(certificate, kind)| link(certificate, kind));
-        let links = links
-            .collect::<Result<_, _>>()
-            .map_err(IdentityError::Malformed)?;
+        let links = links_of(path, last)?;
         Ok(Identity {
             fingerprint,
             key_fingerprint,
@@ -250,6 +240,7 @@ impl Identity {
             organisation_identifier: subject.organisation_identifier,
             credit_code,
             policies,
+            extended_key_usages: crate::inspect::extended_key_usages(leaf),
             extensions: extensions_of(leaf),
             texts: Texts {
                 fingerprint: name::hex(&fingerprint),
@@ -339,6 +330,7 @@ impl Identity {
             Field::OrganisationIdentifier => single(self.organisation_identifier.as_deref(), index),
             Field::CreditCode => single(self.credit_code.as_ref().map(CreditCode::as_str), index),
             Field::Policy => listed(&self.policies, index),
+            Field::ExtendedKeyUsage => listed(&self.extended_key_usages, index),
             Field::Uri => listed(&self.uris, index),
             Field::Dns => listed(&self.dns, index),
             Field::Email => listed(&self.emails, index),
@@ -394,6 +386,19 @@ fn extensions_of(leaf: &Certificate<'_>) -> Vec<(String, String)> {
     let others = leaf.extensions.others.iter();
     others
         .filter_map(|(oid, value)| Some((name::dotted(oid.as_bytes()), text(value)?)))
+        .collect()
+}
+
+/// Of every certificate that a list may be asked about.
+fn links_of(path: &[Certificate<'_>], last: LastElement) -> Result<Vec<Link>, IdentityError> {
+    let linked = match last {
+        LastElement::Anchor => path.len().saturating_sub(1),
+        LastElement::Issued => path.len(),
+    };
+    let kinds = std::iter::once(LinkKind::Leaf).chain(std::iter::repeat(LinkKind::Authority));
+    let links = path.iter().zip(kinds).take(linked);
+    links
+        .map(|(certificate, kind)| link(certificate, kind).map_err(IdentityError::Malformed))
         .collect()
 }
 

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use x509_parser::extensions::{ExtendedKeyUsage, GeneralName};
+use x509_parser::extensions::GeneralName;
 
 use crate::certificate::Certificate;
 use crate::coverage::Kinds;
@@ -81,11 +81,7 @@ impl CertificateSummary {
                     .key_usage
                     .map_or(0, |usage| usage.flags),
             ),
-            extended_key_usages: certificate
-                .extensions
-                .extended_key_usage
-                .as_ref()
-                .map_or_else(Vec::new, extended_key_usages),
+            extended_key_usages: extended_key_usages(&certificate),
             alternative_names: alternative_names(&certificate.extensions.subject_alt_names),
             fingerprint: name::hex(&sha256(certificate.der)),
             key_fingerprint: name::hex(&sha256(certificate.key.raw)),
@@ -154,7 +150,11 @@ fn key_usages(granted: u16) -> Vec<&'static str> {
         .collect()
 }
 
-fn extended_key_usages(granted: &ExtendedKeyUsage<'_>) -> Vec<String> {
+/// What a certificate says that its key is for; empty when it says nothing.
+pub(crate) fn extended_key_usages(certificate: &Certificate<'_>) -> Vec<String> {
+    let Some(granted) = &certificate.extensions.extended_key_usage else {
+        return Vec::new();
+    };
     let known = [
         (granted.client_auth, "clientAuth"),
         (granted.server_auth, "serverAuth"),

@@ -19,7 +19,7 @@ use crate::layers::edge::tls_error::refused_chain;
 use crate::layers::endpoint::caller::Caller;
 use crate::layers::network::limits::{CallerCounts, Proven};
 use crate::live::Session;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, TrustGroup};
 
 /// One client connection, as one generation sees it.
 #[derive(Debug)]
@@ -88,12 +88,15 @@ impl Connection {
             proved_at,
         } = handshake;
         let identity = chain.as_ref().map(|chain| &chain.identity);
-        let caller = snapshot.callers.caller(identity);
+        let state = snapshot.listeners.get(listener);
+        let group = state.and_then(|state| state.group_of(sni.as_deref()));
+        let trusted = state
+            .zip(group)
+            .and_then(|(state, group)| state.groups.get(group));
+        let caller = snapshot.callers.caller(identity, vouched(trusted));
         let subject = Subject::new(&caller, client, identity);
         let channel_of = (listener, client, channel);
         let audited = Arc::new(audited(snapshot, channel_of, identity, &caller));
-        let state = snapshot.listeners.get(listener);
-        let group = state.and_then(|state| state.group_of(sni.as_deref()));
         Self {
             listener,
             client,
@@ -150,7 +153,9 @@ impl Connection {
         if let Err(refused) = admits(snapshot, self, now) {
             return Some(refused.denial);
         }
-        let caller = snapshot.callers.caller(self.identity());
+        let caller = snapshot
+            .callers
+            .caller(self.identity(), vouched(snapshot.trust_for(self)));
         let names = (caller.subject.as_deref(), caller.organisation.as_deref());
         match names {
             _ if caller.refused.is_some() => caller.refused,
@@ -233,6 +238,11 @@ impl Session {
         self.connection.store(Arc::clone(&renewed));
         renewed
     }
+}
+
+/// Of which trust domains a group of hosts lets its authorities speak, where it says so.
+fn vouched(group: Option<&TrustGroup>) -> Option<&[String]> {
+    group?.trust.spiffe_trust_domains.as_deref()
 }
 
 /// Whether a generation would let in this connection, which has this chain or none.

@@ -107,6 +107,22 @@ fn policies_are_listed() {
 }
 
 #[test]
+fn what_the_key_is_for_can_be_asked() {
+    let usages = seq(&[
+        &tlv(6, &[0x2b, 6, 1, 5, 5, 7, 3, 2]),
+        &tlv(6, &[0x2a, 0x81, 0x1c, 1]),
+    ]);
+    let told = Draft::leaf("alice").without(&[0x55, 0x1d, 37]).extension(
+        &[0x55, 0x1d, 37],
+        false,
+        &usages,
+    );
+    let read = identity(told).unwrap();
+    assert_eq!(read.extended_key_usages, ["clientAuth", "1.2.156.1"]);
+    assert_eq!(read.field("eku"), Some("clientAuth"));
+}
+
+#[test]
 fn a_subject_that_could_be_read_in_two_ways_names_nobody() {
     let two_in_one = tlv(
         0x30,

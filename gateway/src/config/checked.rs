@@ -158,6 +158,8 @@ pub struct ClientTrust {
     pub crl_urls: Vec<CrlUrl>,
     /// How long a revocation list counts beyond its end.
     pub crl_grace: Duration,
+    /// Of which trust domains these authorities may vouch for SPIFFE ids; `None`: those of `[identity]`.
+    pub spiffe_trust_domains: Option<Vec<String>>,
 }
 
 /// `[crl_fetch]`: how revocation lists are fetched.

@@ -56,6 +56,7 @@ pub(super) struct Listener {
     pub(super) crls: Option<Texts>,
     pub(super) crl_urls: Option<Texts>,
     pub(super) crl_grace: Option<Text>,
+    pub(super) spiffe_trust_domains: Option<Texts>,
     pub(super) tls_min: Option<Text>,
     pub(super) proxy_protocol: Option<Text>,
     pub(super) balancers: Option<Texts>,
@@ -83,6 +84,7 @@ pub(super) struct ServerCertificate {
     pub(super) crls: Option<Texts>,
     pub(super) crl_urls: Option<Texts>,
     pub(super) crl_grace: Option<Text>,
+    pub(super) spiffe_trust_domains: Option<Texts>,
 }
 
 #[derive(Debug, Default, Deserialize)]

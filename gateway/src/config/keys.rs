@@ -166,6 +166,7 @@ pub(super) const KEYS: &[Key] = &[
     key("listeners[].crls", Kind::Texts(FILE, bounds::CRLS), Need::Default("[]"), "Revocation lists of these authorities: PEM or DER, or folders whose files are all lists. With any list, or URL of one, every issuer needs one."),
     key("listeners[].crl_urls", Kind::Texts("an `http:` URL", bounds::CRLS), Need::Default("[]"), "Where lists of these authorities are fetched from; see `[crl_fetch]`."),
     time("listeners[].crl_grace", bounds::CRL_GRACE, "How long a revocation list counts beyond its end, with a warning; after that nobody whom it covers is let in."),
+    key("listeners[].spiffe_trust_domains", Kind::Texts("a trust domain", bounds::TRUST_DOMAINS), Need::Otherwise("those of `[identity]`"), "Of which trust domains these authorities may vouch for SPIFFE ids; a certificate with another one is refused."),
     key("listeners[].tls_min", Kind::Choice(&["1.3", "1.2"]), Need::Default("\"1.3\""), "Oldest TLS version that is spoken."),
     key("listeners[].proxy_protocol", Kind::Choice(&["none", "required"]), Need::Default("\"none\""), "`required`: every connection begins with a PROXY header, version 1 or 2, and its client is where that says; `none`: none may."),
     key("listeners[].balancers", Kind::Texts("an address prefix", bounds::BALANCERS), Need::Default("[]"), "Whose PROXY headers are believed; with `proxy_protocol = \"required\"` at least one, and all others are refused."),
@@ -188,6 +189,7 @@ pub(super) const KEYS: &[Key] = &[
     key("listeners[].certificates[].crls", Kind::Texts(FILE, bounds::CRLS), Need::Otherwise("the listener's; none with a `client_ca` of its own"), "Revocation lists of the authorities in `client_ca` beside it."),
     key("listeners[].certificates[].crl_urls", Kind::Texts("an `http:` URL", bounds::CRLS), Need::Otherwise("the listener's; none with a `client_ca` of its own"), "Where lists of the authorities in `client_ca` beside it are fetched from."),
     key("listeners[].certificates[].crl_grace", Kind::Duration(bounds::CRL_GRACE), Need::Otherwise("the listener's; 0 with a `client_ca` of its own"), "As for the listener, for the lists in `crls` beside it."),
+    key("listeners[].certificates[].spiffe_trust_domains", Kind::Texts("a trust domain", bounds::TRUST_DOMAINS), Need::Otherwise("the listener's; those of `[identity]` with a `client_ca` of its own"), "As for the listener, for the authorities of these hosts."),
 
     key("zones", Kind::Named(bounds::ZONES), Need::Otherwise("no zones"), "Where clients are, by address; the longest prefix wins."),
     key("zones.*", Kind::Texts("an address prefix", bounds::ZONE_PREFIXES), Need::Otherwise("no such zone"), "Prefixes of one zone, IPv4 or IPv6, without host bits; each prefix once in the file."),

@@ -89,7 +89,7 @@ impl Remote {
         let chain = trust.verifier.chain(presented, unix_seconds());
         let chain = chain.map_err(|error| refused_chain(&error).detail)?;
         let identity: &Identity = &chain.identity;
-        let known = snapshot.callers.caller(Some(identity));
+        let known = snapshot.callers.caller(Some(identity), None);
         let subject = known
             .subject
             .as_deref()

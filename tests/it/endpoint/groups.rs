@@ -1,12 +1,13 @@
 //! Hosts of one listener that let in different clients: each is asked for in the handshake by its name, and nobody gets from one to the
 //! other.
 
-use hangu_certs::Validity;
+use hangu_certs::{ClientRequest, SpiffeId, Validity};
 use hangu_tests::{
     Application, Client, ClientError, RunningGateway, TestPki, TestUpstream, now, wait_until,
 };
 use rustls::AlertDescription;
 
+use super::assert_ended;
 use crate::support::{assert_allowed, assert_refused, field, gateway, head};
 
 /// A listener with `records.test` for our own clients, and `guests.test` for those of another PKI, or for anybody when `guests` says so.
@@ -120,6 +121,42 @@ fn a_connection_of_one_host_is_never_used_for_a_host_of_another_group() {
     assert_eq!((world.records.count(), world.open.count()), (1, 1));
 }
 
+/// The authorities of guests may vouch for guests: not for those who have rights here, though the policy knows both by name only.
+#[test]
+fn the_authorities_of_one_host_cannot_name_the_callers_of_another() {
+    let pinned = format!("{GUEST_LISTS}\nspiffe_trust_domains = [\"guests.test\"]");
+    let world = world(&pinned);
+    let guest_of = |id: &str| {
+        let id = SpiffeId::parse(id).unwrap();
+        let request = ClientRequest::spiffe(&id, Validity::days(now() - 60, 1));
+        let credentials = world.guests.client_of(&request);
+        let client = world.gateway.client_with(Some(&credentials));
+        client.named("guests.test")
+    };
+    let impostor = guest_of("spiffe://gov.test/clerk").get("/").unwrap();
+    assert_refused(&world.gateway, &impostor, 403, "endpoint.trust_domain");
+    let guest = guest_of("spiffe://guests.test/clerk").get("/").unwrap();
+    assert_refused(&world.gateway, &guest, 403, "data.label");
+    let ours = world.gateway.client("clerk");
+    assert_allowed(&world.gateway, &ours.get("/").unwrap());
+    assert_eq!((world.records.count(), world.open.count()), (1, 0));
+}
+
+#[test]
+fn a_host_that_pins_its_trust_domain_ends_open_connections_of_others() {
+    let world = world(GUEST_LISTS);
+    let mut impostor = world.guest().named("guests.test").connect().unwrap();
+    assert_allowed(&world.gateway, &impostor.get("/").unwrap());
+    let folder = world.gateway.folder();
+    let pinned = format!("{GUEST_LISTS}\nspiffe_trust_domains = [\"guests.test\"]");
+    folder.write(
+        "hangu.toml",
+        &folder.read("hangu.toml").replace(GUEST_LISTS, &pinned),
+    );
+    world.gateway.reload();
+    assert_ended(&world.gateway, &mut impostor, "endpoint.trust_domain");
+}
+
 #[test]
 fn a_host_can_ask_for_no_certificate_where_the_others_do() {
     let world = world("client_authentication = \"optional\"");
@@ -150,8 +187,7 @@ fn a_revocation_counts_for_the_hosts_of_its_own_authorities() {
         &world.guests.crl_pem(&[&credentials], 2),
     );
     world.gateway.reload();
-    let response = open.get("/").unwrap();
-    assert_refused(&world.gateway, &response, 403, "endpoint.revoked");
+    assert_ended(&world.gateway, &mut open, "endpoint.revoked");
     assert!(guest.get("/").is_err());
     assert_eq!(world.gateway.client("clerk").get("/").unwrap().status, 200);
 }
@@ -165,13 +201,7 @@ fn an_open_connection_is_seen_by_the_group_that_its_host_moves_to() {
     let moved = configuration.replace(GUEST_LISTS, "");
     world.gateway.folder().write("hangu.toml", &moved);
     world.gateway.reload();
-    let response = open.get("/").unwrap();
-    assert_refused(
-        &world.gateway,
-        &response,
-        403,
-        "endpoint.certificate_untrusted",
-    );
+    assert_ended(&world.gateway, &mut open, "endpoint.certificate_untrusted");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use hangu_certs::SpiffeId;
 use super::reader::Reader;
 use crate::config::bounds;
 use crate::config::checked::{Attribute, Identity};
-use crate::config::file::{self, Text};
+use crate::config::file::{self, Text, Texts};
 use crate::config::problem::Fault;
 use crate::config::values::parse_template;
 use crate::layers::endpoint::caller::OWN_ATTRIBUTES;
@@ -25,16 +25,26 @@ pub(super) fn identity(reader: &mut Reader<'_, '_>, written: &file::Identity) ->
             attributes.push(Attribute { name, value });
         }
     }
-    let domains = reader.read_each(written.spiffe_trust_domains.as_ref(), parse_trust_domain);
+    let domains = trust_domains(reader, written.spiffe_trust_domains.as_ref());
     Some(Identity {
         subject: subject?,
         organisation,
         attributes,
-        spiffe_trust_domains: domains.into_iter().map(|(_, domain)| domain).collect(),
+        spiffe_trust_domains: domains.unwrap_or_default(),
         directory: reader.file(written.directory.as_ref()),
         posture_max_age: reader
             .duration(written.posture_max_age.as_ref(), &bounds::POSTURE_MAX_AGE),
     })
+}
+
+/// Trust domains, if any are written.
+pub(super) fn trust_domains(
+    reader: &mut Reader<'_, '_>,
+    written: Option<&Texts>,
+) -> Option<Vec<String>> {
+    written?;
+    let domains = reader.read_each(written, parse_trust_domain);
+    Some(domains.into_iter().map(|(_, domain)| domain).collect())
 }
 
 /// A name as a policy can write it behind `r.sub.`.

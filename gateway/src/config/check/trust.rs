@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hangu_certs::{ExpectedServer, SpiffeId};
 
+use super::identity::trust_domains;
 use super::reader::Reader;
 use crate::config::bounds;
 use crate::config::checked::{ClientAuthentication, ClientTrust, CrlFetch};
@@ -74,9 +75,11 @@ pub(super) fn own_trust(
             ),
         );
     }
+    let domains = trust_domains(reader, written.spiffe_trust_domains.as_ref());
     match &written.client_ca {
         None => ClientTrust {
             client_authentication,
+            spiffe_trust_domains: domains.or_else(|| listener.spiffe_trust_domains.clone()),
             ..listener.clone()
         },
         Some(_) => ClientTrust {
@@ -85,6 +88,7 @@ pub(super) fn own_trust(
             crls: crls(reader, written.crls.as_ref()),
             crl_urls: crl_urls(reader, written.crl_urls.as_ref()),
             crl_grace: reader.duration(written.crl_grace.as_ref(), &bounds::CRL_GRACE),
+            spiffe_trust_domains: domains,
         },
     }
 }

@@ -59,9 +59,10 @@ impl Callers {
         &self.directory
     }
 
-    /// The caller behind an identity; without one, it is [`ANONYMOUS_SUBJECT`].
+    /// The caller behind an identity; without one, it is [`ANONYMOUS_SUBJECT`]. `vouched` are the trust domains that the authorities
+    /// who let it in may vouch for, where they have such of their own.
     #[must_use]
-    pub fn caller(&self, identity: Option<&Identity>) -> Caller {
+    pub fn caller(&self, identity: Option<&Identity>, vouched: Option<&[String]>) -> Caller {
         let Some(identity) = identity else {
             let known = inputs(&[posture(0)], None);
             return Caller {
@@ -103,7 +104,7 @@ impl Callers {
         Caller {
             subject: subject.filter(|subject| is_usable(subject)),
             organisation,
-            refused: self.refuses(identity),
+            refused: self.refuses(identity, vouched),
             holder: holder.clone(),
             posture_age_seconds_max: self.posture_age_seconds_max,
             inputs: inputs(&attributes, known),
@@ -114,10 +115,10 @@ impl Callers {
     }
 
     /// A SPIFFE id counts only within the trust domains that are listed, where any are: else whoever runs another domain under the
-    /// same authorities would name its workloads as ours.
-    fn refuses(&self, identity: &Identity) -> Option<Denial> {
+    /// same authorities would name its workloads as ours, and who signs the guests of one host would name them as the callers of another.
+    fn refuses(&self, identity: &Identity, vouched: Option<&[String]>) -> Option<Denial> {
         let spiffe = identity.spiffe.as_ref()?;
-        let domains = &self.rules.spiffe_trust_domains;
+        let domains = vouched.unwrap_or(&self.rules.spiffe_trust_domains);
         let is_ours =
             domains.is_empty() || domains.iter().any(|ours| ours == spiffe.trust_domain());
         (!is_ours).then_some(Denial::TrustDomain)

@@ -30,6 +30,7 @@ impl Loader {
             crls: remote.crls.clone(),
             crl_urls: Vec::new(),
             crl_grace: Duration::ZERO,
+            spiffe_trust_domains: None,
         };
         let last = before.and_then(|before| before.control.as_ref());
         let last = last.map(|control| &*control.revocation);

@@ -8,7 +8,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::{LoadError, Loader};
-use crate::config::{Config, Sink, SinkTarget};
+use crate::config::{Archive, Config, Sink, SinkTarget};
 use crate::ship::Plan;
 
 impl Loader {
@@ -43,11 +43,16 @@ impl Loader {
     fn services_expire(&mut self, config: &Config) {
         let witness = config.audit.witness.as_ref();
         let shared = config.limits.shared.as_ref();
+        let store_ca = match &config.retention.archive {
+            Some(Archive::Store(store)) => store.ca.as_ref(),
+            Some(Archive::Folder(_)) | None => None,
+        };
         for (kind, ca) in [
             (
                 "witness_ca",
                 witness.and_then(|witness| witness.ca.as_ref()),
             ),
+            ("archive_ca", store_ca),
             ("limits_ca", shared.and_then(|shared| shared.ca.as_ref())),
         ] {
             if let Some(ca) = ca {

@@ -76,7 +76,7 @@ def check_chain(folder, signed):
     names = {}
     # Where a segment is there in both forms, the plain one counts.
     for name in sorted(os.listdir(folder), reverse=True):
-        if match := SEGMENT.fullmatch(name):
+        if (match := SEGMENT.fullmatch(name)) and os.path.isfile(os.path.join(folder, name)):
             names[int(match[1])] = name
     names = [names[first] for first in sorted(names)]
     gone = int(SEGMENT.fullmatch(names[0])[1]) - 1 if names else 0
@@ -313,8 +313,11 @@ def sha256(data):
 
 def beside(folder, name):
     """The bytes of a file of the folder; None when it is not there."""
+    path = os.path.join(folder, name)
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise Damage(f"{name}: is no file")
     try:
-        with open(os.path.join(folder, name), "rb") as file:
+        with open(path, "rb") as file:
             return file.read()
     except FileNotFoundError:
         return None

@@ -37,6 +37,9 @@ pub(crate) fn witnessed_path(dir: &Path) -> PathBuf {
 
 /// A checkpoint as it lies in a file, with its note; `Ok(Err(()))` when the file is not one. Its signatures are not checked.
 pub(crate) fn read_checkpoint(path: &Path) -> io::Result<Result<Option<(Note, Checkpoint)>, ()>> {
+    if is_no_file(path) {
+        return Ok(Err(()));
+    }
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ok(None)),
@@ -59,12 +62,20 @@ pub(crate) fn read(dir: &Path) -> io::Result<Head> {
 
 /// Reads a file of a head's form.
 pub(crate) fn read_file(path: &Path) -> io::Result<Head> {
+    if is_no_file(path) {
+        return Ok(Head::Damaged);
+    }
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Head::Missing),
         Err(error) => return Err(error),
     };
     Ok(parse(&bytes).map_or(Head::Damaged, Head::Link))
+}
+
+/// Whether something else than a file is there: reading a pipe would wait for ever.
+fn is_no_file(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|there| !there.is_file())
 }
 
 /// The one spelling of a head.

@@ -45,7 +45,8 @@ impl Segment {
 pub(crate) fn list(dir: &Path) -> io::Result<Vec<Segment>> {
     let mut segments = Vec::new();
     for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
+        let entry = entry?;
+        let path = entry.path();
         let first = path
             .file_name()
             .and_then(|name| name.to_str())
@@ -57,7 +58,8 @@ pub(crate) fn list(dir: &Path) -> io::Result<Vec<Segment>> {
                     .parse()
                     .ok()
             });
-        if let Some(first) = first {
+        // A pipe of that name would let whoever reads it wait for ever: no file is a segment that is missing.
+        if let Some(first) = first.filter(|_| is_file(&entry)) {
             // One number has one spelling; `audit-1.jsonl` is not ours.
             let plain = Segment::new(dir, first).path;
             if plain == path || packed::packed_path(&plain) == path {
@@ -69,6 +71,15 @@ pub(crate) fn list(dir: &Path) -> io::Result<Vec<Segment>> {
     // While a segment is packed both forms are there: the plain one comes first and counts.
     segments.dedup_by_key(|segment| segment.first);
     Ok(segments)
+}
+
+fn is_file(entry: &fs::DirEntry) -> bool {
+    match entry.file_type() {
+        Ok(kind) if kind.is_symlink() => entry.path().is_file(),
+        Ok(kind) => kind.is_file(),
+        // Opening it will say why.
+        Err(_) => true,
+    }
 }
 
 /// Where a log is written.

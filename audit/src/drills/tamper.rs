@@ -398,3 +398,21 @@ fn damage_is_told_as_place_record_and_remedy() {
         );
     }
 }
+
+#[test]
+fn what_is_no_file_keeps_no_verifier_waiting() {
+    for name in ["audit-000000000001.jsonl", "head.json", "checkpoint"] {
+        let dir = TempDir::new().unwrap();
+        closed_log(dir.path(), 3, 100);
+        let path = dir.path().join(name);
+        let _missing = fs::remove_file(&path);
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        let result = verify(dir.path(), |_| {});
+        assert!(
+            matches!(result, Err(VerifyError::Damage(_))),
+            "{name}: {result:?}"
+        );
+        super::python::agrees(dir.path(), false);
+    }
+}

@@ -334,7 +334,7 @@ pub(super) const KEYS: &[Key] = &[
     key("limits.quotas[].applications", Kind::Texts(AN_APPLICATION, bounds::LIMIT_APPLICATIONS), Need::Otherwise(ALL_APPLICATIONS), ONLY_APPLICATIONS),
     key("limits.quotas[].routes", Kind::Texts(A_ROUTE, bounds::LIMIT_ROUTES), Need::Otherwise(ALL_ROUTES), ONLY_ROUTES),
     key("limits.quotas[].shadow", Kind::Flag, Need::Default("false"), SHADOW),
-    key("limits.shared", Kind::Table, Need::Otherwise("no limit is shared"), "The Redis or Valkey server by which several gateways hold limits together."),
+    key("limits.shared", Kind::Table, Need::Otherwise("no limit is shared"), "The Redis or Valkey server by which several gateways hold limits together. `shared = \"redis://…\"` in `[limits]` is short for a table with this one of `urls`."),
     required("limits.shared.urls", Kind::Texts("`redis://` or `rediss://` (TLS), host and port, for one server a number of its database", bounds::SHARED_URLS), "The server, tried in this order; or all sentinels, or some nodes of the cluster."),
     key("limits.shared.kind", Kind::Choice(&["single", "sentinel", "cluster"]), Need::Default("\"single\""), "What is at `urls`. In a cluster several shared limits of one request are asked one after the other."),
     key("limits.shared.service", Kind::Text("a name"), Need::Otherwise("required with `sentinel`"), "The service that the sentinels watch."),

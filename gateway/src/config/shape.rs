@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use super::bounds::Entries;
 use super::keys::{self, Key, Kind, Need};
@@ -57,6 +57,9 @@ fn prune_value(
     report: &mut Report<'_>,
 ) -> bool {
     let Range { start: at, .. } = value.span();
+    if key.path == SHARED && value.get_ref().is_str() {
+        write_out(value);
+    }
     let fits = match (key.kind, value.get_mut()) {
         (Kind::Table, DeValue::Table(table)) => {
             prune_known(key.path, table, at, report);
@@ -105,6 +108,19 @@ fn prune_value(
     };
     fits || wrong_type(key, value, report)
 }
+
+/// The table that a text stands for: the one with these `urls` and every default.
+fn write_out(value: &mut Spanned<DeValue<'_>>) {
+    let span = value.span();
+    let url = std::mem::replace(value.get_mut(), DeValue::Boolean(false));
+    let urls = DeArray::from_iter([Spanned::new(span.clone(), url)]);
+    let urls = Spanned::new(span.clone(), DeValue::Array(urls));
+    let name = Spanned::new(span, "urls".into());
+    *value.get_mut() = DeValue::Table(DeTable::from_iter([(name, urls)]));
+}
+
+/// May be a text: `shared = "redis://…"`.
+const SHARED: &str = "limits.shared";
 
 fn is_whole_number(value: &DeValue<'_>) -> bool {
     matches!(value, DeValue::Integer(number) if i64::from_str_radix(number.as_str(), number.radix()).is_ok())

@@ -110,6 +110,17 @@ fn the_example_means_what_it_says() {
 }
 
 #[test]
+fn one_text_names_the_server_of_shared_limits() {
+    const RATE: &str = "[[limits.rates]]\nname = \"a\"\nby = [\"identity\"]\nrequests = 1\nper = \"1s\"\nburst = 1\nshared = true\n";
+    let shared = |written: &str| good(&format!("{LEAST}\n{written}\n{RATE}")).limits.shared;
+    let short = shared("[limits]\nshared = \"redis://127.0.0.1:6379\"").expect("it is shared");
+    assert_eq!(short.urls, ["redis://127.0.0.1:6379"]);
+    assert_eq!(short.deadline, Duration::from_millis(5));
+    let long = shared("[limits.shared]\nurls = [\"redis://127.0.0.1:6379\"]");
+    assert_eq!(Some(short), long);
+}
+
+#[test]
 fn a_wildcard_certificate_covers_exactly_one_more_label() {
     let covers = |pattern: &str, host: &str| {
         let host = Host::parse(host).unwrap();

@@ -108,6 +108,11 @@ identity = { requests = 0, per = "0s", burst = 1, rate = 5 }
         "12:34: `0s` is out of bounds; write `1ms` to `24h`",
         "12:51: `rate` is not a known key of `[limits.identity]`; remove it, or use one of `requests`, `per`, `burst`, `shadow`",
     ]),
+    ("[labels]", r#"[limits]
+shared = "http://127.0.0.1"
+[labels]"#, &[
+        "12:10: `http://127.0.0.1` is not the URL of a Redis server; write `redis://host:port` or, with TLS, `rediss://host:port`",
+    ]),
     ("[labels]", r#"[matrix]
 edge = 3
 [labels]"#, &["12:8: a whole number does not fit `[matrix]`; write a list in brackets, each entry a label in quotes"]),

@@ -133,7 +133,7 @@ impl Rights<'_> {
         let clearance = self.relations.clearance.ok_or(
             "it gives clearance, and the model has no relation for it; add `g2 = _, _` to `[role_definition]`",
         )?;
-        self.row(rules, &[clearance, subject, label])
+        self.row(rules, clearance, &[subject, label])
     }
 
     fn append_role(
@@ -150,34 +150,40 @@ impl Rights<'_> {
             );
         };
         match (tenant, self.relations.in_domains) {
-            (Some(tenant), true) => self.row(rules, &[membership, subject, role, tenant]),
+            (Some(tenant), true) => self.row(rules, membership, &[subject, role, tenant]),
             (None, true) => {
                 for tenant in self.tenants.clone() {
-                    self.row(rules, &[membership, subject, role, tenant])?;
+                    self.row(rules, membership, &[subject, role, tenant])?;
                 }
                 Ok(())
             }
-            (None, false) => self.row(rules, &[membership, subject, role]),
+            (None, false) => self.row(rules, membership, &[subject, role]),
             (Some(_), false) => Err(format!(
                 "`{role}@…` of `{subject}` names a tenant, and the model's roles have none; write `{role}`"
             )),
         }
     }
 
-    fn row(&mut self, rules: &mut String, fields: &[&str]) -> Result<(), String> {
+    fn row(
+        &mut self,
+        rules: &mut String,
+        relation: Relation<'_>,
+        fields: &[&str],
+    ) -> Result<(), String> {
         self.lines.push(self.line);
         if self.lines.len() > ROWS_MAX {
             return Err(format!(
                 "its roles make more than {ROWS_MAX} rows of policy; write `ROLE@TENANT` where a role is held with one tenant only"
             ));
         }
-        for (index, field) in fields.iter().enumerate() {
-            if index > 0 {
-                rules.push(',');
-            }
-            rules.push('"');
+        rules.push_str(relation.name);
+        for field in fields {
+            rules.push_str(",\"");
             rules.push_str(&field.replace('"', "\"\""));
             rules.push('"');
+        }
+        if relation.windowed {
+            rules.push_str(",_,_");
         }
         rules.push('\n');
         Ok(())
@@ -187,9 +193,16 @@ impl Rights<'_> {
 /// Which of the model's relations holds roles, and which holds clearance: as `Policy::decide` and `Policy::clears` take them.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Relations<'a> {
-    membership: Option<&'a str>,
+    membership: Option<Relation<'a>>,
     in_domains: bool,
-    clearance: Option<&'a str>,
+    clearance: Option<Relation<'a>>,
+}
+
+/// A relation by its name, and whether its rows hold for a time: those of a directory hold without a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Relation<'a> {
+    name: &'a str,
+    windowed: bool,
 }
 
 impl<'a> Relations<'a> {
@@ -200,18 +213,23 @@ impl<'a> Relations<'a> {
             .skip_while(|line| *line != "[role_definition]")
             .skip(1)
             .take_while(|line| !line.starts_with('['));
-        let relations: Vec<(&str, usize)> = section
+        let relations: Vec<(Relation<'_>, usize)> = section
             .filter_map(|line| line.split_once('='))
-            .map(|(name, shape)| (name.trim(), shape.matches('_').count()))
+            .map(|(name, shape)| {
+                let window = shape.split_once('(');
+                let (places, windowed) = window.map_or((shape, false), |(own, _)| (own, true));
+                let name = name.trim();
+                (Relation { name, windowed }, places.matches('_').count())
+            })
             .filter(|(_, places)| (2..=3).contains(places))
             .collect();
         let domains = relations.iter().find(|(_, places)| *places == 3);
         let clearance = relations.iter().rfind(|(_, places)| *places == 2);
         let membership = domains.or_else(|| relations.first());
         Relations {
-            membership: membership.map(|(name, _)| *name),
+            membership: membership.map(|(relation, _)| *relation),
             in_domains: domains.is_some(),
-            clearance: clearance.map(|(name, _)| *name),
+            clearance: clearance.map(|(relation, _)| *relation),
         }
     }
 }
@@ -230,7 +248,11 @@ mod tests {
                 "[request_definition]\nr = sub\n[role_definition]\n{lines}\n[matchers]\nm = r._ == _\n"
             );
             let relations = Relations::of(&model);
-            let own = |name: Option<&str>| name.unwrap_or_default().to_owned();
+            let own = |relation: Option<Relation<'_>>| {
+                relation.map_or(String::new(), |Relation { name, windowed }| {
+                    format!("{name}{}", if windowed { " for a time" } else { "" })
+                })
+            };
             (
                 own(relations.membership),
                 relations.in_domains,
@@ -242,6 +264,8 @@ mod tests {
             ("g = _, _\n# a comment\ng2 = _, _", "g", false, "g2"),
             ("g = _, _", "g", false, "g"),
             ("g = _, _, _", "g", true, ""),
+            ("g = _, _, _, (_, _)\ng2 = _, _", "g for a time", true, "g2"),
+            ("g = _, _\ng2 = _, _, (_, _)", "g", false, "g2 for a time"),
             ("", "", false, ""),
         ] {
             assert_eq!(

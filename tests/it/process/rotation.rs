@@ -4,10 +4,15 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hangu_certs::Validity;
-use hangu_tests::{Client, GatewayFolder, TestPki, TestUpstream, now, wait_until};
+use hangu_tests::{
+    Answer, Application, Client, GatewayFolder, TestPki, TestUpstream, UpstreamCertificate,
+    UpstreamTls, now, wait_until,
+};
+use rustls::RootCertStore;
 
 use crate::support::gateway;
 
@@ -108,4 +113,92 @@ fn a_swapped_secret_mount_is_taken_under_load_without_a_failed_request() {
             assert!(client.join().unwrap() > 0);
         }
     });
+}
+
+const TOWARDS_UPSTREAMS: &str = "ca = \"certs/servers-ca.pem\"\nserver_name = \"app.internal\"\n\
+     certificate = \"certs/gateway-client.pem\"\nkey = \"certs/gateway-client.key\"";
+
+/// An upstream that lets in clients of these authorities.
+fn proven(certificate: UpstreamCertificate, clients: &Arc<RootCertStore>) -> TestUpstream {
+    let tls = UpstreamTls {
+        certificate,
+        clients: Some(Arc::clone(clients)),
+    };
+    TestUpstream::tls(&tls, |_| Answer::ok("proven"))
+}
+
+#[test]
+fn what_the_gateway_and_its_upstreams_know_each_other_by_rotates_under_load() {
+    let (world, others) = (gateway(), TestPki::new());
+    let clients = world.pki().clients_roots();
+    let before = proven(world.pki().server(&["app.internal"]), &clients);
+    let after = proven(others.server(&["app.internal"]), &clients);
+    let records = Application::new("records")
+        .upstream(before.address())
+        .upstream_tls(TOWARDS_UPSTREAMS);
+    let folder = world.application(records).prepare();
+    let gateway = folder.start();
+    let folder = gateway.folder();
+    let end_of = |kind| {
+        gateway
+            .metrics()
+            .sum("hangu_cert_not_after_timestamp_seconds", &[("kind", kind)])
+    };
+    let is_over = AtomicBool::new(false);
+    let one_client = |client: Client| {
+        let mut kept = client.connect().unwrap();
+        while !is_over.load(Ordering::Relaxed) {
+            assert_eq!(kept.get("/").unwrap().status, 200);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            let client = gateway.client("clerk");
+            scope.spawn(|| one_client(client));
+        }
+        // What the gateway shows.
+        let validity = Validity {
+            not_before: now() - 60,
+            not_after: now() + 50_000,
+        };
+        let shown = gateway.pki().client_valid("gateway", validity).issued;
+        folder.write("certs/gateway-client.pem", &shown.certificate_pem);
+        folder.write("certs/gateway-client.key", &shown.key_pem);
+        wait_until("the new client certificate", || {
+            end_of("upstream_client") == validity.not_after as f64
+        });
+        // A key of another certificate changes nothing.
+        let refused = [("result", "refused")];
+        let refusals = gateway
+            .metrics()
+            .sum("hangu_config_reloads_total", &refused);
+        let other = gateway.pki().client("gateway").issued;
+        folder.write("certs/gateway-client.key", &other.key_pem);
+        gateway.wait_for_metric("hangu_config_reloads_total", &refused, refusals + 1.0);
+        folder.write("certs/gateway-client.key", &shown.key_pem);
+        // What upstreams are known by: old and new authority overlap, then the workload moves, then the old one goes.
+        let both = format!(
+            "{}{}",
+            gateway.pki().servers_ca_pem(),
+            others.servers_ca_pem()
+        );
+        for (ca, upstream) in [
+            (both.as_str(), &before),
+            (both.as_str(), &after),
+            (others.servers_ca_pem(), &after),
+        ] {
+            let text = folder.read("hangu.toml").replace(
+                &before.address().to_string(),
+                &upstream.address().to_string(),
+            );
+            folder.write("hangu.toml", &text);
+            folder.write("certs/servers-ca.pem", ca);
+            gateway.reload();
+            let served = upstream.count();
+            wait_until("requests", || upstream.count() > served + 3);
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert!(before.count() > 0);
+    assert!(after.seen().iter().all(|seen| seen.showed_certificate));
 }

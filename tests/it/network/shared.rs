@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use hangu_tests::{GatewayFolder, RunningGateway, TestRedis, TestUpstream, wait_until};
+use hangu_tests::{GatewayFolder, RunningGateway, TestRedis, TestUpstream, free_port, wait_until};
 
 use crate::support::{assert_refused, field, gateway};
 
@@ -126,7 +126,9 @@ fn when_the_server_is_killed_the_fallback_decides_at_once_and_all_recovers_by_it
     let upstream = TestUpstream::named("records");
     let share = connected(&upstream, &table(100, &url(&redis), "gateways = 4"));
     let allow = connected(&upstream, &table(100, &url(&redis), "fallback = \"allow\""));
-    let deny = connected(&upstream, &table(100, &url(&redis), "fallback = \"deny\""));
+    // A server that is slow because the machine is does not count as gone.
+    let rest = "fallback = \"deny\"\ndeadline = \"1s\"";
+    let deny = connected(&upstream, &table(100, &url(&redis), rest));
     let mut loaded = deny.client("reader").connect().unwrap();
     assert_eq!(loaded.get("/").unwrap().status, 200);
     redis.kill();
@@ -202,7 +204,7 @@ fn the_server_is_spoken_to_over_tls_with_user_and_password() {
     let Some(redis) = TestRedis::start(&[]) else {
         return;
     };
-    let tls_port = hangu_tests::free_port();
+    let tls_port = free_port();
     let url = format!("rediss://127.0.0.1:{tls_port}");
     let rest = "deadline = \"1s\"\nca = \"certs/servers-ca.pem\"\nuser = \"gateway\"\npassword_file = \"password\"";
     let folder = gateway().records(upstream.address()).prepare();
@@ -239,7 +241,11 @@ fn the_server_is_spoken_to_over_tls_with_user_and_password() {
 
 #[test]
 fn a_cluster_holds_limits_too() {
+    // Its usual place is 10,000 above the other port, where another test may listen.
+    let bus = free_port().to_string();
     let arguments = [
+        "--cluster-port",
+        &bus,
         "--cluster-enabled",
         "yes",
         "--cluster-announce-ip",

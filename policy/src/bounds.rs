@@ -39,3 +39,9 @@ pub const CONDITION_NODES_MAX: usize = 10_000_000;
 /// Steps of one decision: a part of an expression evaluated, or four bytes matched, is one. What would take more is
 /// denied. A step is some nanoseconds, so a decision is bounded to about ten milliseconds.
 pub const STEPS_MAX: u64 = 1_000_000;
+/// Patterns among the names that have roles, in one domain of one relation.
+pub const ROLE_PATTERNS_MAX: usize = 1_000;
+/// Matches tried at load between the names and the patterns of one relation, all domains summed.
+pub const ROLE_MATCHES_MAX: usize = 4_000_000;
+/// Roles reached by all names and through all patterns of one relation with patterns, summed.
+pub const ROLES_REACHED_MAX: usize = 4_000_000;

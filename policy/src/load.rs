@@ -1,7 +1,7 @@
 //! Compiling: the model's text, then the rules', then patterns and roles.
 
 use crate::bounds::ARGUMENTS_MAX;
-use crate::conditions::{compile_conditions, compile_patterns, eval_columns, named_by_rules};
+use crate::conditions::{compile_conditions, compile_patterns, eval_columns};
 use crate::engine::cost::Cost;
 use crate::engine::eval::Conditions;
 use crate::engine::expr::Expr;
@@ -16,7 +16,7 @@ use crate::policy::{Policy, RelationTable, Section};
 use crate::priority;
 use crate::problem::{Problem, Problems, Source};
 use crate::request::Fact;
-use crate::role_names;
+use crate::role_names::Names;
 use crate::rules::symbols::Symbols;
 use crate::rules::table::{self, Rows, Shape};
 
@@ -77,7 +77,13 @@ pub(crate) fn compile_lines<'a>(
         .map(|c| &c.matcher)
         .zip(&tables)
         .collect();
-    let roles = roles(&relations, &matchers, rules, &symbols, &mut problems);
+    let names = Names {
+        relations: &relations,
+        matchers: &matchers,
+        conditions: &conditions,
+        rules,
+    };
+    let roles = names.roles(&mut symbols, &mut patterns, &mut problems);
     if !problems.is_empty() {
         return Err(problems.into_vec());
     }
@@ -93,7 +99,7 @@ pub(crate) fn compile_lines<'a>(
         conditions,
         facts,
     });
-    let sections = sections(parts.collect(), &relations, &mut symbols);
+    let sections = sections(parts.collect(), &relations, &roles, &mut symbols);
     symbols.freeze();
     Ok(Policy {
         model_name: model.name.to_owned(),
@@ -149,31 +155,6 @@ fn conditions(
         all.push(found);
     }
     all
-}
-
-fn roles(
-    relations: &[RelationTable],
-    matchers: &[(&Expr, &Rows)],
-    rules: Source<'_>,
-    symbols: &Symbols,
-    problems: &mut Problems<'_>,
-) -> Vec<Roles> {
-    let exprs: Vec<_> = matchers.iter().map(|(matcher, _)| *matcher).collect();
-    relations
-        .iter()
-        .enumerate()
-        .map(|(number, relation)| {
-            role_names::check((number, relation), &exprs, rules, symbols, problems);
-            let named = named_by_rules(number, matchers, symbols);
-            Roles::resolve(
-                &relation.relation,
-                &relation.rows,
-                &named,
-                symbols,
-                problems,
-            )
-        })
-        .collect()
 }
 
 fn relations(relations: Vec<Relation>, rows: Vec<Rows>) -> Vec<RelationTable> {
@@ -277,7 +258,12 @@ struct Part {
     facts: Vec<Fact>,
 }
 
-fn sections(parts: Vec<Part>, relations: &[RelationTable], symbols: &mut Symbols) -> Vec<Section> {
+fn sections(
+    parts: Vec<Part>,
+    relations: &[RelationTable],
+    roles: &[Roles],
+    symbols: &mut Symbols,
+) -> Vec<Section> {
     let relations: Vec<_> = relations
         .iter()
         .map(|table| table.relation.clone())
@@ -287,7 +273,7 @@ fn sections(parts: Vec<Part>, relations: &[RelationTable], symbols: &mut Symbols
     let mut effect_rule = u32::try_from(total).unwrap_or(u32::MAX / 2);
     let mut sections = Vec::new();
     for part in parts {
-        let section = section(part, first, effect_rule, &relations, symbols);
+        let section = section(part, first, effect_rule, (&relations, roles), symbols);
         first += u32::try_from(section.rows.len()).unwrap_or_default();
         effect_rule += 2;
         sections.push(section);
@@ -299,7 +285,7 @@ fn section(
     part: Part,
     first: u32,
     effect_rule: u32,
-    relations: &[Relation],
+    (relations, roles): (&[Relation], &[Roles]),
     symbols: &mut Symbols,
 ) -> Section {
     let Part {
@@ -321,7 +307,8 @@ fn section(
         effect: context.effect,
         deny: context.shape.effect.zip(deny),
     };
-    let cost = Cost::of(&context.matcher, &conditions);
+    let mut cost = Cost::of(&context.matcher, &conditions);
+    cost.add_roles(&context.matcher, &conditions, roles);
     let index = Index::build(plan, ruled, cost, symbols);
     let rowless = (rows.len() == 0).then(|| context.matcher.with_empty_fields(symbols));
     Section {

@@ -276,6 +276,11 @@ impl Policy {
         }
     }
 
+    /// Whether the names of some relation are patterns.
+    pub(crate) fn matches_names_of_roles(&self) -> bool {
+        self.roles.iter().any(|roles| roles.named().is_some())
+    }
+
     /// Where a rule stands and what it says.
     pub fn rule(&self, id: RuleId) -> RuleView<'_> {
         for section in &self.sections {

@@ -136,6 +136,12 @@ impl<'a> Comparing<'a> {
     fn compare(&mut self) {
         for version in [&self.old, &self.new] {
             let relations = &version.sheet.policy.relations;
+            if relations.iter().any(|t| t.relation.matching.is_some()) {
+                self.diff.inexact.insert(
+                    "roles of names that are patterns are compared for names that rows have alone"
+                        .to_owned(),
+                );
+            }
             if relations.iter().any(|table| table.relation.windowed) {
                 self.diff.inexact.insert(
                     "roles held for a time are compared for subjects that rules name alone"

@@ -289,6 +289,7 @@ impl Changing<'_> {
             && let (Some(who), Expr::Rule { column }) = (who.as_argument(), &**role)
             && let Some(table) = self.sheet.policy.relations.get(*relation)
             && !table.relation.windowed
+            && table.relation.matching.is_none()
         {
             let mut fields = vec![
                 table.relation.name.clone(),

@@ -122,6 +122,8 @@ pub(crate) fn look_at_roles(policy: &Policy, findings: &mut Findings<'_>) {
 struct Known {
     in_domains: bool,
     patterns: bool,
+    /// Whether names stand for others, so that any role may be held.
+    matched: bool,
     members: HashSet<Symbol>,
     /// The domains in which each role is held; one that is never named stands for relations without domains.
     roles: HashMap<Symbol, Vec<Symbol>>,
@@ -132,6 +134,7 @@ impl Known {
         let mut known = Self {
             in_domains: table.relation.in_domains,
             patterns: table.relation.domain_patterns,
+            matched: table.relation.matching.is_some(),
             members: HashSet::new(),
             roles: HashMap::new(),
         };
@@ -157,7 +160,7 @@ impl Known {
             Some(domain) if self.in_domains && !self.patterns => domains.contains(&domain),
             Some(_) | None => true,
         });
-        held || self.members.contains(&role)
+        held || self.matched || self.members.contains(&role)
     }
 }
 

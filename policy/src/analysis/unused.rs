@@ -11,8 +11,12 @@ use std::collections::{BTreeSet, HashSet};
 pub(crate) fn look(policy: &Policy, findings: &mut Findings<'_>) {
     let asked = Asked::of(policy);
     for (relation, table) in policy.relations.iter().enumerate() {
-        // A relation that no matcher asks is the clearance, or asked in a way that names no role.
-        if !asked.relations.contains(&relation) || asked.unclear.contains(&relation) {
+        // A relation that no matcher asks is the clearance, or asked in a way that names no role; where names are
+        // patterns, a role that no rule names may match one.
+        if !asked.relations.contains(&relation)
+            || asked.unclear.contains(&relation)
+            || table.relation.matching.is_some()
+        {
             continue;
         }
         let by_domain = table.relation.in_domains && !table.relation.domain_patterns;

@@ -54,6 +54,12 @@ pub fn what_can(
         found.incomplete = Some("the model's `r` has no subject".to_owned());
         return found;
     };
+    if policy.matches_names_of_roles() {
+        found.incomplete = Some(
+            "the model matches names of roles, and rules behind a pattern are not followed"
+                .to_owned(),
+        );
+    }
     let asked = Asked {
         sheet,
         argument,

@@ -57,6 +57,10 @@ pub fn who_can(
         return found;
     };
     found.incomplete = unlisted(sheet, subject);
+    if policy.matches_names_of_roles() {
+        found.incomplete =
+            Some("the model matches names of roles, so that any name may hold some".to_owned());
+    }
     let place = sheet.argument(Fact::Domain);
     let domains: Vec<String> = match (place, domain) {
         (None, _) => vec![String::new()],

@@ -6,6 +6,7 @@
 use super::eval::{Argument, Conditions};
 use super::expr::Expr;
 use super::pattern::Matching;
+use super::roles::Roles;
 use crate::bounds::STEPS_MAX;
 use crate::value::View;
 
@@ -47,6 +48,27 @@ impl Cost {
         cost.patterns += patterns;
         cost.globs += globs;
         cost
+    }
+
+    /// Adds what asking for roles costs where names are patterns.
+    pub(crate) fn add_roles(&mut self, matcher: &Expr, conditions: &Conditions, roles: &[Roles]) {
+        let of = |expr: &Expr| {
+            let (mut patterns, mut globs) = (0, 0);
+            expr.each(&mut |expr| {
+                if let Expr::Role { relation, .. } = expr
+                    && let Some(named) = roles.get(*relation).and_then(Roles::named)
+                {
+                    let (matches, are_globs) = named.cost();
+                    patterns += matches;
+                    globs += if are_globs { matches } else { 0 };
+                }
+            });
+            (patterns, globs)
+        };
+        let own = of(matcher);
+        let dearest = conditions.values().map(of).max().unwrap_or_default();
+        self.patterns += own.0 + dearest.0;
+        self.globs += own.1 + dearest.1;
     }
 
     fn add(&mut self, expr: &Expr) {

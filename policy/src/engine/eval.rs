@@ -353,6 +353,10 @@ impl<'a> Scene<'a> {
             }
             None => Some(NO_DOMAIN),
         };
+        if let Some(named) = roles.named() {
+            let holds = |role| named.holds(who, role, domain, self.patterns, self.symbols);
+            return Ok(role.0.map_or(who.1 == role.1, holds));
+        }
         match (who.0, role.0, domain) {
             (Some(from), Some(to), _) if from == to => Ok(true),
             (Some(from), Some(to), Some(domain)) => {

@@ -14,6 +14,7 @@ pub(crate) mod paths;
 pub(crate) mod pattern;
 pub(crate) mod plan;
 pub(crate) mod query;
+pub(crate) mod role_patterns;
 pub(crate) mod roles;
 mod rowless;
 pub(crate) mod segments;

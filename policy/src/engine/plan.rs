@@ -193,10 +193,10 @@ fn source(term: &Expr, relations: &[Relation], symbols: &mut Symbols) -> Option<
     let Expr::Rule { column } = **role else {
         return None;
     };
-    // Roles held for a time are not known before the time is.
+    // Roles held for a time are not known before the time is, those of patterns not before the name is.
     if relations
         .get(*relation)
-        .is_none_or(|relation| relation.windowed)
+        .is_none_or(|relation| relation.windowed || relation.matching.is_some())
     {
         return None;
     }

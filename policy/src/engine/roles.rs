@@ -1,7 +1,8 @@
 //! Who inherits which role: one graph a relation, as in Go; closed at load.
 
 use super::eval::EvaluationFault;
-use super::pattern::key_match;
+use super::pattern::{Patterns, key_match};
+use super::role_patterns::{Closing as PatternClosing, RolePatterns};
 use super::table::Table;
 use super::windows::Windows;
 use crate::bounds::{ROLE_DEPTH_MAX, ROLE_STEPS_MAX, ROLES_HELD_MAX};
@@ -9,7 +10,7 @@ use crate::model::check::Relation;
 use crate::problem::{Place, Problems};
 use crate::rules::symbols::{Marks, PairState, Symbol, Symbols, mix};
 use crate::rules::table::Rows;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// The roles of one relation (`g`, `g2`, …), each name's whole inheritance resolved.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub(crate) struct Roles {
     records: Vec<Symbol>,
     domains: Option<DomainPatterns>,
     windows: Option<Windows>,
+    /// In place of records, where names are patterns.
+    named: Option<RolePatterns>,
 }
 
 /// Domains of role rows that stand for many: `*` and what follows is anything, as in `keyMatch`.
@@ -39,7 +42,8 @@ impl Roles {
     pub(crate) fn resolve(
         relation: &Relation,
         rows: &Rows,
-        named_by_rules: &Marks,
+        (named_by_rules, asked): (&Marks, &BTreeSet<Symbol>),
+        patterns: &Patterns,
         symbols: &Symbols,
         problems: &mut Problems<'_>,
     ) -> Self {
@@ -63,6 +67,43 @@ impl Roles {
             domains,
             ..Self::default()
         };
+        if let Some(matching) = relation.matching {
+            let closing = PatternClosing {
+                matching,
+                links: &links,
+                targets: asked,
+                patterns,
+                symbols,
+            };
+            match RolePatterns::close(closing, &order) {
+                Ok(named) => roles.named = Some(named),
+                Err((what, fix)) => {
+                    let line = if rows.len() == 0 { 1 } else { rows.line(0) };
+                    let at = Place { line, column: 1 };
+                    problems.add(at, format!("{what} in `{}`", relation.name), fix);
+                }
+            }
+            return roles;
+        }
+        roles.record(
+            (links, order),
+            (relation, rows),
+            named_by_rules,
+            symbols,
+            problems,
+        );
+        roles
+    }
+
+    /// Closes the roles of each name into a record.
+    fn record(
+        &mut self,
+        (links, order): (Links, Vec<(Symbol, Symbol)>),
+        (relation, rows): (&Relation, &Rows),
+        named_by_rules: &Marks,
+        symbols: &Symbols,
+        problems: &mut Problems<'_>,
+    ) {
         let mut closing = Closing {
             links,
             seen: symbols.none(),
@@ -74,7 +115,7 @@ impl Roles {
             let closed = closing.close(
                 name,
                 domain,
-                ROLES_HELD_MAX.saturating_sub(roles.records.len()),
+                ROLES_HELD_MAX.saturating_sub(self.records.len()),
             );
             if let Err(Refused { row, what, fix }) = closed {
                 let at = Place {
@@ -91,22 +132,19 @@ impl Roles {
                     break;
                 }
             } else if let (Ok(at), Ok(count)) = (
-                u32::try_from(roles.records.len()),
+                u32::try_from(self.records.len()),
                 u32::try_from(closing.held.len()),
             ) {
                 pairs.push((hash(symbols, name, domain), at));
                 let named = u32::from(named_by_rules.has(name));
-                roles
-                    .records
+                self.records
                     .extend([domain, Symbol(count << 1 | named), name]);
-                roles
-                    .records
+                self.records
                     .extend(closing.held.iter().map(|(role, _)| *role));
             }
         }
-        roles.records.shrink_to_fit();
-        roles.table = Table::build(pairs);
-        roles
+        self.records.shrink_to_fit();
+        self.table = Table::build(pairs);
     }
 
     /// Reads where the record of a name in a domain is found, both given by the tags of their texts.
@@ -153,7 +191,12 @@ impl Roles {
     }
 
     /// The roles that `name` inherits in `domain`, itself not counted.
+    ///
+    /// Where names are patterns it is what names of role rows reach; any other may hold more than is told here.
     pub(crate) fn held(&self, name: Symbol, domain: Symbol, symbols: &Symbols) -> &[Symbol] {
+        if let Some(named) = &self.named {
+            return named.reached(name, domain).unwrap_or_default();
+        }
         let tags = (symbols.tag(name), domain_tag(symbols, domain));
         let member = self.member(name, domain, tags);
         member.map_or(&[], |member| member.held)
@@ -193,6 +236,11 @@ impl Roles {
         }
     }
 
+    /// The relation, if its names are patterns.
+    pub(crate) fn named(&self) -> Option<&RolePatterns> {
+        self.named.as_ref()
+    }
+
     /// The domain whose roles count in the domain `text`, whose number is `symbol`.
     pub(crate) fn domain(
         &self,
@@ -215,11 +263,12 @@ impl Roles {
 
     /// How many names and roles its records hold.
     pub(crate) fn size(&self) -> usize {
-        self.records.len()
+        self.records.len() + self.named.as_ref().map_or(0, RolePatterns::size)
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.table.bytes() + self.records.capacity() * size_of::<Symbol>()
+        let named = self.named.as_ref().map_or(0, RolePatterns::size);
+        self.table.bytes() + (self.records.capacity() + named) * size_of::<Symbol>()
     }
 }
 
@@ -337,7 +386,7 @@ fn hash_of(name: u32, domain: u32) -> u64 {
 }
 
 /// The direct roles of a name in a domain, each with its row.
-type Links = HashMap<(Symbol, Symbol), Vec<(Symbol, usize)>, PairState>;
+pub(crate) type Links = HashMap<(Symbol, Symbol), Vec<(Symbol, usize)>, PairState>;
 
 /// The closure of one name after the other.
 struct Closing {

@@ -3,8 +3,9 @@
 use super::conf::{Definition, Section};
 use super::parser;
 use super::resolve::{Origin, Resolver};
+use super::role_matching;
 use crate::engine::expr::{Expr, Type};
-use crate::engine::pattern::Patterns;
+use crate::engine::pattern::{Matching, Patterns};
 use crate::load::Binding;
 use crate::problem::{Place, Problems};
 use crate::rules::symbols::Symbols;
@@ -63,6 +64,8 @@ pub(crate) struct Relation {
     pub(crate) in_domains: bool,
     /// Whether the domains of its rows are patterns.
     pub(crate) domain_patterns: bool,
+    /// The function that matches its names, if the model gives one.
+    pub(crate) matching: Option<Matching>,
     /// Whether its rows have a start and an end.
     pub(crate) windowed: bool,
 }
@@ -86,7 +89,7 @@ pub(crate) fn check(
     let mut contexts = Vec::new();
     let mut numbers: Vec<usize> = definitions
         .iter()
-        .filter(|d| d.section != Section::Role)
+        .filter(|d| d.section != Section::Role && !d.section.is_matching())
         .map(|d| d.number)
         .collect();
     numbers.push(1);
@@ -290,7 +293,15 @@ fn relations(definitions: &[Definition], problems: &mut Problems<'_>) -> Vec<Rel
             );
         }
         let in_domains = parts.len() == 3;
-        let domain_patterns = in_domains && matches_domains(definitions);
+        let said = role_matching::of(definitions, definition.number, in_domains, problems);
+        let domain_patterns = in_domains && (said.domains || matches_domains(definitions));
+        if said.names.is_some() && window.is_some() {
+            problems.add(
+                definition.value.place(0),
+                "roles held for a time in a relation whose names are patterns",
+                "use a relation of its own for each",
+            );
+        }
         if domain_patterns && window.is_some() {
             problems.add(
                 definition.value.place(0),
@@ -302,9 +313,11 @@ fn relations(definitions: &[Definition], problems: &mut Problems<'_>) -> Vec<Rel
             name,
             in_domains,
             domain_patterns,
+            matching: said.names,
             windowed: window.is_some(),
         });
     }
+    role_matching::check(definitions, problems);
     relations
 }
 

@@ -14,15 +14,21 @@ pub(crate) enum Section {
     Role,
     Effect,
     Matcher,
+    /// Not Casbin's: which function matches names of roles; Casbin's parsers pass over it.
+    RoleMatching,
+    /// The same for domains of roles.
+    DomainMatching,
 }
 
 impl Section {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Request,
         Self::Policy,
         Self::Role,
         Self::Effect,
         Self::Matcher,
+        Self::RoleMatching,
+        Self::DomainMatching,
     ];
 
     pub(crate) fn title(self) -> &'static str {
@@ -32,6 +38,8 @@ impl Section {
             Self::Role => "role_definition",
             Self::Effect => "policy_effect",
             Self::Matcher => "matchers",
+            Self::RoleMatching => "role_matching",
+            Self::DomainMatching => "domain_matching",
         }
     }
 
@@ -39,10 +47,15 @@ impl Section {
         match self {
             Self::Request => "r",
             Self::Policy => "p",
-            Self::Role => "g",
+            Self::Role | Self::RoleMatching | Self::DomainMatching => "g",
             Self::Effect => "e",
             Self::Matcher => "m",
         }
+    }
+
+    /// Whether it is about relations that the section of roles defines.
+    pub(crate) fn is_matching(self) -> bool {
+        matches!(self, Self::RoleMatching | Self::DomainMatching)
     }
 }
 
@@ -348,7 +361,7 @@ fn number_of(section: Section, name: &str) -> Option<usize> {
 
 /// Casbin stops reading a section at the first missing number, and ignores what follows.
 fn check_numbering(definitions: &[Definition], problems: &mut Problems<'_>) {
-    for d in definitions {
+    for d in definitions.iter().filter(|d| !d.section.is_matching()) {
         let missing = (1..d.number).find(|n| {
             !definitions
                 .iter()

@@ -6,3 +6,4 @@ pub(crate) mod conf;
 pub(crate) mod lexer;
 pub(crate) mod parser;
 pub(crate) mod resolve;
+mod role_matching;

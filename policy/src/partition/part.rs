@@ -169,7 +169,7 @@ impl Parting {
         }
         for table in &policy.relations {
             let relation = &table.relation;
-            if relation.domain_patterns || relation.windowed {
+            if relation.domain_patterns || relation.windowed || relation.matching.is_some() {
                 return None;
             }
             let column = relation.in_domains.then_some(2);

@@ -261,3 +261,63 @@ fn a_request_argument_that_the_gateway_does_not_know_is_refused_by_name() {
         "{problems:?}"
     );
 }
+
+#[test]
+fn what_does_not_match_names_of_roles_is_refused_by_name_and_place() {
+    let with = |g: &str, sections: &str| {
+        let text = model("sub", "sub", g, ALLOW, "g(r.sub, p.sub)");
+        format!("{text}{sections}\n")
+    };
+    for (text, row, expected) in [
+        (
+            with("g = _, _", "[role_matching]\ng = myMatch"),
+            "",
+            "model.conf:12:5: `myMatch` does not match names",
+        ),
+        (
+            with("g = _, _", "[role_matching]\ng = regexMatch"),
+            "",
+            "model.conf:12:5: `regexMatch` does not match names",
+        ),
+        (
+            with("g = _, _", "[role_matching]\ng2 = keyMatch"),
+            "",
+            "model.conf:12:1: `g2` is not defined",
+        ),
+        (
+            with("g = _, _", "[domain_matching]\ng = keyMatch"),
+            "",
+            "model.conf:12:5: `g` has no domains",
+        ),
+        (
+            with("g = _, _, (_, _)", "[role_matching]\ng = keyMatch"),
+            "",
+            "model.conf:6:5: roles held for a time in a",
+        ),
+        (
+            with("g = _, _", "[role_matching]\ng = keyMatch"),
+            "g, /a/:id, b",
+            "policy.csv:2:4: name `/a/:id` in `g` looks",
+        ),
+        (
+            with("g = _, _", "[role_matching]\ng = keyMatch2"),
+            "g, \"/a/(\", b",
+            "policy.csv:2:1: ",
+        ),
+        (
+            with("g = _, _", "[role_matching]\ng = keyMatch")
+                .replace("g(r.sub, p.sub)", "g(p.sub, r.sub)"),
+            "",
+            "policy.csv:1:1: the model matches names of roles and asks for a role that comes",
+        ),
+    ] {
+        let found = compile(&text, &format!("p, a\n{row}\n")).err();
+        let found = found.map(|problems| problems[0].to_string());
+        assert!(
+            found
+                .as_ref()
+                .is_some_and(|found| found.starts_with(expected)),
+            "{text}{row}: {found:?}"
+        );
+    }
+}

@@ -237,3 +237,121 @@ fn roles_held_for_a_time_count_only_then() {
         );
     }
 }
+
+/// `model` with what code around Casbin says by `AddNamedMatchingFunc` and `AddNamedDomainMatchingFunc`.
+fn matching(text: &str, names: &str, domains: &str) -> String {
+    format!("{text}[role_matching]\n{names}\n[domain_matching]\n{domains}\n")
+}
+
+#[test]
+fn names_and_domains_of_roles_are_patterns_where_the_model_says_so() {
+    // Casbin's example of patterns for resources, and of everybody.
+    let plain = model(
+        "sub, obj, act",
+        "sub, obj, act",
+        "g = _, _\ng2 = _, _",
+        ALLOW,
+        "g(r.sub, p.sub) && g2(r.obj, p.obj) && r.act == p.act",
+    );
+    assert_eq!(
+        wrong(
+            &matching(&plain, "g = keyMatch\ng2 = keyMatch2", ""),
+            "p, alice, book_group, read\np, alice, /pen/1, read\np, admin, pen_group, write\np, anyone, lobby, read\n\
+             g, bob, admin\ng, *, anyone\ng2, /book/:id, book_group\ng2, /pen/:id, pen_group\ng2, pen_group, lobby\n",
+            &[
+                ("alice /book/1 read", Some(1)),
+                ("alice /book/unheard-of read", Some(1)),
+                ("alice /book/1/page read", None),
+                ("alice /pen/1 read", Some(2)),
+                ("bob /book/1 read", None),
+                ("bob /pen/2 write", Some(3)),
+                ("bob /pen/2 read", Some(4)),
+                ("zoe /pen/2 read", Some(4)),
+                ("zoe /pen/2 write", None),
+            ]
+        ),
+        NONE_WRONG
+    );
+    // Casbin's example of a role held in all domains.
+    let text = model(
+        "sub, dom, obj, act",
+        "sub, dom, obj, act",
+        "g = _, _, _",
+        ALLOW,
+        "g(r.sub, p.sub, r.dom) && r.dom == p.dom && r.obj == p.obj && r.act == p.act",
+    );
+    let text = matching(&text, "", "g = keyMatch");
+    let rules = "p, admin, domain1, data1, read\np, admin, domain2, data2, write\n\
+                 g, alice, admin, *\ng, bob, admin, domain2\n";
+    assert_eq!(
+        wrong(
+            &text,
+            rules,
+            &[
+                ("alice domain1 data1 read", Some(1)),
+                ("alice domain2 data2 write", Some(2)),
+                ("bob domain1 data1 read", None),
+                ("bob domain2 data2 write", Some(2)),
+                ("carol domain2 data2 write", None),
+            ]
+        ),
+        NONE_WRONG
+    );
+}
+
+#[test]
+fn tools_do_not_call_a_list_complete_where_names_of_roles_are_patterns() {
+    use hangu_policy::analysis::{diff, what_can, who_can};
+    let text = model(
+        "sub, obj",
+        "sub, obj",
+        "g = _, _",
+        ALLOW,
+        "g(r.sub, p.sub) && r.obj == p.obj",
+    );
+    let rules = "p, admin, data\ng, al*, admin\ng, alice, nobody\n";
+    let policy = compile(&matching(&text, "g = keyMatch", ""), rules).unwrap();
+    let who = who_can(&policy, 1, &texts("x data"), None, None);
+    assert!(
+        who.incomplete
+            .is_some_and(|why| why.contains("matches names of roles"))
+    );
+    assert!(who.allowed.iter().any(|allowed| allowed.subject == "alice"));
+    let what = what_can(&policy, 1, "alan", None, None);
+    assert!(
+        what.incomplete
+            .is_some_and(|why| why.contains("matches names of roles"))
+    );
+    let other = compile(&matching(&text, "g = keyMatch", ""), "p, admin, data\n").unwrap();
+    let found = diff(&policy, &other, 1, None);
+    assert!(
+        found
+            .unwrap()
+            .inexact
+            .iter()
+            .any(|why| why.contains("patterns"))
+    );
+}
+
+#[test]
+fn denials_behind_patterns_of_roles_count() {
+    let text = model(
+        "sub, obj",
+        "sub, obj, eft",
+        "g = _, _",
+        crate::ALLOW_AND_DENY,
+        "g(r.obj, p.obj) && r.sub == p.sub",
+    );
+    assert_eq!(
+        wrong(
+            &matching(&text, "g = keyMatch2", ""),
+            "p, alice, open, allow\np, alice, sealed, deny\ng, /files/:id, open\ng, /files/1, sealed\ng, /files/9*, sealed\n",
+            &[
+                ("alice /files/1", None),
+                ("alice /files/2", Some(1)),
+                ("alice /rest", None),
+            ]
+        ),
+        NONE_WRONG
+    );
+}

@@ -116,6 +116,8 @@ pub struct Reloader {
     shared: Arc<Shared>,
     file: PathBuf,
     reopen_access_log: Arc<std::sync::atomic::AtomicBool>,
+    /// The files before any service runs: what another one changes before this one looks is a change too.
+    first: Seen,
 }
 
 impl Reloader {
@@ -126,10 +128,12 @@ impl Reloader {
         file: PathBuf,
         reopen_access_log: Arc<std::sync::atomic::AtomicBool>,
     ) -> Self {
+        let first = Seen::of(files_of(&shared.snapshot.load().config, &file));
         Self {
             shared,
             file,
             reopen_access_log,
+            first,
         }
     }
 
@@ -211,7 +215,7 @@ impl Reloader {
     }
 
     async fn watch(&self, mut hangup: Signal, mut reopen: Signal, mut shutdown: ShutdownWatch) {
-        let mut last = self.seen();
+        let mut last = self.first.clone();
         let mut told_expired = 0;
         let mut changed = None;
         let mut looked = Instant::now();
@@ -371,7 +375,7 @@ fn add_lists(files: &mut BTreeSet<PathBuf>, config: &Config, lists: &[PathBuf], 
 
 /// What `stat` says of the files: cheap enough for each second, sees a swapped symbolic link, and works where events of the
 /// kernel do not come (network file systems, mounted secrets).
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen(BTreeMap<PathBuf, Option<FileState>>);
 
 /// Of one file.

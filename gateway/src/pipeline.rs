@@ -340,6 +340,12 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
         reused: bool,
     ) -> Box<Error> {
+        if *error.etype() == ErrorType::InvalidCert {
+            // It could not prove itself, so that nothing was sent: another member may be asked, whatever the request is.
+            context.upstream_failed(Denial::UpstreamIdentity, self.metrics());
+            error.set_retry(context.has_untried_upstream());
+            return error;
+        }
         let sent_twice_is_harmless = session.req_header().method.is_idempotent()
             && !session.as_ref().retry_buffer_truncated();
         if sent_twice_is_harmless {

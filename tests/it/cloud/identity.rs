@@ -164,3 +164,34 @@ fn many_requests_at_once_go_over_proven_connections() {
     });
     assert_eq!(upstream.count(), 240);
 }
+
+#[test]
+fn another_upstream_answers_for_one_that_cannot_prove_itself() {
+    let world = gateway();
+    let impostor = upstream(world.pki().server(&["other.internal"]));
+    let stranger = upstream(world.pki().foreign_server(&["app.internal"]));
+    let right = upstream(world.pki().server(&["app.internal"]));
+    let application = Application::new("records")
+        .upstream(impostor.address())
+        .upstream(stranger.address())
+        .upstream(right.address())
+        .health("failures = 1000")
+        .upstream_tls("ca = \"certs/servers-ca.pem\"\nserver_name = \"app.internal\"");
+    let gateway = world.application(application).start();
+    let mut connection = gateway.client("clerk").connect().unwrap();
+    for _ in 0..3 {
+        let response = connection.get("/").unwrap();
+        assert_allowed(&gateway, &response);
+        // What may not be sent twice may be sent to another as long as nobody has heard it.
+        let post = "POST / HTTP/1.1\r\nHost: records.test\r\nContent-Length: 5\r\n\r\nhello";
+        let response = connection.exchange(post.as_bytes()).unwrap();
+        assert_allowed(&gateway, &response);
+    }
+    assert_eq!((impostor.count(), stranger.count()), (0, 0));
+    assert_eq!(right.count(), 6);
+    assert_eq!(right.last().body, b"hello");
+    assert!(impostor.connections() > 0, "it was asked who it is");
+    right.stop();
+    let response = connection.get("/").unwrap();
+    assert_eq!(response.status, 502);
+}

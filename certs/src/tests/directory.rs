@@ -179,3 +179,17 @@ fn roles_and_clearance_go_to_policy_subjects() {
         );
     }
 }
+
+#[test]
+fn what_is_shown_of_a_wrong_line_fits_a_terminal() {
+    let long = "x".repeat(500);
+    for (csv, shown) in [
+        ("ma\u{1}tch\n", "`ma\u{fffd}tch`".to_owned()),
+        (&format!("{long}\n"), format!("`{}…`", &long[..80])),
+    ] {
+        let problems = Directory::from_csv("people.csv", csv.as_bytes()).unwrap_err();
+        let said = problems[0].to_string();
+        assert!(said.contains(&shown), "{said}");
+        assert!(!said.chars().any(char::is_control), "{said:?}");
+    }
+}

@@ -131,7 +131,6 @@ fn replay_and_vary(target: &str, laws: fn(&[u8])) -> Outcome {
             assert!(kept.is_ok(), "{target}: {}", bytes.escape_ascii());
         }
     }
-    println!("{target}: {} variations", rounds * files.len());
     Ok(())
 }
 

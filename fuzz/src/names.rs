@@ -69,7 +69,7 @@ pub fn name_template(bytes: &[u8]) {
 pub fn directory(bytes: &[u8]) {
     match Directory::from_csv("people.csv", bytes) {
         Ok(directory) => {
-            for (subject, holder) in directory.members() {
+            for (subject, holder, _line) in directory.members() {
                 let clearance = holder.clearance.iter();
                 let texts = holder.roles.iter().chain(clearance).map(String::as_str);
                 for text in texts.chain([subject]) {

@@ -90,7 +90,7 @@ fn a_label_cannot_be_slipped_past_by_spelling_its_path_otherwise() {
     );
     assert_eq!(
         client.get("/Secret/1").unwrap().status,
-        200,
-        "and so is another case: paths have case"
+        400,
+        "a route in another case is ambiguous"
     );
 }

@@ -7,19 +7,19 @@
 //! ```
 //! use hangu_gateway::{layers::cloud::peer::{PeerSettings, Silence}, stage::Permitted};
 //! fn forward(settings: &PeerSettings, address: std::net::SocketAddr, proof: &Permitted) {
-//!     drop(settings.peer(address, Silence::Answer, proof));
+//!     drop(settings.peer(address, Silence::Answer, None, proof));
 //! }
 //! ```
 //! ```compile_fail,E0308
 //! use hangu_gateway::{layers::cloud::peer::{PeerSettings, Silence}, stage::Permitted};
 //! fn forward(settings: &PeerSettings, address: std::net::SocketAddr, proof: &hangu_policy::Permit) {
-//!     drop(settings.peer(address, Silence::Answer, proof));
+//!     drop(settings.peer(address, Silence::Answer, None, proof));
 //! }
 //! ```
 //! ```compile_fail,E0061
 //! use hangu_gateway::{layers::cloud::peer::{PeerSettings, Silence}, stage::Permitted};
 //! fn forward(settings: &PeerSettings, address: std::net::SocketAddr, proof: &Permitted) {
-//!     drop(settings.peer(address, Silence::Answer));
+//!     drop(settings.peer(address, Silence::Answer, None));
 //! }
 //! ```
 //!

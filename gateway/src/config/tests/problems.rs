@@ -88,7 +88,7 @@ identity = { requests = 1 }
         "12:12: `[limits.identity]` has no `burst`; add `burst = …`: a whole number from 1 to 1000000, without quotes",
     ]),
     ("[labels]", r#""server.threads" = 4
-[labels]"#, &["11:1: `server.threads` is not a known key of `[[listeners.certificates]]`; remove it, or use one of `hosts`, `chain`, `key`, `client_authentication`, `client_ca`, `crls`, `crl_urls`, `crl_grace`"]),
+[labels]"#, &["11:1: `server.threads` is not a known key of `[[listeners.certificates]]`; remove it, or use one of `hosts`, `chain`, `key`, `client_authentication`, `client_ca`, `crls`, `crl_urls`, `crl_grace`, `spiffe_trust_domains`"]),
     ("[labels]", r#"[server]
 threads = 99999999999999999999
 [labels]"#, &["12:11: a whole number does not fit `threads`; write a whole number from 1 to 64, without quotes"]),
@@ -194,7 +194,7 @@ x-id = "{san.uri}"
 [policy]"#, &["26:1: header `x-id` is set above; keep it once; case makes no difference"]),
     ("[labels]", r#"[identity]
 subject = "{subject.nonsense}"
-[labels]"#, &["12:11: `{subject.nonsense}` is not a template; there is no field `subject.nonsense`; the fields are subject.cn, subject.o, subject.ou, subject.c, subject.l, subject.st, subject.title, subject.uid, subject.serial_number, subject.organization_identifier, credit_code, policy, san.uri, san.dns, san.email, san.ip, san.upn, spiffe, spiffe.trust_domain, spiffe.path, issuer, serial, fingerprint, key_fingerprint"]),
+[labels]"#, &["12:11: `{subject.nonsense}` is not a template; there is no field `subject.nonsense`; the fields are subject.cn, subject.o, subject.ou, subject.c, subject.l, subject.st, subject.title, subject.uid, subject.serial_number, subject.organization_identifier, credit_code, policy, eku, san.uri, san.dns, san.email, san.ip, san.upn, spiffe, spiffe.trust_domain, spiffe.path, issuer, serial, fingerprint, key_fingerprint"]),
     ("[labels]", r#"[identity]
 subject = "{san.uri"
 [labels]"#, &["12:11: `{san.uri` is not a template; the `{` at byte 0 has no partner; write `{{` for a brace itself"]),

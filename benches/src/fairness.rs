@@ -61,9 +61,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
 fn start(binary: &str, upstream: &TestUpstream) -> RunningGateway {
     let records = Application::new("records")
         .upstream(upstream.address())
-        .key("label = \"internal\"")
-        .key("acknowledge = \"counted\"")
-        .route("{ prefix = \"/\" }");
+        .key("acknowledge = \"counted\"");
     TestGateway::new(binary)
         .policy(&policy())
         .application(records)

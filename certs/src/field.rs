@@ -5,6 +5,7 @@
 pub(crate) enum Field {
     Fingerprint,
     KeyFingerprint,
+    Authority,
     Issuer,
     Serial,
     CommonName,
@@ -46,7 +47,7 @@ pub(crate) const EXTENSION_PREFIX: &str = "extension.";
 pub(crate) const POLICY_PREFIX: &str = "policy.";
 
 /// Name, field, and whether it is a list that an index may pick from.
-const TABLE: [(&str, Field, Values); 25] = [
+const TABLE: [(&str, Field, Values); 26] = [
     ("subject.cn", Field::CommonName, Values::One),
     ("subject.o", Field::Organisation, Values::One),
     ("subject.ou", Field::OrganisationalUnit, Values::Many),
@@ -80,6 +81,7 @@ const TABLE: [(&str, Field, Values); 25] = [
     ("serial", Field::Serial, Values::One),
     ("fingerprint", Field::Fingerprint, Values::One),
     ("key_fingerprint", Field::KeyFingerprint, Values::One),
+    ("authority", Field::Authority, Values::One),
 ];
 
 /// How many values a field can have.

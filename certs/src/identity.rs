@@ -90,6 +90,8 @@ pub struct Identity {
 struct Texts {
     fingerprint: String,
     key_fingerprint: String,
+    /// Of the anchor's key.
+    authority: Option<String>,
     ips: Vec<String>,
 }
 
@@ -245,6 +247,7 @@ impl Identity {
             texts: Texts {
                 fingerprint: name::hex(&fingerprint),
                 key_fingerprint: name::hex(&key_fingerprint),
+                authority: anchor_key(path, last).map(|key| name::hex(&key)),
                 ips: names.ips.iter().map(IpAddr::to_string).collect(),
             },
             uris: names.uris,
@@ -316,6 +319,7 @@ impl Identity {
         match field {
             Field::Fingerprint => single(Some(&self.texts.fingerprint), index),
             Field::KeyFingerprint => single(Some(&self.texts.key_fingerprint), index),
+            Field::Authority => single(self.texts.authority.as_deref(), index),
             Field::Issuer => single(Some(&self.issuer), index),
             Field::Serial => single(Some(&self.serial), index),
             Field::CommonName => single(self.common_name.as_deref(), index),
@@ -413,6 +417,14 @@ pub(crate) fn link(certificate: &Certificate<'_>, kind: LinkKind) -> Result<Link
         kind,
         points,
     })
+}
+
+/// SHA-256 of the key of the anchor, where the path has one.
+fn anchor_key(path: &[Certificate<'_>], last: LastElement) -> Option<[u8; 32]> {
+    match last {
+        LastElement::Anchor => path.last().map(|anchor| sha256(anchor.key.raw)),
+        LastElement::Issued => None,
+    }
 }
 
 fn single(value: Option<&str>, index: usize) -> Option<&str> {

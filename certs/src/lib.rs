@@ -105,7 +105,7 @@ pub use server_certificate::{ServerCertificate, ServerCertificateError, ServerCe
 pub use server_verifier::{ExpectedServer, ServerError, ServerVerifier};
 pub use spiffe::{SPIFFE_ID_BYTES_MAX, SpiffeError, SpiffeId};
 pub use template::{Template, TemplateError};
-pub use trust::{AnchorProblem, Expiry, TrustBundle, TrustError};
+pub use trust::{AnchorName, AnchorProblem, Expiry, TrustBundle, TrustError};
 pub use verifier::{ClientAuthentication, ClientVerifier};
 
 /// A moment as operators read it: `2026-11-24T07:00:00Z`.

@@ -5,6 +5,8 @@
 //! choose an organisation too. So in a template of more than one part every character of a value that the template itself uses as
 //! punctuation is percent-encoded, and `%` with it; different identities never give the same text.
 
+use std::fmt;
+
 use crate::field::{EXTENSION_PREFIX, Field, POLICY_PREFIX, UnknownField, Values};
 use crate::identity::Identity;
 use crate::name::is_invisible;
@@ -12,6 +14,7 @@ use crate::name::is_invisible;
 /// A parsed template. Parsing is for load time; rendering allocates one string.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
+    text: Box<str>,
     parts: Vec<Part>,
     /// Characters that are encoded in values.
     punctuation: Vec<char>,
@@ -123,23 +126,69 @@ impl Template {
         }
         punctuation.sort_unstable();
         punctuation.dedup();
-        Ok(Template { parts, punctuation })
+        Ok(Template {
+            text: text.into(),
+            parts,
+            punctuation,
+        })
     }
 
     /// The text for an identity, or `None` when the certificate lacks one of the fields: there is no empty or default name.
     pub fn render(&self, identity: &Identity) -> Option<String> {
+        self.render_under(identity, None)
+    }
+
+    /// The same, where the authority at the top of the chain is called so; without, `{authority}` is the SHA-256 of its key.
+    pub fn render_under(&self, identity: &Identity, authority: Option<&str>) -> Option<String> {
         let mut text = String::new();
         for part in &self.parts {
             match part {
                 Part::Literal(literal) => text.push_str(literal),
                 Part::Extension(oid) => self.push_value(identity.extension(oid)?, &mut text),
                 Part::Policy(oid) => self.push_value(identity.policy(oid)?, &mut text),
+                Part::Field {
+                    field: Field::Authority,
+                    ..
+                } if authority.is_some() => self.push_value(authority?, &mut text),
                 Part::Field { field, index } => {
                     self.push_value(identity.value(*field, *index)?, &mut text)
                 }
             }
         }
         Some(text)
+    }
+
+    /// Whether no two authorities can bring about the same text: it holds the authority, or the certificate or its key. The names of
+    /// a certificate do not do that, not even its issuer's: whoever signs certificates can sign one for an issuer of any name.
+    pub fn is_of_one_authority(&self) -> bool {
+        self.reads(|field| {
+            matches!(
+                field,
+                Field::Authority | Field::Fingerprint | Field::KeyFingerprint
+            )
+        })
+    }
+
+    /// Whether it gives nothing for a certificate without SPIFFE id.
+    pub fn needs_spiffe(&self) -> bool {
+        self.names_trust_domain()
+            || self.reads(|field| matches!(field, Field::SpiffePath | Field::SpiffeSegment))
+    }
+
+    /// Whether its texts hold the trust domain of a SPIFFE id.
+    pub fn names_trust_domain(&self) -> bool {
+        self.reads(|field| matches!(field, Field::Spiffe | Field::SpiffeTrustDomain))
+    }
+
+    /// Whether a SPIFFE id may be part of its texts.
+    pub fn may_hold_spiffe(&self) -> bool {
+        self.needs_spiffe() || self.reads(|field| field == Field::Uri)
+    }
+
+    fn reads(&self, wanted: impl Fn(Field) -> bool) -> bool {
+        self.parts
+            .iter()
+            .any(|part| matches!(part, Part::Field { field, .. } if wanted(*field)))
     }
 
     fn push_value(&self, value: &str, text: &mut String) {
@@ -154,6 +203,13 @@ impl Template {
                 text.push(character);
             }
         }
+    }
+}
+
+/// As written.
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 

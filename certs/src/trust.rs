@@ -11,7 +11,7 @@ use x509_parser::extensions::KeyUsage;
 
 use crate::certificate::Certificate;
 use crate::der::Malformed;
-use crate::identity::NameHash;
+use crate::identity::{NameHash, sha256};
 use crate::name;
 use crate::pem;
 use crate::signature::{self, KeyStrength, SignatureProblem};
@@ -31,6 +31,15 @@ pub struct TrustBundle {
 pub(crate) struct Authority {
     pub(crate) der: CertificateDer<'static>,
     pub(crate) subject: NameHash,
+}
+
+/// An anchor by its name, which two may share, and its key, which they do not.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AnchorName {
+    /// In RFC 4514 form.
+    pub subject: String,
+    /// SHA-256 of its SubjectPublicKeyInfo.
+    pub key: [u8; 32],
 }
 
 /// When something ends.
@@ -309,6 +318,18 @@ impl TrustBundle {
         subjects.sort_unstable();
         subjects.dedup();
         subjects
+    }
+
+    /// Who the anchors are, for saying which of them are one authority.
+    pub fn anchor_names(&self) -> Vec<AnchorName> {
+        let name = |authority: &Authority| {
+            let certificate = Certificate::parse(&authority.der).ok()?;
+            Some(AnchorName {
+                subject: name::display(&certificate.subject),
+                key: sha256(certificate.key.raw),
+            })
+        };
+        self.anchors.iter().filter_map(name).collect()
     }
 
     pub(crate) fn anchors(&self) -> &[Authority] {

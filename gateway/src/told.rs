@@ -54,8 +54,9 @@ pub(crate) fn speak_for_the_client(
     let forwarded = forwarded(client, host);
     request.insert_header("Forwarded", forwarded)?;
     if let Some(identity) = connection.identity() {
+        let authority = context.snapshot.callers.authority(identity);
         for rule in &config.headers {
-            if let Some(value) = rule.value.render(identity) {
+            if let Some(value) = rule.value.render_under(identity, authority) {
                 request.insert_header(rule.name.clone(), header_value(&value))?;
             }
         }

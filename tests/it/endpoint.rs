@@ -15,6 +15,7 @@ mod groups;
 mod identity;
 mod listeners;
 mod lists;
+mod naming;
 mod openssl;
 mod trust;
 

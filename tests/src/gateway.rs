@@ -239,10 +239,25 @@ impl TestGateway {
              [audit]\nfolder = \"audit\"\nflush = \"2ms\"\n{audit}\n\n[admin]\naddress = \"{admin}\"\n\n{tables}\n",
             policy = self.policy_table,
             audit = lines(&self.audit),
-            tables = self.tables.join("\n\n"),
+            tables = self.tables_with_identity().join("\n\n"),
         );
         must(written, "write a configuration");
         toml
+    }
+
+    /// What names callers is pinned to the trust domain of the harness, unless the test says otherwise.
+    fn tables_with_identity(&self) -> Vec<String> {
+        let (head, pinned) = (
+            "[identity]",
+            "[identity]\nspiffe_trust_domains = [\"gov.test\"]",
+        );
+        let mut tables = self.tables.clone();
+        match tables.iter_mut().find(|table| table.starts_with(head)) {
+            Some(table) if table.contains("spiffe_trust_domains") => {}
+            Some(table) => *table = table.replacen(head, pinned, 1),
+            None => tables.push(pinned.to_owned()),
+        }
+        tables
     }
 
     pub(crate) fn server_names(&self) -> Vec<&str> {

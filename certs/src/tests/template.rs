@@ -163,3 +163,41 @@ fn templates_that_say_nothing_clear_are_refused() {
         Err(TemplateError::TooLong)
     ));
 }
+
+#[test]
+fn a_template_says_what_of_it_belongs_to_one_authority() {
+    for (text, of_one, domain, needs, may) in [
+        ("{subject.cn}", false, false, false, false),
+        ("{issuer}/{serial}", false, false, false, false),
+        (
+            "{policy.1.2.3}/{extension.1.2.3}",
+            false,
+            false,
+            false,
+            false,
+        ),
+        ("{san.uri}", false, false, false, true),
+        ("{spiffe}", false, true, true, true),
+        (
+            "{spiffe.trust_domain}/{subject.cn}",
+            false,
+            true,
+            true,
+            true,
+        ),
+        ("{spiffe.path[1]}", false, false, true, true),
+        ("{authority}/{subject.cn}", true, false, false, false),
+        ("{fingerprint}", true, false, false, false),
+        ("{key_fingerprint}", true, false, false, false),
+    ] {
+        let template = Template::parse(text).unwrap();
+        let said = (
+            template.is_of_one_authority(),
+            template.names_trust_domain(),
+            template.needs_spiffe(),
+            template.may_hold_spiffe(),
+        );
+        assert_eq!(said, (of_one, domain, needs, may), "{text}");
+        assert_eq!(template.to_string(), text);
+    }
+}

@@ -219,8 +219,10 @@ pub struct Identity {
     pub organisation: Option<Template>,
     /// What the policy may read besides, by name.
     pub attributes: Vec<Attribute>,
-    /// The trust domains whose SPIFFE ids count; empty: of whatever domain the authorities vouch for.
-    pub spiffe_trust_domains: Vec<String>,
+    /// The trust domains whose SPIFFE ids count; `None`: nothing here reads a SPIFFE id, or each listener has such of its own.
+    pub spiffe_trust_domains: Option<Vec<String>>,
+    /// Anchors that are one authority, by its name: subjects in RFC 4514 form, or SHA-256 of keys in hexadecimal.
+    pub authorities: Vec<(Name, Vec<String>)>,
     /// CSV of what the organisation knows about holders.
     pub directory: Option<PathBuf>,
     /// How long a measured posture counts.

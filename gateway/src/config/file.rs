@@ -99,6 +99,7 @@ pub(super) struct Identity {
     pub(super) subject: Option<Text>,
     pub(super) organisation: Option<Text>,
     pub(super) attributes: Named<Text>,
+    pub(super) authorities: Named<Texts>,
     pub(super) spiffe_trust_domains: Option<Texts>,
     pub(super) directory: Option<Text>,
     pub(super) posture_max_age: Option<Text>,

@@ -203,9 +203,11 @@ pub(super) const KEYS: &[Key] = &[
     key("identity", Kind::Table, Need::Otherwise("all defaults"), "From certificate to policy subject, and what else is known of its holder."),
     key("identity.subject", Kind::Text(TEMPLATE), Need::Default("\"{san.uri}\""), "The policy subject of a client certificate; one for which it gives nothing is refused, unless the directory knows it."),
     key("identity.organisation", Kind::Text(TEMPLATE), Need::Otherwise("the directory's, or none"), "The organisation that a client acts for: in audit records, and `r.sub.organisation` in the policy."),
-    key("identity.spiffe_trust_domains", Kind::Texts("a trust domain", bounds::TRUST_DOMAINS), Need::Otherwise("any that an authority of the listener vouches for"), "A certificate with the SPIFFE id of another trust domain is refused."),
+    key("identity.spiffe_trust_domains", Kind::Texts("a trust domain", bounds::TRUST_DOMAINS), Need::Otherwise("required where a template may hold a SPIFFE id, unless every listener has its own"), "A certificate with the SPIFFE id of another trust domain is refused; `[]`: with any."),
     key("identity.directory", Kind::Text(FILE), Need::Otherwise("no directory"), "CSV of what the organisation knows about holders of certificates: subject, organisation, roles, clearance, device class, posture."),
     time("identity.posture_max_age", bounds::POSTURE_MAX_AGE, "How long a posture counts after it was measured; then it is 0, the worst."),
+    key("identity.authorities", Kind::Named(bounds::AUTHORITIES), Need::Otherwise("each anchor in a `client_ca` is an authority by itself"), "Which anchors are one authority, and what `{authority}` calls it."),
+    key("identity.authorities.*", Kind::Texts("the subject of an anchor as in RFC 4514, or SHA-256 of its key", bounds::AUTHORITY_ANCHORS), Need::Otherwise("no such authority"), "The anchors of one authority, such as its old and its new root."),
     key("identity.attributes", Kind::Named(bounds::ATTRIBUTES), Need::Otherwise("none"), "What the policy may read of a subject besides, as `r.sub.NAME`."),
     key("identity.attributes.*", Kind::Text(TEMPLATE), Need::Otherwise("no such attribute"), "Value of the attribute of that name; absent, so that a rule that reads it refuses, where the certificate lacks a field of it."),
 

@@ -1,27 +1,27 @@
 //! Building a generation: every file read, checked and cross-checked, every problem reported at once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hangu_certs::{CrlError, DirectoryError, ServerCertificateError, TrustError};
-
+use self::authorities::Vouching;
 pub use self::callers::directory_rights;
+pub use self::error::LoadError;
 use self::places::Places;
 pub use self::policy::{policy_problems, remember};
 use super::{ApplicationState, Expiry, Snapshot};
-use crate::bundle::{BundleError, NewestError};
 use crate::config::{self, Application, ConcurrencyBy, Config};
 use crate::layers::cloud::peer::PeerSettings;
 use crate::layers::cloud::upstreams::{InFlightBound, Upstreams};
-use crate::layers::network::limits::{LimitError, LimitPlan};
+use crate::layers::network::limits::LimitPlan;
 use crate::layers::network::zones::ZoneTable;
 use crate::observe::metrics::Metrics;
-use crate::ship::PlanError;
 
+mod authorities;
 mod callers;
 mod control;
+mod error;
 mod listener;
 mod places;
 mod policy;
@@ -32,185 +32,6 @@ mod sinks;
 mod upstream_tls;
 
 pub use revocation::lists_at;
-
-/// One thing wrong with what the configuration names. Shown as one line: where, what, how to fix.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// Of the configuration file.
-    #[error(transparent)]
-    Config(#[from] config::Problem),
-    /// What is wrong with a file, at the place that names it.
-    #[error("{}:{line}:{column}: {source}", file.display())]
-    Named {
-        /// The configuration file.
-        file: PathBuf,
-        /// Counted from 1.
-        line: usize,
-        /// Counted in characters from 1.
-        column: usize,
-        /// What is wrong.
-        source: Box<LoadError>,
-    },
-    /// Of the model or the rules.
-    #[error(transparent)]
-    Policy(#[from] hangu_policy::Problem),
-    /// Of a client CA or upstream CA.
-    #[error(transparent)]
-    Trust(#[from] TrustError),
-    /// Of a revocation list.
-    #[error(transparent)]
-    Crl(#[from] CrlError),
-    /// `[crl_grace]` names somebody who issues nothing here.
-    #[error("{}: `[crl_grace]` names the issuer `{issuer}`, and no authority has this name; known are {known}", file.display())]
-    GraceOfNobody {
-        /// The configuration file.
-        file: PathBuf,
-        /// As written.
-        issuer: String,
-        /// The first few that could be meant.
-        known: String,
-    },
-    /// Of a server certificate.
-    #[error(transparent)]
-    ServerCertificate(#[from] ServerCertificateError),
-    /// Of the directory.
-    #[error("{0}")]
-    Directory(#[from] DirectoryError),
-    /// The directory gives roles or clearance that the policy cannot take.
-    #[error("directory `{}`: {what}", path.display())]
-    DirectoryRights {
-        /// The directory.
-        path: PathBuf,
-        /// What is wrong, and how to mend it.
-        what: Box<str>,
-    },
-    /// A file cannot be read.
-    #[error("{}: cannot be read: {source}; let the gateway's user read it", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A file is larger than any of its kind should be.
-    #[error("{}: holds {bytes} bytes, more than {FILE_BYTES_MAX}; is it the right file", path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// Its length.
-        bytes: u64,
-    },
-    /// A model or rules file is not UTF-8.
-    #[error("{}: is not UTF-8; save it as UTF-8", path.display())]
-    NotUtf8 {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The certificate that we show to an upstream cannot be used.
-    #[error("{}: cannot be used as a client certificate: {why}; give a PEM chain, leaf first, and its key", path.display())]
-    UpstreamClient {
-        /// The chain.
-        path: PathBuf,
-        /// What is wrong.
-        why: Box<str>,
-    },
-    /// TLS could not be set up.
-    #[error(
-        "listener `{listener}`: TLS cannot be set up: {source}; check `tls_min` and the certificates"
-    )]
-    Tls {
-        /// The listener.
-        listener: String,
-        /// Why.
-        #[source]
-        source: rustls::Error,
-    },
-    /// A file of an audit sink cannot be used.
-    #[error("{}: audit sink `{sink}` cannot use it: {source}; give PEM certificates and their key, or a token", source.path.display())]
-    Sink {
-        /// The sink.
-        sink: String,
-        /// What is wrong with which file.
-        source: PlanError,
-    },
-    /// Of the key for pseudonyms.
-    #[error("{}: cannot be used for pseudonyms: {why}", path.display())]
-    Pseudonyms {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        why: Box<str>,
-    },
-    /// A limit that cannot be counted.
-    #[error(transparent)]
-    Limit(#[from] LimitError),
-    /// A setting of the process changed at a reload.
-    #[error("{}: {what} cannot change while the gateway runs; put it back, or restart or upgrade the gateway", file.display())]
-    Fixed {
-        /// The configuration file.
-        file: PathBuf,
-        /// Which setting.
-        what: Box<str>,
-    },
-    /// Of a bundle.
-    #[error("{}: {source}", path.display())]
-    Bundle {
-        /// The bundle.
-        path: PathBuf,
-        /// What is wrong.
-        source: Box<BundleError>,
-    },
-    /// Of the file that remembers the newest bundle.
-    #[error(transparent)]
-    Newest(#[from] NewestError),
-    /// The policy knows no rule any more.
-    #[error("{}: has no rule, and a running gateway does not reload to deny everybody; restart it to do that on purpose", path.display())]
-    NoRules {
-        /// The rules file.
-        path: PathBuf,
-    },
-    /// The model asks for something about a request that the gateway cannot tell.
-    #[error("{}: `r` names `{fact}`, which the gateway does not know of a request; known are {}", path.display(), policy::FACTS_KNOWN.join(", "))]
-    UnknownFact {
-        /// The model file.
-        path: PathBuf,
-        /// The name.
-        fact: Box<str>,
-    },
-    /// An application is to be decided by a context that the model has not.
-    #[error("{}: has no context {context}, which `policy_context` of the application `{application}` names; define `r{context}`, `p{context}`, `e{context}` and `m{context}`, or name another", path.display())]
-    UnknownContext {
-        /// The model file.
-        path: PathBuf,
-        /// The application.
-        application: String,
-        /// The context.
-        context: u8,
-    },
-    /// The model asks for a purpose, and no request can state one.
-    #[error("{}: `r` names `purpose`, and no request can state one; add `[purpose]` to the configuration", path.display())]
-    NoPurposes {
-        /// The model file.
-        path: PathBuf,
-    },
-    /// Rules demand what cannot be carried out.
-    #[error("{}: {what}", path.display())]
-    Obligation {
-        /// The rules file.
-        path: PathBuf,
-        /// What is wrong.
-        what: Box<str>,
-    },
-    /// The policy clears nobody for a label in use.
-    #[error("{}: gives nobody clearance for the label `{label}`, so the routes that carry it serve nobody; add a row such as `g2, ROLE, {label}`", path.display())]
-    LabelWithoutClearance {
-        /// The rules file.
-        path: PathBuf,
-        /// The label.
-        label: String,
-    },
-}
 
 /// Builds generation `generation` from `config` at `now` (seconds since 1970). Health of upstreams and free handshake slots
 /// carry over from `before`.
@@ -241,12 +62,13 @@ pub fn build(
         .map(|application| loader.application(&config, application, before, metrics))
         .collect();
     loader.each_grace_is_somebodys(&config);
+    let control = loader.control(config.control.remote.as_ref(), before);
+    loader.each_name_is_one_authoritys(&config);
     let callers = loader.callers(&config);
     let policy = loader.policy(&config, callers.as_ref(), before, metrics);
     let sinks = loader.sinks(&config);
     let pseudonyms = loader.pseudonyms(&config);
     let limits = loader.limits(&config, before, metrics);
-    let control = loader.control(config.control.remote.as_ref(), before);
     let listeners: Option<Vec<_>> = listeners.into_iter().collect();
     let applications: Option<Vec<_>> = applications.into_iter().collect();
     let (
@@ -302,6 +124,8 @@ struct Loader {
     crl_fetch: config::CrlFetch,
     /// Grace of single issuers, in seconds.
     grace_of: BTreeMap<String, u32>,
+    /// Who may vouch for whom.
+    vouching: Vec<Vouching>,
     /// Names of all authorities that were read.
     authorities: BTreeSet<String>,
     problems: Vec<LoadError>,
@@ -319,6 +143,7 @@ impl Loader {
                 .iter()
                 .map(|(issuer, grace)| (issuer.clone(), revocation::seconds(*grace)))
                 .collect(),
+            vouching: Vec::new(),
             authorities: BTreeSet::new(),
             problems: Vec::new(),
             expiries: Vec::new(),

@@ -20,7 +20,17 @@ struct World {
 
 const GUEST_LISTS: &str = "client_ca = \"certs/guests-ca.pem\"\ncrls = [\"certs/guests.crl.pem\"]";
 
+/// The guests' authority is ours under another key.
+const ONE_AUTHORITY: &str =
+    "[identity]\n[identity.authorities]\nclients = [\"CN=Test clients root\"]";
+/// It is somebody else's: callers are known by what only one of the two may write.
+const BY_SPIFFE: &str = "[identity]\nsubject = \"{spiffe}\"";
+
 fn world(trust: &str) -> World {
+    world_of(trust, ONE_AUTHORITY)
+}
+
+fn world_of(trust: &str, identity: &str) -> World {
     let (records, open) = (
         TestUpstream::named("records"),
         TestUpstream::named("guests"),
@@ -29,6 +39,7 @@ fn world(trust: &str) -> World {
     let folder = gateway()
         .records(records.address())
         .application(Application::new("guests").upstream(open.address()))
+        .table(identity)
         .prepare();
     folder.write("certs/guests-ca.pem", &guests.clients_ca_pem());
     folder.write("certs/guests.crl.pem", &guests.crl_pem(&[], 1));
@@ -125,7 +136,7 @@ fn a_connection_of_one_host_is_never_used_for_a_host_of_another_group() {
 #[test]
 fn the_authorities_of_one_host_cannot_name_the_callers_of_another() {
     let pinned = format!("{GUEST_LISTS}\nspiffe_trust_domains = [\"guests.test\"]");
-    let world = world(&pinned);
+    let world = world_of(&pinned, BY_SPIFFE);
     let guest_of = |id: &str| {
         let id = SpiffeId::parse(id).unwrap();
         let request = ClientRequest::spiffe(&id, Validity::days(now() - 60, 1));

@@ -16,6 +16,7 @@ fn an_application_answers_only_at_listeners_that_have_its_certificate() {
     let folder = gateway()
         .records(inner.address())
         .application(Application::new("outer").upstream(outer.address()))
+        .table("[identity]\n[identity.authorities]\nclients = [\"CN=Test clients root\"]")
         .table(&format!(
             "[[listeners]]\nname = \"guests\"\naddress = \"{second}\"\nclient_ca = \"certs/guests-ca.pem\"\n\
              [[listeners.certificates]]\nhosts = [\"outer.test\"]\nchain = \"certs/server.pem\"\nkey = \"certs/server.key\""

@@ -5,9 +5,9 @@ use hangu_certs::SpiffeId;
 use super::reader::Reader;
 use crate::config::bounds;
 use crate::config::checked::{Attribute, Identity};
-use crate::config::file::{self, Text, Texts};
+use crate::config::file::{self, Named, Text, Texts};
 use crate::config::problem::Fault;
-use crate::config::values::parse_template;
+use crate::config::values::{Name, parse_template};
 use crate::layers::endpoint::caller::OWN_ATTRIBUTES;
 
 pub(super) fn identity(reader: &mut Reader<'_, '_>, written: &file::Identity) -> Option<Identity> {
@@ -26,15 +26,39 @@ pub(super) fn identity(reader: &mut Reader<'_, '_>, written: &file::Identity) ->
         }
     }
     let domains = trust_domains(reader, written.spiffe_trust_domains.as_ref());
+    let authorities = authorities(reader, &written.authorities);
     Some(Identity {
         subject: subject?,
         organisation,
         attributes,
-        spiffe_trust_domains: domains.unwrap_or_default(),
+        spiffe_trust_domains: domains,
+        authorities,
         directory: reader.file(written.directory.as_ref()),
         posture_max_age: reader
             .duration(written.posture_max_age.as_ref(), &bounds::POSTURE_MAX_AGE),
     })
+}
+
+/// Which anchors are one authority; none is of two.
+fn authorities(reader: &mut Reader<'_, '_>, written: &Named<Texts>) -> Vec<(Name, Vec<String>)> {
+    let anchors = || written.values().flat_map(Texts::get_ref);
+    reader.no_two(
+        anchors().map(|anchor| (anchor, anchor.get_ref())),
+        |anchor| {
+            Fault::new(
+                format!("`{anchor}` stands here for the second time"),
+                "an anchor is of one authority only",
+            )
+        },
+    );
+    written
+        .iter()
+        .filter_map(|(name, anchors)| {
+            let name = reader.read(Some(name), Name::parse)?;
+            let anchors = anchors.get_ref().iter().map(|text| text.get_ref().clone());
+            Some((name, anchors.collect()))
+        })
+        .collect()
 }
 
 /// Trust domains, if any are written.

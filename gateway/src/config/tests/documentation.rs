@@ -50,6 +50,7 @@ drain = "30s"
 [identity]
 subject = "{san.uri}"
 posture_max_age = "1h"
+[identity.authorities]
 [identity.attributes]
 [crl_fetch]
 folder = "crl-cache"

@@ -194,7 +194,7 @@ x-id = "{san.uri}"
 [policy]"#, &["26:1: header `x-id` is set above; keep it once; case makes no difference"]),
     ("[labels]", r#"[identity]
 subject = "{subject.nonsense}"
-[labels]"#, &["12:11: `{subject.nonsense}` is not a template; there is no field `subject.nonsense`; the fields are subject.cn, subject.o, subject.ou, subject.c, subject.l, subject.st, subject.title, subject.uid, subject.serial_number, subject.organization_identifier, credit_code, policy, eku, san.uri, san.dns, san.email, san.ip, san.upn, spiffe, spiffe.trust_domain, spiffe.path, issuer, serial, fingerprint, key_fingerprint"]),
+[labels]"#, &["12:11: `{subject.nonsense}` is not a template; there is no field `subject.nonsense`; the fields are subject.cn, subject.o, subject.ou, subject.c, subject.l, subject.st, subject.title, subject.uid, subject.serial_number, subject.organization_identifier, credit_code, policy, eku, san.uri, san.dns, san.email, san.ip, san.upn, spiffe, spiffe.trust_domain, spiffe.path, issuer, serial, fingerprint, key_fingerprint, authority"]),
     ("[labels]", r#"[identity]
 subject = "{san.uri"
 [labels]"#, &["12:11: `{san.uri` is not a template; the `{` at byte 0 has no partner; write `{{` for a brace itself"]),

@@ -12,6 +12,7 @@ use hangu_policy::Value;
 
 use crate::config::{self, ANONYMOUS_SUBJECT};
 use crate::denial::Denial;
+use crate::layers::endpoint::authorities::Authorities;
 
 /// How a generation knows its callers.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub struct Callers {
     rules: config::Identity,
     directory: Directory,
     posture_age_seconds_max: u32,
+    authorities: Authorities,
 }
 
 /// What one generation knows of a caller.
@@ -44,10 +46,11 @@ pub struct Caller {
 impl Callers {
     /// Callers as `rules` describe them, with what `directory` knows.
     #[must_use]
-    pub fn new(rules: &config::Identity, directory: Directory) -> Self {
+    pub fn new(rules: &config::Identity, directory: Directory, authorities: Authorities) -> Self {
         Self {
             rules: rules.clone(),
             directory,
+            authorities,
             posture_age_seconds_max: u32::try_from(rules.posture_max_age.as_secs())
                 .unwrap_or(u32::MAX),
         }
@@ -74,7 +77,8 @@ impl Callers {
                 ..Caller::default()
             };
         };
-        let named = self.rules.subject.render(identity);
+        let authority = self.authorities.name(identity);
+        let named = self.rules.subject.render_under(identity, authority);
         let holder = self
             .directory
             .find(identity, named.as_deref().unwrap_or_default())
@@ -83,7 +87,10 @@ impl Callers {
         let subject = known.and_then(|holder| holder.subject.clone()).or(named);
         let organisation = known
             .and_then(|holder| holder.organisation.clone())
-            .or_else(|| self.rules.organisation.as_ref()?.render(identity));
+            .or_else(|| {
+                let organisation = self.rules.organisation.as_ref()?;
+                organisation.render_under(identity, authority)
+            });
         let attributes = |measured: u8| {
             let mut attributes = vec![posture(measured)];
             let text = |name: &str, value: String| (name.to_owned(), Value::Text(value));
@@ -94,7 +101,8 @@ impl Callers {
                     .map(|value| text(DEVICE_CLASS, value)),
             );
             attributes.extend(self.rules.attributes.iter().filter_map(|attribute| {
-                Some(text(&attribute.name, attribute.value.render(identity)?))
+                let value = attribute.value.render_under(identity, authority)?;
+                Some(text(&attribute.name, value))
             }));
             attributes.into_boxed_slice()
         };
@@ -114,13 +122,19 @@ impl Callers {
         }
     }
 
-    /// A SPIFFE id counts only within the trust domains that are listed, where any are: else whoever runs another domain under the
+    /// What the configuration calls the authority at the top of a chain, if it does.
+    #[must_use]
+    pub fn authority(&self, identity: &Identity) -> Option<&str> {
+        self.authorities.name(identity)
+    }
+
+    /// A SPIFFE id counts only within the trust domains that are listed: else whoever runs another domain under the
     /// same authorities would name its workloads as ours, and who signs the guests of one host would name them as the callers of another.
     fn refuses(&self, identity: &Identity, vouched: Option<&[String]>) -> Option<Denial> {
         let spiffe = identity.spiffe.as_ref()?;
-        let domains = vouched.unwrap_or(&self.rules.spiffe_trust_domains);
-        let is_ours =
-            domains.is_empty() || domains.iter().any(|ours| ours == spiffe.trust_domain());
+        // Where there is no list, nothing reads SPIFFE ids: the snapshot sees to that.
+        let domains = vouched.or(self.rules.spiffe_trust_domains.as_deref())?;
+        let is_ours = domains.iter().any(|ours| ours == spiffe.trust_domain());
         (!is_ours).then_some(Denial::TrustDomain)
     }
 }

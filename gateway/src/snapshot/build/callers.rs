@@ -32,12 +32,14 @@ pub fn directory_rights(
 impl Loader {
     /// How this generation knows its callers.
     pub(super) fn callers(&mut self, config: &Config) -> Option<Callers> {
+        let authorities = self.authorities_of(&config.identity);
         let Some(path) = &config.identity.directory else {
-            return Some(Callers::new(&config.identity, Directory::default()));
+            let none = Directory::default();
+            return Some(Callers::new(&config.identity, none, authorities));
         };
         let bytes = self.bytes(path)?;
         match Directory::from_csv(&path.display().to_string(), &bytes) {
-            Ok(directory) => Some(Callers::new(&config.identity, directory)),
+            Ok(directory) => Some(Callers::new(&config.identity, directory, authorities)),
             Err(problems) => {
                 for problem in problems {
                     self.wrong(path, problem.into());

@@ -8,6 +8,7 @@ use rustls::ServerConfig;
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::SingleCertAndKey;
 
+use super::authorities::Scope;
 use super::{LoadError, Loader};
 use crate::config::{ClientAuthentication, ClientTrust, ControlRemote};
 use crate::snapshot::{ControlTrust, Snapshot};
@@ -35,6 +36,7 @@ impl Loader {
         let last = before.and_then(|before| before.control.as_ref());
         let last = last.map(|control| &*control.revocation);
         let group = self.clients_of("control", &trust, last, &provider)?;
+        self.vouch(Scope::Control, &trust, &group.bundle);
         let name = remote.certificate.display().to_string();
         let own = ServerCertificate::from_pem(&name, &chain?, &key?, &[], self.now, &provider);
         let own = match own {

@@ -10,6 +10,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert, ServerSessionMemoryCache};
 use tokio::sync::Semaphore;
 
+use super::authorities::Scope;
 use super::revocation::Lists;
 use super::{LoadError, Loader};
 use crate::config::{self, Application, ClientTrust, HostPattern, Listener, TlsVersion};
@@ -35,7 +36,10 @@ impl Loader {
             .into_iter()
             .map(|trust| {
                 let last = last_of(last, trust);
-                self.clients_of(listener.name.as_str(), trust, last, &provider)
+                let group = self.clients_of(listener.name.as_str(), trust, last, &provider)?;
+                let of = Scope::Listener(listener.name.as_str().into());
+                self.vouch(of, trust, &group.bundle);
+                Some(group)
             })
             .collect();
         let names = Arc::new(names?);
@@ -179,7 +183,7 @@ impl Loader {
 /// A group before its TLS.
 pub(super) struct Group<'t> {
     trust: &'t ClientTrust,
-    bundle: Arc<TrustBundle>,
+    pub(super) bundle: Arc<TrustBundle>,
     pub(super) verifier: Arc<ClientVerifier>,
     pub(super) revocation: Arc<RevocationIndex>,
 }

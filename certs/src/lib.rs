@@ -55,6 +55,7 @@ mod directory_error;
 mod field;
 mod identity;
 mod inspect;
+mod intermediates;
 mod issue;
 mod name;
 mod names;

@@ -21,9 +21,9 @@ use crate::signature::{self, KeyStrength, SignatureProblem};
 pub struct TrustBundle {
     name: String,
     anchors: Vec<Authority>,
-    intermediates: Vec<Authority>,
+    pub(crate) intermediates: Vec<Authority>,
     /// Certificates that sign lists and nothing else.
-    list_signers: Vec<Authority>,
+    pub(crate) list_signers: Vec<Authority>,
 }
 
 /// A CA certificate of a bundle.
@@ -143,6 +143,11 @@ pub enum AnchorProblem {
         "its key is of a kind that is not supported; supported are P-256, P-384, Ed25519 and RSA of 2048 to 8192 bits"
     )]
     UnsupportedKey,
+    /// Beside a bundle, and nobody in the bundle signed it.
+    #[error(
+        "no authority of the bundle has signed it, directly or through others of this file; add what is between, or take it out"
+    )]
+    NotVouchedFor,
     /// A self-issued certificate whose own signature is wrong.
     #[error("its own signature is wrong, so the file is damaged or forged; export it again")]
     BadSignature,
@@ -235,56 +240,6 @@ impl TrustBundle {
         bundle
     }
 
-    /// The bundle with more intermediates, such as those given beside a certificate that is to be judged offline. Taken are
-    /// certificates for signing certificates or lists that a CA of the bundle has signed, directly or through others of them;
-    /// whatever else there is is left out.
-    pub fn with_intermediates(mut self, certificates: &[CertificateDer<'_>]) -> TrustBundle {
-        let mut waiting: Vec<&CertificateDer<'_>> =
-            certificates.iter().take(BUNDLE_CERTIFICATES_MAX).collect();
-        loop {
-            let (taken, left): (Vec<&CertificateDer<'_>>, Vec<_>) =
-                waiting.into_iter().partition(|der| self.vouches_for(der));
-            if taken.is_empty() {
-                return self;
-            }
-            for der in taken {
-                self.take(der);
-            }
-            waiting = left;
-        }
-    }
-
-    fn take(&mut self, der: &CertificateDer<'_>) {
-        let Ok(parsed) = Certificate::parse(der) else {
-            return;
-        };
-        let known = Authority {
-            der: CertificateDer::from(der.to_vec()),
-            subject: NameHash::of(&parsed.subject),
-        };
-        if parsed.is_ca() && parsed.may(KeyUsage::key_cert_sign) {
-            self.intermediates.push(known);
-        } else if parsed
-            .extensions
-            .key_usage
-            .is_some_and(|granted| granted.crl_sign())
-        {
-            self.list_signers.push(known);
-        }
-    }
-
-    /// Whether one of the bundle's CAs has signed a certificate.
-    fn vouches_for(&self, der: &CertificateDer<'_>) -> bool {
-        let Ok(certificate) = Certificate::parse(der) else {
-            return false;
-        };
-        let issuer = NameHash::of(&certificate.issuer);
-        self.authorities()
-            .filter(|authority| authority.subject == issuer)
-            .filter_map(|authority| Certificate::parse(&authority.der).ok())
-            .any(|authority| signed(&certificate, &authority))
-    }
-
     /// How operators know it.
     pub fn name(&self) -> &str {
         &self.name
@@ -295,7 +250,7 @@ impl TrustBundle {
         self.anchors.iter().any(|anchor| anchor.der == *der)
     }
 
-    /// When each CA certificate ends, for the expiry metric.
+    /// When each certificate ends, for the expiry metric: anchors first, what was added last comes last.
     pub fn expiries(&self) -> Vec<Expiry> {
         let expiry = |authority: &Authority| {
             let certificate = Certificate::parse(&authority.der).ok()?;
@@ -304,7 +259,7 @@ impl TrustBundle {
                 not_after: certificate.not_after,
             })
         };
-        self.authorities().filter_map(expiry).collect()
+        self.crl_signers().filter_map(expiry).collect()
     }
 
     /// The subjects of the anchors as DER, which TLS offers to clients as a hint.
@@ -351,7 +306,10 @@ impl TrustBundle {
     }
 }
 
-fn read_pem(bundle: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Vec<TrustError>> {
+pub(crate) fn read_pem(
+    bundle: &str,
+    pem: &[u8],
+) -> Result<Vec<CertificateDer<'static>>, Vec<TrustError>> {
     let bundle = || bundle.to_owned();
     if pem.len() > BUNDLE_BYTES_MAX {
         return Err(vec![TrustError::TooLarge { bundle: bundle() }]);
@@ -397,7 +355,7 @@ fn section_name(kind: SectionKind) -> &'static str {
     }
 }
 
-fn certificate_error(
+pub(crate) fn certificate_error(
     bundle: &str,
     index: usize,
     subject: String,
@@ -411,7 +369,7 @@ fn certificate_error(
     }
 }
 
-fn check_anchor(certificate: &Certificate<'_>, now: i64) -> Result<(), AnchorProblem> {
+pub(crate) fn check_anchor(certificate: &Certificate<'_>, now: i64) -> Result<(), AnchorProblem> {
     if !certificate.is_ca() {
         return Err(AnchorProblem::NotAnAuthority);
     }
@@ -461,7 +419,7 @@ fn check_self_signature(certificate: &Certificate<'_>) -> Result<(), AnchorProbl
     }
 }
 
-fn signed(certificate: &Certificate<'_>, issuer: &Certificate<'_>) -> bool {
+pub(crate) fn signed(certificate: &Certificate<'_>, issuer: &Certificate<'_>) -> bool {
     verify_signed(certificate, issuer).is_ok()
 }
 
@@ -480,4 +438,4 @@ fn verify_signed(
 /// Bytes of one bundle's PEM. A national root programme fits in 1 MiB.
 const BUNDLE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Certificates of one bundle.
-const BUNDLE_CERTIFICATES_MAX: usize = 1024;
+pub(crate) const BUNDLE_CERTIFICATES_MAX: usize = 1024;

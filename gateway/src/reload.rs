@@ -345,6 +345,7 @@ pub(crate) fn files_of(config: &Config, file: &Path) -> BTreeSet<PathBuf> {
     for listener in &config.listeners {
         for own in &listener.certificates {
             files.extend([&own.chain, &own.key, &own.trust.client_ca].map(Clone::clone));
+            files.extend(own.trust.intermediates.clone());
             add_lists(&mut files, config, &own.trust.crls, &own.trust.crl_urls);
         }
     }
@@ -354,6 +355,7 @@ pub(crate) fn files_of(config: &Config, file: &Path) -> BTreeSet<PathBuf> {
         .filter_map(|application| application.upstream_tls.as_ref())
     {
         files.insert(tls.ca.clone());
+        files.extend(tls.intermediates.clone());
         add_lists(&mut files, config, &tls.crls, &tls.crl_urls);
         files.extend(
             tls.client

@@ -210,6 +210,18 @@ impl TestPki {
         )
     }
 
+    /// PEM of the root of the client tree alone.
+    #[must_use]
+    pub fn clients_root_pem(&self) -> &str {
+        self.clients_root.certificate_pem()
+    }
+
+    /// PEM of the intermediate that signs clients.
+    #[must_use]
+    pub fn clients_intermediate_pem(&self) -> &str {
+        self.clients.certificate_pem()
+    }
+
     /// PEM bundle that clients trust the gateway by, and the gateway its upstreams.
     #[must_use]
     pub fn servers_ca_pem(&self) -> &str {

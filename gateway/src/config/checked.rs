@@ -152,6 +152,8 @@ pub struct ClientTrust {
     pub client_authentication: ClientAuthentication,
     /// PEM bundle of the authorities that sign clients.
     pub client_ca: PathBuf,
+    /// PEM of intermediates below these authorities.
+    pub intermediates: Option<PathBuf>,
     /// PEM or DER revocation lists of these authorities, or folders of them; may be empty.
     pub crls: Vec<PathBuf>,
     /// Where lists are fetched from.
@@ -365,6 +367,8 @@ pub struct Upstream {
 pub struct UpstreamTls {
     /// PEM bundle of the authorities that sign upstreams.
     pub ca: PathBuf,
+    /// PEM of intermediates below these authorities.
+    pub intermediates: Option<PathBuf>,
     /// SNI that we send.
     pub server_name: Host,
     /// Who it must be, beyond a chain to `ca`: the one that SNI names, or somebody else.

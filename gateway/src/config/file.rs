@@ -53,6 +53,7 @@ pub(super) struct Listener {
     pub(super) zone: Option<Text>,
     pub(super) client_authentication: Option<Text>,
     pub(super) client_ca: Option<Text>,
+    pub(super) client_intermediates: Option<Text>,
     pub(super) crls: Option<Texts>,
     pub(super) crl_urls: Option<Texts>,
     pub(super) crl_grace: Option<Text>,
@@ -81,6 +82,7 @@ pub(super) struct ServerCertificate {
     pub(super) key: Option<Text>,
     pub(super) client_authentication: Option<Text>,
     pub(super) client_ca: Option<Text>,
+    pub(super) client_intermediates: Option<Text>,
     pub(super) crls: Option<Texts>,
     pub(super) crl_urls: Option<Texts>,
     pub(super) crl_grace: Option<Text>,
@@ -155,6 +157,7 @@ pub(super) struct Upstream {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct UpstreamTls {
     pub(super) ca: Option<Text>,
+    pub(super) intermediates: Option<Text>,
     pub(super) server_name: Option<Text>,
     pub(super) spiffe_id: Option<Text>,
     pub(super) uri: Option<Text>,

@@ -245,3 +245,59 @@ fn an_overdue_list_does_not_keep_a_reload_from_being_taken() {
     let response = gateway.client("clerk").get("/").unwrap();
     assert_refused(&gateway, &response, 403, "data.label");
 }
+
+/// A gateway whose `client_ca` has the root alone, with this line about intermediates beside it.
+fn under_the_root(line: &str, intermediates: &str) -> GatewayFolder {
+    let upstream = TestUpstream::named("records");
+    let address = upstream.address();
+    std::mem::forget(upstream);
+    let folder = gateway().records(address).listener(line).prepare();
+    folder.write("certs/clients-ca.pem", folder.pki().clients_root_pem());
+    folder.write("certs/issuing.pem", intermediates);
+    folder
+}
+
+const ISSUING: &str = "client_intermediates = \"certs/issuing.pem\"";
+
+#[test]
+fn the_list_of_an_intermediate_that_is_no_anchor_counts() {
+    let ended = under_the_root("", "").run_to_end();
+    assert!(!ended.status.success(), "its list cannot be verified");
+    assert!(
+        ended.stderr.contains("`CN=Test clients`"),
+        "{}",
+        ended.stderr
+    );
+
+    let folder = under_the_root(ISSUING, "");
+    folder.write("certs/issuing.pem", folder.pki().clients_intermediate_pem());
+    let (clerk, mole) = (folder.pki().client("clerk"), folder.pki().client("clerk"));
+    let gateway = folder.start();
+    assert!(is_let_in(&gateway, &clerk) && is_let_in(&gateway, &mole));
+    let leaf_only = hangu_tests::Credentials {
+        issued: hangu_certs::Issued {
+            certificate_pem: first_certificate(&clerk.issued.certificate_pem),
+            ..clerk.issued.clone()
+        },
+    };
+    assert!(is_let_in(&gateway, &leaf_only), "the chain is completed");
+    let list = gateway.pki().crl_pem(&[&mole], 2);
+    gateway.folder().write("certs/clients.crl.pem", &list);
+    wait_until("the revocation to count", || !is_let_in(&gateway, &mole));
+    assert!(is_let_in(&gateway, &clerk));
+}
+
+#[test]
+fn an_intermediate_that_no_anchor_vouches_for_is_refused() {
+    let stranger = hangu_tests::TestPki::new();
+    let ended = under_the_root(ISSUING, stranger.clients_root_pem()).run_to_end();
+    assert!(!ended.status.success());
+    let says = "certificate 1 (`CN=Test clients root`): no authority of the bundle has signed it";
+    assert!(ended.stderr.contains(says), "{}", ended.stderr);
+}
+
+fn first_certificate(pem: &str) -> String {
+    let end = "-----END CERTIFICATE-----\n";
+    let (first, _) = pem.split_once(end).unwrap();
+    format!("{first}{end}")
+}

@@ -282,6 +282,7 @@ fn upstream_tls(reader: &mut Reader<'_, '_>, written: &file::UpstreamTls) -> Opt
         crl_urls: crl_urls(reader, written.crl_urls.as_ref()),
         crl_grace: reader.duration(written.crl_grace.as_ref(), &bounds::CRL_GRACE),
         ca: ca?,
+        intermediates: reader.file(written.intermediates.as_ref()),
         server_name: server_name?,
         client,
     })

@@ -63,14 +63,18 @@ pub(super) fn own_trust(
     );
     let lists = written.crls.as_ref().or(written.crl_urls.as_ref());
     let lists = lists.map(Texts::span);
-    let alone = lists.or(written.crl_grace.as_ref().map(Text::span));
+    let texts = written
+        .crl_grace
+        .as_ref()
+        .or(written.client_intermediates.as_ref());
+    let alone = lists.or(texts.map(Text::span));
     if written.client_ca.is_none()
         && let Some(place) = alone
     {
         reader.fault(
             &Text::new(place, String::new()),
             Fault::new(
-                "revocation lists stand here without the authorities that they are of",
+                "revocation lists or intermediates stand here without the authorities that they are of",
                 "add `client_ca`, or move them to the listener",
             ),
         );
@@ -85,6 +89,7 @@ pub(super) fn own_trust(
         Some(_) => ClientTrust {
             client_authentication,
             client_ca: reader.file(written.client_ca.as_ref()).unwrap_or_default(),
+            intermediates: reader.file(written.client_intermediates.as_ref()),
             crls: crls(reader, written.crls.as_ref()),
             crl_urls: crl_urls(reader, written.crl_urls.as_ref()),
             crl_grace: reader.duration(written.crl_grace.as_ref(), &bounds::CRL_GRACE),

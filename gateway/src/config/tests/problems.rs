@@ -88,7 +88,7 @@ identity = { requests = 1 }
         "12:12: `[limits.identity]` has no `burst`; add `burst = …`: a whole number from 1 to 1000000, without quotes",
     ]),
     ("[labels]", r#""server.threads" = 4
-[labels]"#, &["11:1: `server.threads` is not a known key of `[[listeners.certificates]]`; remove it, or use one of `hosts`, `chain`, `key`, `client_authentication`, `client_ca`, `crls`, `crl_urls`, `crl_grace`, `spiffe_trust_domains`"]),
+[labels]"#, &["11:1: `server.threads` is not a known key of `[[listeners.certificates]]`; remove it, or use one of `hosts`, `chain`, `key`, `client_authentication`, `client_ca`, `client_intermediates`, `crls`, `crl_urls`, `crl_grace`, `spiffe_trust_domains`"]),
     ("[labels]", r#"[server]
 threads = 99999999999999999999
 [labels]"#, &["12:11: a whole number does not fit `threads`; write a whole number from 1 to 64, without quotes"]),
@@ -305,7 +305,7 @@ hosts = ["guests.civil.example"]
 chain = "a.pem"
 key = "b.pem"
 crls = ["c.pem"]
-[labels]"#, &["15:8: revocation lists stand here without the authorities that they are of; add `client_ca`, or move them to the listener"]),
+[labels]"#, &["15:8: revocation lists or intermediates stand here without the authorities that they are of; add `client_ca`, or move them to the listener"]),
     ("[labels]", r#"[identity]
 spiffe_trust_domains = ["gov.example/x"]
 attributes = { Grade = "{subject.title}", posture = "{subject.cn}" }

@@ -28,6 +28,7 @@ impl Loader {
         let trust = ClientTrust {
             client_authentication: ClientAuthentication::Required,
             client_ca: remote.client_ca.clone(),
+            intermediates: None,
             crls: remote.crls.clone(),
             crl_urls: Vec::new(),
             crl_grace: Duration::ZERO,

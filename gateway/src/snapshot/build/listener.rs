@@ -1,5 +1,6 @@
 //! What a listener's handshakes need: server certificates by name, client trust, revocation lists.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use hangu_certs::{
@@ -160,7 +161,7 @@ impl Loader {
     }
 
     fn client_trust(&mut self, trust: &ClientTrust) -> Option<Arc<TrustBundle>> {
-        let file = &trust.client_ca;
+        let (file, intermediates) = (&trust.client_ca, trust.intermediates.as_deref());
         let pem = self.bytes(file)?;
         match TrustBundle::from_pem(&file.display().to_string(), &pem, self.now) {
             Ok(trust) => {
@@ -168,8 +169,39 @@ impl Loader {
                     self.expires("client_ca", file, expiry.not_after);
                     self.authorities.insert(expiry.subject);
                 }
+                let known = trust.expiries().len();
+                let trust = self.intermediates(trust, intermediates)?;
+                for expiry in trust.expiries().into_iter().skip(known) {
+                    let file = intermediates.unwrap_or(file);
+                    self.expires("client_ca", file, expiry.not_after);
+                    self.authorities.insert(expiry.subject);
+                }
                 Some(Arc::new(trust))
             }
+            Err(problems) => {
+                for problem in problems {
+                    self.wrong(file, problem.into());
+                }
+                None
+            }
+        }
+    }
+}
+
+impl Loader {
+    /// The bundle with the intermediates of a file, where there is one.
+    pub(super) fn intermediates(
+        &mut self,
+        trust: TrustBundle,
+        file: Option<&Path>,
+    ) -> Option<TrustBundle> {
+        let Some(file) = file else {
+            return Some(trust);
+        };
+        let pem = self.bytes(file)?;
+        let name = file.display().to_string();
+        match trust.with_intermediates_from_pem(&name, &pem, self.now) {
+            Ok(trust) => Some(trust),
             Err(problems) => {
                 for problem in problems {
                     self.wrong(file, problem.into());

@@ -101,6 +101,15 @@ impl Loader {
             self.expires("upstream_ca", &tls.ca, expiry.not_after);
             self.authorities.insert(expiry.subject);
         }
+        let known = trust.expiries().len();
+        let trust = self.intermediates(trust, tls.intermediates.as_deref())?;
+        for expiry in trust.expiries().into_iter().skip(known) {
+            let file = tls.intermediates.as_ref().unwrap_or(&tls.ca);
+            self.expires("upstream_ca", file, expiry.not_after);
+            // Who trusts upstreams by other intermediates does so over connections of its own.
+            digest.update(expiry.subject.as_bytes());
+            self.authorities.insert(expiry.subject);
+        }
         let mut authorities = Vec::new();
         for certificate in CertificateDer::pem_slice_iter(&pem).flatten() {
             digest.update(&certificate);

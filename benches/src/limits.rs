@@ -6,11 +6,10 @@ use std::hash::BuildHasher;
 use std::hint::black_box;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hangu_limits::{Cell, Cells, Limit, Mode, Nanos, Rate, Sketch, check_all};
+use hangu_limits::{Cell, Cells, Held, Limit, Mode, Nanos, Rate, Sketch, check_all};
 
 use crate::measure::{self, Random, say};
 
@@ -104,7 +103,7 @@ fn churn(keys: usize, house: &House, rates: &Rates) -> Result<(), Box<dyn Error>
 /// The table of keys as the gateway has it, and what its connections hold.
 struct House {
     cells: Cells<[u64; 2]>,
-    held: Vec<Arc<Cell>>,
+    held: Vec<Held<[u64; 2], Cell>>,
     organisations: Vec<Cell>,
     hashers: [RandomState; 2],
     start: Instant,

@@ -5,7 +5,6 @@
 mod audit;
 #[cfg(feature = "gateway")]
 mod fairness;
-#[cfg(feature = "gateway")]
 mod limits;
 #[cfg(feature = "gateway")]
 mod live;
@@ -37,7 +36,6 @@ enum Question {
     #[cfg(feature = "gateway")]
     Fairness(fairness::Arguments),
     /// What a limit costs: a check, a key, and a flood of keys.
-    #[cfg(feature = "gateway")]
     Limits(limits::Arguments),
     /// What an open connection costs the registry, and how soon a revocation has told all whom it hits.
     #[cfg(feature = "gateway")]
@@ -53,7 +51,6 @@ fn main() -> ExitCode {
         Question::Decide(arguments) => policy::decide::run(&arguments),
         #[cfg(feature = "gateway")]
         Question::Fairness(arguments) => fairness::run(&arguments),
-        #[cfg(feature = "gateway")]
         Question::Limits(arguments) => limits::run(&arguments),
         #[cfg(feature = "gateway")]
         Question::Live(arguments) => live::run(&arguments),

@@ -25,7 +25,7 @@ mod slots;
 mod source;
 
 pub use combine::{Combined, Limit, Limited, Mode, Outcome, check_all, peek_all};
-pub use keyed::{Blank, Cells, Full, Keyed};
+pub use keyed::{Blank, Cells, Full, Held, Keyed};
 pub use quota::{AMOUNT_MAX, Allowance, AllowanceError, Quota, Use};
 pub use rate::{Cell, Nanos, Rate, RateError, Verdict};
 pub use sketch::Sketch;

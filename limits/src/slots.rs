@@ -4,7 +4,7 @@
 //! handshake flood exhausts. The bound is an argument, so that a reload changes it while the guards of the old
 //! bound are still out: lowering it evicts nobody, and admits nobody until enough have left.
 
-use std::sync::Arc;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A counter of places in use, shared by all threads.
@@ -18,17 +18,17 @@ impl Slots {
         Self(AtomicU32::new(0))
     }
 
-    /// A place, when fewer than `max` are in use; it is given back when the [`Slot`] is dropped, on every way out.
-    /// `max` of zero admits nobody.
+    /// A place among those of `slots` (an `Arc`, or what a [`Keyed`](crate::Keyed) gave), when fewer than `max` are in use; it
+    /// is given back when the [`Slot`] is dropped, on every way out. `max` of zero admits nobody.
     #[must_use = "the place is given back as soon as the slot is dropped"]
-    pub fn take(self: &Arc<Self>, max: u32) -> Option<Slot> {
-        let taken = self
+    pub fn take<S: Deref<Target = Self> + Clone>(slots: &S, max: u32) -> Option<Slot<S>> {
+        let taken = slots
             .0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |in_use| {
                 // `in_use < max` also keeps the sum below the end of a `u32`.
                 if in_use < max { Some(in_use + 1) } else { None }
             });
-        taken.ok().map(|_| Slot(Arc::clone(self)))
+        taken.ok().map(|_| Slot(slots.clone()))
     }
 
     /// How many places are in use now.
@@ -41,9 +41,9 @@ impl Slots {
 /// One place in use, until dropped.
 #[derive(Debug)]
 #[must_use = "the place is given back as soon as the slot is dropped"]
-pub struct Slot(Arc<Slots>);
+pub struct Slot<S: Deref<Target = Slots>>(S);
 
-impl Drop for Slot {
+impl<S: Deref<Target = Slots>> Drop for Slot<S> {
     fn drop(&mut self) {
         // INVARIANT: each slot was counted once by `take`, so this never goes below zero.
         self.0.0.fetch_sub(1, Ordering::Relaxed);
@@ -52,23 +52,28 @@ impl Drop for Slot {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
     fn no_more_than_max_are_inside_and_leaving_makes_room() {
         let slots = Arc::new(Slots::new());
-        let (one, two) = (slots.take(2), slots.take(2));
-        assert!(one.is_some() && two.is_some() && slots.take(2).is_none());
+        let (one, two) = (Slots::take(&slots, 2), Slots::take(&slots, 2));
+        assert!(one.is_some() && two.is_some() && Slots::take(&slots, 2).is_none());
         drop(one);
         assert_eq!(slots.in_use(), 1);
-        let three = slots.take(2);
+        let three = Slots::take(&slots, 2);
         assert!(three.is_some());
         assert!(
-            slots.take(1).is_none(),
+            Slots::take(&slots, 1).is_none(),
             "a lower bound evicts nobody and admits nobody"
         );
-        assert!(slots.take(3).is_some(), "a higher one admits at once");
-        assert!(slots.take(0).is_none());
+        assert!(
+            Slots::take(&slots, 3).is_some(),
+            "a higher one admits at once"
+        );
+        assert!(Slots::take(&slots, 0).is_none());
     }
 
     #[test]
@@ -76,7 +81,7 @@ mod tests {
         let slots = Arc::new(Slots::new());
         let inside = Arc::clone(&slots);
         let thread = std::thread::spawn(move || {
-            let _slot = inside.take(1);
+            let _slot = Slots::take(&inside, 1);
             panic!("a request went wrong");
         });
         assert!(thread.join().is_err());
@@ -90,7 +95,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..5_000 {
-                        let slot = slots.take(2);
+                        let slot = Slots::take(&slots, 2);
                         assert!(slots.in_use() <= 2);
                         drop(slot);
                     }

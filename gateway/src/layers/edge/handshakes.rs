@@ -9,9 +9,12 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Instant;
 
-use hangu_limits::{Keyed, Nanos, Rate, Sketch, Slot, Slots, Verdict, source_of};
+use hangu_limits::{Held, Keyed, Nanos, Rate, Sketch, Slot, Slots, Verdict, source_of};
 
 use crate::denial::Denial;
+
+/// A place for one handshake among those of its source, until it is dropped.
+pub type HandshakePlace = Slot<Held<IpAddr, Slots>>;
 
 /// The handshakes of every source, for as long as the process lives.
 #[derive(Debug)]
@@ -53,11 +56,15 @@ impl Handshakes {
     ///
     /// # Errors
     /// [`Denial::HandshakesPerSource`] when `under_way_max` are under way already, or when more sources are than can be counted.
-    pub fn begin(&self, source: IpAddr, under_way_max: NonZeroU32) -> Result<Slot, Denial> {
+    pub fn begin(
+        &self,
+        source: IpAddr,
+        under_way_max: NonZeroU32,
+    ) -> Result<HandshakePlace, Denial> {
         self.under_way
             .find(source_of(source), self.now())
             .ok()
-            .and_then(|slots| slots.take(under_way_max.get()))
+            .and_then(|slots| Slots::take(&slots, under_way_max.get()))
             .ok_or(Denial::HandshakesPerSource)
     }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use hangu_limits::{Mode, Slot};
+use hangu_limits::{Held, Mode, Slot, Slots};
 
-use super::counts::LimitState;
+use super::counts::{Key, LimitState};
 use super::plan::LimitPlan;
 use super::sources::source_of;
 use crate::config::Network;
@@ -16,7 +16,7 @@ use crate::denial::Denial;
 /// A connection's place among those of its source, free again when dropped.
 #[derive(Debug, Default)]
 pub struct ConnectionPlaces {
-    _held: Vec<Slot>,
+    _held: Vec<Slot<Held<Key, Slots>>>,
 }
 
 /// Refused connections, of which one a second is recorded.
@@ -73,7 +73,7 @@ impl LimitState {
             let is_over = slots.in_use() >= limit.max;
             match rule.mode {
                 Mode::Enforced => {
-                    let Some(place) = slots.take(limit.max) else {
+                    let Some(place) = Slots::take(&slots, limit.max) else {
                         rule.metrics.refused.inc();
                         return Err(refused(rule.denial));
                     };
@@ -83,7 +83,7 @@ impl LimitState {
                     if is_over {
                         rule.metrics.would_refuse.inc();
                     }
-                    held.extend(slots.take(u32::MAX));
+                    held.extend(Slots::take(&slots, u32::MAX));
                 }
             }
         }

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use hangu_limits::{Cell, Cells, Full, Keyed, Limit, Limited, Mode, Nanos, Quota, Slots};
+use hangu_limits::{Cell, Cells, Full, Held, Keyed, Limit, Limited, Mode, Nanos, Quota, Slots};
 use http::HeaderValue;
 use ring::digest::{Context, SHA256};
 
@@ -17,15 +17,18 @@ use super::shared::{ClosedUntil, SharedLimits};
 use super::target::Target;
 use crate::config::Part;
 
+/// Two 64-bit hashes of what a limit counts by.
+pub(super) type Key = [u64; 2];
+
 /// What was counted, of everybody, by every limit. Keys are two 64-bit hashes under two keys of this process: the tables hold no names,
 /// and nobody can aim at the entry of another.
 #[derive(Debug)]
 pub struct LimitState {
-    rates: Cells<[u64; 2]>,
-    quotas: Keyed<[u64; 2], Quota>,
-    requests: Keyed<[u64; 2], Slots>,
-    pub(super) connections: Keyed<[u64; 2], Slots>,
-    closed: Keyed<[u64; 2], ClosedUntil>,
+    rates: Cells<Key>,
+    quotas: Keyed<Key, Quota>,
+    requests: Keyed<Key, Slots>,
+    pub(super) connections: Keyed<Key, Slots>,
+    closed: Keyed<Key, ClosedUntil>,
     /// The server by which several gateways hold limits together.
     pub shared: SharedLimits,
     pub(super) refused: Refused,
@@ -67,8 +70,8 @@ pub(super) struct Counts {
     pub(super) rates: Vec<RateCount>,
     /// Of limits that only say that they would.
     pub(super) shadow_rates: Vec<RateCount>,
-    pub(super) requests: Vec<(Arc<CountRule>, Arc<Slots>)>,
-    pub(super) quotas: Vec<(Arc<QuotaRule>, Arc<Quota>)>,
+    pub(super) requests: Vec<(Arc<CountRule>, Held<Key, Slots>)>,
+    pub(super) quotas: Vec<(Arc<QuotaRule>, Held<Key, Quota>)>,
     pub(super) counts_bytes: bool,
     /// Whether any rate is held by several gateways together.
     pub(super) is_shared: bool,
@@ -79,7 +82,7 @@ pub(super) struct Counts {
 #[derive(Debug)]
 pub(super) struct RateCount {
     pub(super) rule: Arc<RateRule>,
-    pub(super) cell: Arc<Cell>,
+    pub(super) cell: Held<Key, Cell>,
     pub(super) shared: Option<SharedCount>,
 }
 
@@ -89,9 +92,9 @@ pub(super) struct SharedCount {
     /// At the server.
     pub(super) key: Box<str>,
     /// Here, while the server does not answer.
-    pub(super) share: Arc<Cell>,
+    pub(super) share: Held<Key, Cell>,
     /// Until when the server has refused it.
-    pub(super) closed: Arc<ClosedUntil>,
+    pub(super) closed: Held<Key, ClosedUntil>,
 }
 
 impl Limited for RateCount {
@@ -105,7 +108,7 @@ impl Limited for RateCount {
 }
 
 impl LimitState {
-    /// Nobody has been counted; room for a million keys of each kind.
+    /// Nobody has been counted; room for a million keys of each kind, surely.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -219,7 +222,7 @@ impl LimitState {
     }
 
     /// What a limit counts by, with the route's part of it. All who have no organisation are one.
-    fn key(&self, caller: &CallerCounts, rule: &Rule, part: &str) -> [u64; 2] {
+    fn key(&self, caller: &CallerCounts, rule: &Rule, part: &str) -> Key {
         let of = |wanted, value| rule.by.contains(&wanted).then_some(value);
         self.hash(&(
             &*rule.name,
@@ -229,7 +232,7 @@ impl LimitState {
         ))
     }
 
-    pub(super) fn hash(&self, key: &impl Hash) -> [u64; 2] {
+    pub(super) fn hash(&self, key: &impl Hash) -> Key {
         self.hashers.each_ref().map(|hasher| hasher.hash_one(key))
     }
 
@@ -287,7 +290,8 @@ fn shared_key(prefix: &str, caller: &CallerCounts, rule: &Rule, part: &str) -> B
 
 /// Bytes of a hash that tell two callers apart.
 const SHARED_KEY_BYTES: usize = 16;
-const KEYS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1_000_000 - 1);
+/// A million, and what one of the table's parts may hold more than another.
+const KEYS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1_150_000 - 1);
 /// Lists of counts that a connection remembers; who visits routes with more different limits than these looks the others up each time.
 const KNOWN_MAX: usize = 16;
 
@@ -361,7 +365,10 @@ mod tests {
             let [(_, second)] = &second.requests[..] else {
                 panic!("one limit")
             };
-            assert!(Arc::ptr_eq(first, second), "remembered or not, one count");
+            assert!(
+                std::ptr::eq(&raw const **first, &raw const **second),
+                "remembered or not, one count"
+            );
         }
     }
 }

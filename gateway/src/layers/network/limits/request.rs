@@ -4,9 +4,11 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use hangu_limits::{Full, Mode, Nanos, Outcome, Slot, Use, Verdict, check_all, peek_all};
+use hangu_limits::{
+    Full, Held, Mode, Nanos, Outcome, Slot, Slots, Use, Verdict, check_all, peek_all,
+};
 
-use super::counts::{CallerCounts, Counts, LimitState, Proven, RateCount, SharedCount};
+use super::counts::{CallerCounts, Counts, Key, LimitState, Proven, RateCount, SharedCount};
 use super::plan::{LimitPlan, QuotaRule, Rule, Unit};
 use super::shared::{Answer, SharedLimits, Unavailable};
 use crate::config::{Fallback, REQUEST_CONCURRENCY_MAX, SourceClients};
@@ -17,7 +19,7 @@ use crate::refusal::Refusal;
 #[derive(Debug, Default)]
 pub struct Limited {
     pub(super) counts: Option<Arc<Counts>>,
-    places: [Option<Slot>; REQUEST_CONCURRENCY_MAX],
+    places: [Option<Slot<Held<Key, Slots>>>; REQUEST_CONCURRENCY_MAX],
     /// The rate that is nearest, or the limit that refused.
     pub(super) nearest: Option<Nearest>,
     /// The quota that is nearest.
@@ -187,12 +189,12 @@ impl Limited {
         for (at, (limit, slots)) in counts.requests.iter().enumerate() {
             let (place, is_over) = match limit.rule.mode {
                 Mode::Enforced => {
-                    let place = slots.take(limit.max);
+                    let place = Slots::take(slots, limit.max);
                     let is_over = place.is_none();
                     (place, is_over)
                 }
                 // It counts all, also those that it would not let in.
-                Mode::Shadow => (slots.take(u32::MAX), slots.in_use() > limit.max),
+                Mode::Shadow => (Slots::take(slots, u32::MAX), slots.in_use() > limit.max),
             };
             if let Some(held) = self.places.get_mut(at) {
                 *held = place;
@@ -358,7 +360,7 @@ fn shared_of(limit: &RateCount) -> Option<&SharedCount> {
 fn of_unit(
     counts: &Counts,
     unit: Unit,
-) -> impl Iterator<Item = &(Arc<QuotaRule>, Arc<hangu_limits::Quota>)> {
+) -> impl Iterator<Item = &(Arc<QuotaRule>, Held<Key, hangu_limits::Quota>)> {
     counts
         .quotas
         .iter()

@@ -57,7 +57,7 @@ impl Policy {
             return Overridden::default();
         }
         let mut arguments = [Argument::NONE; Fact::COUNT];
-        section.fill(&mut arguments, request);
+        section.fill(&mut arguments, request, 0);
         let arguments = arguments.get_mut(..section.facts.len()).unwrap_or_default();
         let mut early = Early::default();
         self.number(section, arguments, &mut early);

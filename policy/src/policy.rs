@@ -132,6 +132,12 @@ impl Policy {
     /// Decides with the model's `r, p, e, m`, or with the context that the request names. Takes no lock and allocates
     /// nothing. The answer is [`Refusal::EvaluationError`] for a context that the model has not.
     pub fn decide(&self, request: &Request<'_>) -> Decision {
+        self.decide_tagged(request, 0)
+    }
+
+    /// As [`Self::decide`], with the tag of the domain's text, or 0 where it is not known.
+    #[inline]
+    pub(crate) fn decide_tagged(&self, request: &Request<'_>, domain_tag: u32) -> Decision {
         let section = match request.context {
             None => self.sections.first(),
             Some(context) => self.section(usize::from(context.get())),
@@ -149,9 +155,11 @@ impl Policy {
             ));
         }
         if section.facts.len() <= FEW {
-            self.decide_named(section, &mut [Argument::NONE; FEW], request)
+            let arguments = &mut [Argument::NONE; FEW];
+            self.decide_named(section, arguments, request, domain_tag)
         } else {
-            self.decide_named(section, &mut [Argument::NONE; Fact::COUNT], request)
+            let arguments = &mut [Argument::NONE; Fact::COUNT];
+            self.decide_named(section, arguments, request, domain_tag)
         }
     }
 
@@ -160,8 +168,9 @@ impl Policy {
         section: &Section,
         arguments: &mut [Argument<'a>],
         request: &Request<'a>,
+        domain_tag: u32,
     ) -> Decision {
-        section.fill(arguments, request);
+        section.fill(arguments, request, domain_tag);
         let arguments = arguments.get_mut(..section.facts.len());
         self.decide_in(section, arguments.unwrap_or_default(), request.time_unix_ms)
     }
@@ -250,17 +259,18 @@ impl Policy {
         request: &mut [Argument<'_>],
         early: &mut Early,
     ) {
+        let mut touched = 0;
         for (index, argument) in request.iter_mut().enumerate() {
             if let Some(text) = section.text_to_number(index, argument) {
-                argument.tag = symbols::tag(text);
+                if argument.tag == 0 {
+                    argument.tag = symbols::tag(text);
+                }
+                touched ^= self.symbols.touch(argument.tag);
             }
         }
         let index = &section.index;
         index.prepare(request, early);
-        let mut touched = index.touch(early, request, &self.roles);
-        for argument in &*request {
-            touched ^= self.symbols.touch(argument.tag);
-        }
+        touched ^= index.touch(early, request, &self.roles);
         black_box(touched);
         index.touch_again(early, request, &self.roles, &self.symbols);
         for (index, argument) in request.iter_mut().enumerate() {
@@ -348,14 +358,22 @@ impl Policy {
 }
 
 impl Section {
-    /// The facts of a request in the order of the model's `r`.
-    pub(crate) fn fill<'a>(&self, arguments: &mut [Argument<'a>], request: &Request<'a>) {
+    /// The facts of a request in the order of the model's `r`; the tag of its domain is 0 where it is not known.
+    #[inline]
+    pub(crate) fn fill<'a>(
+        &self,
+        arguments: &mut [Argument<'a>],
+        request: &Request<'a>,
+        domain_tag: u32,
+    ) {
         for (argument, fact) in arguments.iter_mut().zip(&self.facts) {
             argument.view = fact.of(request);
             if *fact == Fact::Subject {
                 argument.attributes = request.subject_attributes;
             } else if *fact == Fact::Query {
                 argument.attributes = request.query_parameters;
+            } else if *fact == Fact::Domain {
+                argument.tag = domain_tag;
             }
         }
     }

@@ -12,7 +12,6 @@ use super::plan::{Domain, Source};
 use super::roles::Roles;
 use crate::rules::symbols::Symbols;
 use crate::value::View;
-use std::hint::black_box;
 
 /// What is asked for the first clause of an index.
 #[derive(Debug, Default)]
@@ -21,7 +20,17 @@ pub(crate) struct Early {
     pub(crate) probes: Probes,
     /// What they have led to.
     pub(crate) gathered: Gathered,
+    /// For its first role, if it has one.
+    pub(crate) member: Option<LikelyMember>,
     asked: bool,
+}
+
+/// Where the record of who holds roles is likely to stand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LikelyMember {
+    /// Of these roles, and of no others: what stands there elsewhere may be no record.
+    pub(crate) relation: usize,
+    pub(crate) at: u32,
 }
 
 /// What the first clause of an index asks first.
@@ -107,7 +116,8 @@ impl Index {
         if let Some((relation, who, domain)) = self.tags(request)
             && let Some(roles) = roles.get(relation)
         {
-            black_box(roles.touch_record(who, domain));
+            let at = roles.touch_record(who, domain);
+            early.member = at.map(|at| LikelyMember { relation, at });
         }
         if let Some((paths, text)) = self.first_paths(request) {
             paths.gather(&early.probes, text.len(), symbols, &mut early.gathered);

@@ -8,7 +8,7 @@ use super::pattern::{Matching, key_match};
 use super::segments::{Part, Whole, fits_whole};
 use super::set::SymbolSet;
 use super::table::Table;
-use crate::rules::symbols::{Marks, Symbol, Symbols, find_byte, hash, hash_from, mix};
+use crate::rules::symbols::{Marks, Symbol, Symbols, find_byte, half_hash_from, hash, mix};
 use std::hint::black_box;
 
 /// The indexable patterns of one column.
@@ -279,7 +279,7 @@ fn pattern_hash(matching: Matching, index: usize, shape: Shape, text: &str) -> u
 
 /// The hash of a segment at its position; those of a path are added up.
 fn segment_hash(position: usize, text: &[u8]) -> u64 {
-    hash_from((position as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15), text)
+    half_hash_from((position as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15), text)
 }
 
 fn combine(shape: usize, literal: u64) -> u64 {

@@ -62,10 +62,10 @@ impl Matching {
 
     /// What of a value is matched: `keyMatch5` leaves the query out.
     pub(crate) fn matched_part(self, value: &str) -> &str {
-        match (self, value.split_once('?')) {
-            (Self::KeyMatch5, Some((path, _))) => path,
-            _ => value,
+        if self != Self::KeyMatch5 {
+            return value;
         }
+        value.split_once('?').map_or(value, |(path, _)| path)
     }
 
     /// The name of the parameter that a whole segment stands for, if it does.

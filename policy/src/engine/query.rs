@@ -4,7 +4,7 @@
 //! therefore touched first, one after the other without waiting, and only then read.
 
 use super::cost::Cost;
-use super::early::Early;
+use super::early::{Early, LikelyMember};
 use super::eval::{EvaluationFault, Scene};
 use super::index::{Indexed, IndexedKey, OTHER, Ruled, extend};
 use super::plan::{Domain, KEYS_MAX, Key, Source};
@@ -53,31 +53,41 @@ impl<'a> Choices<'a> {
         columns.fold(1, |product, choice| product.saturating_mul(choice.count()))
     }
 
-    fn symbols(&self, choice: &Choice<'a>) -> impl Iterator<Item = Symbol> {
+    /// The symbols that a column may have, in three stretches.
+    #[inline]
+    fn symbols(&self, choice: &Choice<'a>) -> [&[Symbol]; 3] {
         let own = self.own.as_slice().get(choice.start..choice.end);
-        let others = choice.others.then_some(OTHER);
-        let known = own.unwrap_or_default().iter().chain(choice.held);
-        known.copied().chain(others)
+        let others: &[Symbol] = if choice.others { &[OTHER] } else { &[] };
+        [own.unwrap_or_default(), choice.held, others]
+    }
+
+    /// Whether a column may have this symbol.
+    #[inline]
+    fn may_be(&self, choice: &Choice<'a>, symbol: Symbol) -> bool {
+        let [own, held, _] = self.symbols(choice);
+        own.contains(&symbol) || held.contains(&symbol)
     }
 
     /// The hashes of all combinations, of which there is room for as many as there are.
     fn hashes(&self, hashes: &mut [u64]) {
         let mut count = 1;
         for choice in self.columns() {
-            let Some((known, free)) = hashes.split_at_mut_checked(count) else {
+            let Some((known, mut free)) = hashes.split_at_mut_checked(count) else {
                 return;
             };
-            let mut free = free.chunks_exact_mut(count);
             let mut first = None;
-            self.symbols(choice).for_each(|symbol| {
-                if first.is_none() {
-                    first = Some(symbol);
-                } else if let Some(places) = free.next() {
+            for stretch in self.symbols(choice) {
+                for symbol in stretch {
+                    if first.is_none() {
+                        first = Some(*symbol);
+                        continue;
+                    }
+                    let places = free.split_off_mut(..count).unwrap_or_default();
                     for (place, hash) in places.iter_mut().zip(&*known) {
-                        *place = extend(*hash, symbol);
+                        *place = extend(*hash, *symbol);
                     }
                 }
-            });
+            }
             if let Some(symbol) = first {
                 for hash in known {
                     *hash = extend(*hash, symbol);
@@ -93,8 +103,8 @@ impl<'a> Choices<'a> {
             visit(hash);
             return;
         };
-        for symbol in self.symbols(choice) {
-            self.each(level + 1, extend(hash, symbol), visit);
+        for symbol in self.symbols(choice).into_iter().flatten() {
+            self.each(level + 1, extend(hash, *symbol), visit);
         }
     }
 }
@@ -115,11 +125,10 @@ impl<'a, V: Tally> Query<'_, 'a, V> {
             columns: [Choice::default(); KEYS_MAX],
             length: indexed.keys.len(),
         };
-        for (index, (key, built)) in indexed.clause.keys.iter().zip(&indexed.keys).enumerate() {
-            let choice = self.choose(key, built, &mut early, &mut choices.own);
-            if let Some(place) = choices.columns.get_mut(index) {
-                *place = choice;
-            }
+        let likely = early.and_then(|early| early.member);
+        let keys = indexed.clause.keys.iter().zip(&indexed.keys);
+        for ((key, built), place) in keys.zip(&mut choices.columns) {
+            *place = self.choose((key, built), likely, &mut early, &mut choices.own);
         }
         let combinations = choices.combinations();
         if choices.own.overflowed() || combinations > PROBES_MAX {
@@ -160,10 +169,11 @@ impl<'a, V: Tally> Query<'_, 'a, V> {
         true
     }
 
+    #[inline]
     fn choose(
         &self,
-        key: &Key,
-        built: &'a IndexedKey,
+        (key, built): (&Key, &'a IndexedKey),
+        likely: Option<LikelyMember>,
         early: &mut Option<&Early>,
         own: &mut SymbolSet,
     ) -> Choice<'a> {
@@ -190,7 +200,8 @@ impl<'a, V: Tally> Query<'_, 'a, V> {
                         && let Some(who) = argument.symbol
                     {
                         let who = (who, argument.tag);
-                        choice.held = self.roles(*relation, who, *domain, own);
+                        let likely = likely.filter(|likely| likely.relation == *relation);
+                        choice.held = self.roles((*relation, likely), who, *domain, own);
                     }
                 }
                 Source::Pattern { argument, .. } => {
@@ -211,9 +222,10 @@ impl<'a, V: Tally> Query<'_, 'a, V> {
     }
 
     /// The roles that `who` holds, and itself where rules may name it; who holds none goes into `own`.
+    #[inline]
     fn roles(
         &self,
-        relation: usize,
+        (relation, likely): (usize, Option<LikelyMember>),
         (who, tag): (Symbol, u32),
         domain: Domain,
         own: &mut SymbolSet,
@@ -239,9 +251,10 @@ impl<'a, V: Tally> Query<'_, 'a, V> {
                 Some(tagged(domain))
             }),
         };
-        let member = roles
-            .zip(domain)
-            .and_then(|(roles, (domain, within))| roles.member(who, domain, (tag, within)));
+        let member = roles.zip(domain).and_then(|(roles, (domain, within))| {
+            let likely = likely.and_then(|likely| roles.member_at(likely.at, who, domain));
+            likely.or_else(|| roles.member(who, domain, (tag, within)))
+        });
         match member {
             Some(member) => member.asked,
             None => {
@@ -260,8 +273,10 @@ impl<'a, V: Tally> Query<'_, 'a, V> {
         let fields = self.ruled.rows.row(row);
         let mut must_try = false;
         for (key, choice) in indexed.clause.keys.iter().zip(choices.columns()) {
-            let field = fields.get(key.column).copied();
-            if !choices.symbols(choice).any(|symbol| Some(symbol) == field) {
+            let Some(field) = fields.get(key.column) else {
+                return;
+            };
+            if !choices.may_be(choice, *field) {
                 if !choice.others {
                     return;
                 }
@@ -275,8 +290,11 @@ impl<'a, V: Tally> Query<'_, 'a, V> {
         if !self.verdict.cares(row, denies) {
             return;
         }
-        let evaluates = must_try || !indexed.clause.rest.is_empty();
-        if evaluates && !self.affords_a_row() {
+        if !must_try && indexed.clause.rest.is_empty() {
+            self.verdict.matched(row, denies);
+            return;
+        }
+        if !self.affords_a_row() {
             // Whatever the other rows say: which of them come first is not known here.
             self.verdict.failed(0, EvaluationFault::TooManySteps);
             return;

@@ -11,6 +11,7 @@ use crate::problem::{Place, Problems};
 use crate::rules::symbols::{Marks, PairState, Symbol, Symbols, mix};
 use crate::rules::table::Rows;
 use std::collections::{BTreeSet, HashMap};
+use std::hint::black_box;
 
 /// The roles of one relation (`g`, `g2`, …), each name's whole inheritance resolved.
 #[derive(Debug, Default)]
@@ -153,16 +154,32 @@ impl Roles {
         self.table.touch(hash_of(name, domain))
     }
 
-    /// Reads the start of the record.
+    /// Reads the start of the record, and says where it is if there is any.
     #[inline]
-    pub(crate) fn touch_record(&self, name: u32, domain: u32) -> u32 {
-        let mut touched = 0;
-        self.table.each(hash_of(name, domain), |at| {
-            if let Some([first, _, _, last, ..]) = self.records.get(at as usize..) {
-                touched ^= first.0 ^ last.0;
-            }
-        });
-        touched
+    pub(crate) fn touch_record(&self, name: u32, domain: u32) -> Option<u32> {
+        let mut likely = None;
+        self.table
+            .each(hash_of(name, domain), |at| likely = Some(at));
+        if let Some([first, _, _, last, ..]) = self.records.get(likely? as usize..) {
+            black_box(first.0 ^ last.0);
+        }
+        likely
+    }
+
+    /// As [`Self::member`], if the record stands where [`Self::touch_record`] of this relation said.
+    #[inline]
+    pub(crate) fn member_at(&self, at: u32, name: Symbol, domain: Symbol) -> Option<Member<'_>> {
+        let [within, count, own @ ..] = self.records.get(at as usize..)? else {
+            return None;
+        };
+        if *within != domain || own.first() != Some(&name) {
+            return None;
+        }
+        let (roles, named) = ((count.0 >> 1) as usize, (count.0 & 1) as usize);
+        Some(Member {
+            held: own.get(1..=roles).unwrap_or_default(),
+            asked: own.get(1 - named..=roles).unwrap_or_default(),
+        })
     }
 
     /// What is known of `name` in `domain`, if it inherits any role there; `tags` are those of their texts.
@@ -175,17 +192,7 @@ impl Roles {
     ) -> Option<Member<'_>> {
         let mut member = None;
         self.table.each(hash_of(tags.0, tags.1), |at| {
-            if let Some([within, count, own @ ..]) = self.records.get(at as usize..)
-                && *within == domain
-                && own.first() == Some(&name)
-            {
-                let (roles, named) = ((count.0 >> 1) as usize, (count.0 & 1) as usize);
-                let asked = own.get(1 - named..=roles).unwrap_or_default();
-                member = Some(Member {
-                    held: own.get(1..=roles).unwrap_or_default(),
-                    asked,
-                });
-            }
+            member = member.or_else(|| self.member_at(at, name, domain));
         });
         member
     }

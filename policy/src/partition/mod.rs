@@ -21,7 +21,7 @@ use crate::policy::Policy;
 use crate::problem::{Place, Problem, Problems, Source};
 use crate::request::Request;
 use crate::rule::RuleView;
-use crate::rules::symbols::hash;
+use crate::rules::symbols::{self, hash};
 use crate::rules::table;
 use part::{Part, Parting};
 use split::{Common, Split};
@@ -201,8 +201,10 @@ impl PartitionedPolicy {
     /// Decides as [`Policy::decide`]. Takes no lock and allocates nothing.
     #[inline]
     pub fn decide(&self, request: &Request<'_>) -> Decision {
-        let part = self.part(request.domain).unwrap_or(&self.rest);
-        part.policy.decide(request).numbered_from(part.first)
+        let hash = hash(request.domain.as_bytes());
+        let part = self.part_of(hash, request.domain).unwrap_or(&self.rest);
+        let decision = part.policy.decide_tagged(request, symbols::tag_of(hash));
+        decision.numbered_from(part.first)
     }
 
     /// As [`Policy::overridden`].
@@ -313,8 +315,13 @@ impl PartitionedPolicy {
 
     #[inline]
     fn part(&self, domain: &str) -> Option<&Part> {
+        self.part_of(hash(domain.as_bytes()), domain)
+    }
+
+    #[inline]
+    fn part_of(&self, hash: u64, domain: &str) -> Option<&Part> {
         let mut found = None;
-        self.by_domain.each(hash(domain.as_bytes()), |index| {
+        self.by_domain.each(hash, |index| {
             if let Some(part) = self.parts.get(index as usize)
                 && *part.domain == *domain
             {

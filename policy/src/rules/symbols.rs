@@ -261,7 +261,13 @@ fn home(tag: u32, length: usize) -> usize {
 /// Half of the hash of a text.
 #[inline]
 pub(crate) fn tag(text: &str) -> u32 {
-    (hash(text.as_bytes()) >> 32) as u32
+    tag_of(hash(text.as_bytes()))
+}
+
+/// The tag of a text with this hash.
+#[inline]
+pub(crate) fn tag_of(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 /// What a tag is found under.
@@ -314,6 +320,12 @@ pub(crate) fn hash(bytes: &[u8]) -> u64 {
 /// As [`hash`], another one for each seed.
 #[inline]
 pub(crate) fn hash_from(seed: u64, bytes: &[u8]) -> u64 {
+    mix(half_hash_from(seed, bytes))
+}
+
+/// As [`hash_from`] before its last round, for hashes that are mixed once more together.
+#[inline]
+pub(crate) fn half_hash_from(seed: u64, bytes: &[u8]) -> u64 {
     let mut state = seed ^ bytes.len() as u64;
     let mut rest = bytes;
     while let Some((word, after)) = rest.split_first_chunk::<8>() {
@@ -323,7 +335,7 @@ pub(crate) fn hash_from(seed: u64, bytes: &[u8]) -> u64 {
         state = mix(state ^ u64::from_le_bytes(*word));
         rest = after;
     }
-    mix(mix(state ^ last_word(bytes, rest)))
+    mix(state ^ last_word(bytes, rest))
 }
 
 /// The last eight bytes, or all of a shorter text; what was read before may come again.

@@ -8,9 +8,10 @@ use std::net::IpAddr;
 
 use rcgen::string::Ia5String;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName,
-    DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, RevocationReason, RevokedCertParams, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
+    DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod,
+    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, RevocationReason, RevokedCertParams, SanType,
+    SerialNumber,
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use rustls_pki_types::CertificateDer;
@@ -226,6 +227,7 @@ impl Authority {
             }
             params.subject_alt_names.push(SanType::URI(ia5(uri)?));
         }
+        params.crl_distribution_points = distribution_points(&request.crl_urls);
         for dns in &request.dns {
             params.subject_alt_names.push(SanType::DnsName(ia5(dns)?));
         }
@@ -376,6 +378,13 @@ fn ca_params(
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.serial_number = Some(SerialNumber::from_slice(random_serial()?.as_bytes()));
     Ok(params)
+}
+
+fn distribution_points(urls: &[String]) -> Vec<CrlDistributionPoint> {
+    let point = |url: &String| CrlDistributionPoint {
+        uris: vec![url.clone()],
+    };
+    urls.iter().map(point).collect()
 }
 
 fn leaf_params(

@@ -96,6 +96,7 @@ impl ChainCache {
                 reason: ChainReason::NoCertificate,
                 depth: 0,
                 subject: "?".to_owned(),
+                points: Vec::new(),
             }),
         }
     }

@@ -14,6 +14,9 @@ pub struct ChainError {
     pub depth: usize,
     /// That certificate's subject in RFC 4514 form; it may be a stranger's invention.
     pub subject: String,
+    /// Where that certificate says that its issuer's list is published, when the list is all that its chain lacks: URIs as its CA wrote them.
+    /// Everything else of the chain has been verified, all signatures up to the anchor's.
+    pub points: Vec<String>,
 }
 
 impl ChainError {

@@ -60,6 +60,8 @@ pub struct ClientRequest {
     pub dns: Vec<String>,
     /// E-mail alternative names.
     pub emails: Vec<String>,
+    /// Where lists of its issuer are published.
+    pub crl_urls: Vec<String>,
     /// `None` for a random one.
     pub serial: Option<Serial>,
     /// From when until when; the default is the empty span at 1970.

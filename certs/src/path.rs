@@ -13,8 +13,9 @@ use crate::chain_error::{ChainError, ChainReason};
 use crate::constraints;
 use crate::identity::{Identity, LastElement, NameHash};
 use crate::name;
+use crate::points;
 use crate::policies;
-use crate::revocation::RevocationIndex;
+use crate::revocation::{Revocation, RevocationIndex};
 use crate::signature::{self, KeyStrength, SignatureProblem};
 use crate::trust::TrustBundle;
 
@@ -326,11 +327,15 @@ fn judge(
     let identity = Identity::from_path(path, LastElement::Anchor)
         .map_err(|why| blame(ChainReason::NameUnusable(why), 0, leaf))?;
     revocation.check(&identity.links, now).map_err(|why| {
-        blame(
-            ChainReason::Revocation(why),
-            why.depth(),
-            path.get(why.depth()),
-        )
+        let concerned = path.get(why.depth());
+        let lacks_list = !matches!(why, Revocation::Revoked { .. });
+        ChainError {
+            points: concerned
+                .filter(|_| lacks_list)
+                .map(points_of)
+                .unwrap_or_default(),
+            ..blame(ChainReason::Revocation(why), why.depth(), concerned)
+        }
     })?;
     let certificates = path
         .iter()
@@ -450,7 +455,13 @@ fn blame(reason: ChainReason, depth: usize, certificate: Option<&Certificate<'_>
         reason,
         depth,
         subject,
+        points: Vec::new(),
     }
+}
+
+fn points_of(certificate: &Certificate<'_>) -> Vec<String> {
+    let extension = certificate.extensions.crl_distribution_points;
+    points::uris(extension.unwrap_or_default()).unwrap_or_default()
 }
 
 /// Certificates of one path, leaf and anchor included.

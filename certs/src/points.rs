@@ -52,6 +52,33 @@ impl Points {
     }
 }
 
+/// The URIs of a cRLDistributionPoints extension at which complete lists of the issuer itself are published: at most four, each of at most
+/// 1,024 bytes of ASCII.
+pub(crate) fn uris(content: &[u8]) -> Result<Vec<String>, Malformed> {
+    let mut found = Vec::new();
+    let mut list = Reader::new(content);
+    while !list.is_empty() {
+        let mut point = Reader::new(list.expect(der::SEQUENCE)?);
+        let named = point.optional(context_constructed(0))?;
+        let has_reasons = point.optional(context(1))?.is_some();
+        let has_issuer = point.optional(context_constructed(2))?.is_some();
+        point.finish()?;
+        let Some(named) = named.filter(|_name| !has_reasons && !has_issuer) else {
+            continue;
+        };
+        let full = Reader::new(named).optional(context_constructed(0))?;
+        let mut names = Reader::new(full.unwrap_or_default());
+        while !names.is_empty() {
+            let element = names.any()?;
+            let is_uri = element.tag == context(6) && element.value.len() <= URI_BYTES_MAX;
+            let uri = std::str::from_utf8(element.value).ok();
+            let uri = uri.filter(|uri| is_uri && uri.is_ascii() && found.len() < POINTS_MAX);
+            found.extend(uri.map(str::to_owned));
+        }
+    }
+    Ok(found)
+}
+
 /// The hashes of a DistributionPointName's names, given its content.
 pub(crate) fn point_names(content: &[u8], issuer: &X509Name<'_>) -> Result<Vec<u64>, Malformed> {
     let mut choice = Reader::new(content);
@@ -115,5 +142,7 @@ fn hash(parts: &[Vec<u8>]) -> u64 {
 
 /// Names of one certificate that count. Real certificates have one or two.
 const POINTS_MAX: usize = 4;
+/// Bytes of a URI at which a list is published.
+const URI_BYTES_MAX: usize = 1024;
 /// Names of one distribution point.
 const POINT_NAMES_MAX: usize = 32;

@@ -14,6 +14,7 @@ use crate::der::Malformed;
 use crate::identity::{NameHash, sha256};
 use crate::name;
 use crate::pem;
+use crate::points;
 use crate::signature::{self, KeyStrength, SignatureProblem};
 
 /// The CAs that one listener trusts: anchors, and intermediates that it knows beforehand. Immutable.
@@ -260,6 +261,15 @@ impl TrustBundle {
             })
         };
         self.crl_signers().filter_map(expiry).collect()
+    }
+
+    /// Where its CAs say that the lists of their own issuers are published.
+    pub fn distribution_points(&self) -> Vec<String> {
+        let points = |authority: &Authority| {
+            let certificate = Certificate::parse(&authority.der).ok()?;
+            points::uris(certificate.extensions.crl_distribution_points?).ok()
+        };
+        self.authorities().filter_map(points).flatten().collect()
     }
 
     /// The subjects of the anchors as DER, which TLS offers to clients as a hint.

@@ -17,7 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::config::{self, Config, CrlUrl};
-use crate::crl_fetch::cached;
+use crate::crl_fetch::{cached, kept_points, points_folder};
 use crate::observe::metrics::Metrics;
 use crate::shared::Shared;
 use crate::snapshot::{Expiry, LoadError, Snapshot, build, lists_at, remember};
@@ -346,6 +346,11 @@ pub(crate) fn files_of(config: &Config, file: &Path) -> BTreeSet<PathBuf> {
         for own in &listener.certificates {
             files.extend([&own.chain, &own.key, &own.trust.client_ca].map(Clone::clone));
             files.extend(own.trust.intermediates.clone());
+            if !own.trust.crl_hosts.is_empty() {
+                files.insert(points_folder(&config.crl_fetch));
+                let kept = kept_points(&config.crl_fetch);
+                files.extend(kept.into_iter().map(|(_, path)| path));
+            }
             add_lists(&mut files, config, &own.trust.crls, &own.trust.crl_urls);
         }
     }

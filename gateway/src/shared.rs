@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use crate::audit_trail::AuditTrail;
+use crate::crl_fetch::Points;
 use crate::layers::edge::handshakes::Handshakes;
 use crate::layers::network::limits::LimitState;
 use crate::live::{PushedStore, Registry};
@@ -26,6 +27,8 @@ pub struct Shared {
     pub live: Arc<Registry>,
     /// Who is revoked by operators, ahead of any list.
     pub pushed: PushedStore,
+    /// Where certificates say that lists are published.
+    pub points: Points,
     /// Handshakes under way.
     pub handshakes: Handshakes,
     /// Who is counted by limits.
@@ -45,12 +48,14 @@ impl Shared {
         metrics: Arc<Metrics>,
         pushed: PushedStore,
     ) -> Self {
+        let points = Points::open(&snapshot.config.crl_fetch);
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             trail,
             metrics,
             limits: LimitState::new(),
             live: Arc::new(Registry::new()),
+            points,
             pushed,
             handshakes: Handshakes::new(),
             in_flight: AtomicUsize::new(0),

@@ -17,6 +17,7 @@ mod listeners;
 mod lists;
 mod naming;
 mod openssl;
+mod points;
 mod trust;
 
 #[test]

@@ -162,6 +162,7 @@ const fn entries(min: usize, max: usize) -> Entries {
 
 pub(super) const LISTENERS: Entries = entries(1, 64);
 pub(super) const CRLS: Entries = entries(0, 1_024);
+pub(super) const CRL_HOSTS: Entries = entries(0, 64);
 pub(super) const CERTIFICATES: Entries = entries(1, 1_024);
 pub(super) const CERTIFICATE_HOSTS: Entries = entries(1, 256);
 pub(super) const CRL_ISSUERS: Entries = entries(0, 1024);

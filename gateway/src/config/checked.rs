@@ -22,8 +22,8 @@ use crate::config::limits::Limits;
 use crate::config::policy::Policy;
 use crate::config::sinks::Sink;
 use crate::config::values::{
-    ByteSize, CrlUrl, Host, HostPattern, IpPrefix, LabelId, MethodSet, Name, RoutePrefix, Tenant,
-    ZoneId,
+    ByteSize, CrlHost, CrlUrl, Host, HostPattern, IpPrefix, LabelId, MethodSet, Name, RoutePrefix,
+    Tenant, ZoneId,
 };
 
 pub use audit::{Acknowledge, Audit, SigningKey, Witness};
@@ -158,6 +158,8 @@ pub struct ClientTrust {
     pub crls: Vec<PathBuf>,
     /// Where lists are fetched from.
     pub crl_urls: Vec<CrlUrl>,
+    /// Whose distribution points are followed.
+    pub crl_hosts: Vec<CrlHost>,
     /// How long a revocation list counts beyond its end.
     pub crl_grace: Duration,
     /// Of which trust domains these authorities may vouch for SPIFFE ids; `None`: those of `[identity]`.

@@ -56,6 +56,7 @@ pub(super) struct Listener {
     pub(super) client_intermediates: Option<Text>,
     pub(super) crls: Option<Texts>,
     pub(super) crl_urls: Option<Texts>,
+    pub(super) crl_hosts: Option<Texts>,
     pub(super) crl_grace: Option<Text>,
     pub(super) spiffe_trust_domains: Option<Texts>,
     pub(super) tls_min: Option<Text>,
@@ -85,6 +86,7 @@ pub(super) struct ServerCertificate {
     pub(super) client_intermediates: Option<Text>,
     pub(super) crls: Option<Texts>,
     pub(super) crl_urls: Option<Texts>,
+    pub(super) crl_hosts: Option<Texts>,
     pub(super) crl_grace: Option<Text>,
     pub(super) spiffe_trust_domains: Option<Texts>,
 }

@@ -166,6 +166,7 @@ pub(super) const KEYS: &[Key] = &[
     key("listeners[].client_intermediates", Kind::Text(FILE), Need::Otherwise("none beside those in `client_ca`"), "PEM of intermediates below these authorities, which vouch for nobody by themselves: they complete chains, and their revocation lists can be verified."),
     key("listeners[].crls", Kind::Texts(FILE, bounds::CRLS), Need::Default("[]"), "Revocation lists of these authorities: PEM or DER, or folders whose files are all lists. With any list, or URL of one, every issuer needs one."),
     key("listeners[].crl_urls", Kind::Texts("an `http:` URL", bounds::CRLS), Need::Default("[]"), "Where lists of these authorities are fetched from; see `[crl_fetch]`."),
+    key("listeners[].crl_hosts", Kind::Texts("a host, with a port if it is not 80", bounds::CRL_HOSTS), Need::Default("[]"), "Hosts from which lists are fetched that certificates of these authorities name as distribution points. With any, every issuer needs a list."),
     time("listeners[].crl_grace", bounds::CRL_GRACE, "How long a revocation list counts beyond its end, with a warning; after that nobody whom it covers is let in."),
     key("listeners[].spiffe_trust_domains", Kind::Texts("a trust domain", bounds::TRUST_DOMAINS), Need::Otherwise("those of `[identity]`"), "Of which trust domains these authorities may vouch for SPIFFE ids; a certificate with another one is refused."),
     key("listeners[].tls_min", Kind::Choice(&["1.3", "1.2"]), Need::Default("\"1.3\""), "Oldest TLS version that is spoken."),
@@ -190,6 +191,7 @@ pub(super) const KEYS: &[Key] = &[
     key("listeners[].certificates[].client_intermediates", Kind::Text(FILE), Need::Otherwise("the listener's; none with a `client_ca` of its own"), "As for the listener, below the authorities in `client_ca` beside it."),
     key("listeners[].certificates[].crls", Kind::Texts(FILE, bounds::CRLS), Need::Otherwise("the listener's; none with a `client_ca` of its own"), "Revocation lists of the authorities in `client_ca` beside it."),
     key("listeners[].certificates[].crl_urls", Kind::Texts("an `http:` URL", bounds::CRLS), Need::Otherwise("the listener's; none with a `client_ca` of its own"), "Where lists of the authorities in `client_ca` beside it are fetched from."),
+    key("listeners[].certificates[].crl_hosts", Kind::Texts("a host, with a port if it is not 80", bounds::CRL_HOSTS), Need::Otherwise("the listener's; none with a `client_ca` of its own"), "As for the listener, for the authorities in `client_ca` beside it."),
     key("listeners[].certificates[].crl_grace", Kind::Duration(bounds::CRL_GRACE), Need::Otherwise("the listener's; 0 with a `client_ca` of its own"), "As for the listener, for the lists in `crls` beside it."),
     key("listeners[].certificates[].spiffe_trust_domains", Kind::Texts("a trust domain", bounds::TRUST_DOMAINS), Need::Otherwise("the listener's; those of `[identity]` with a `client_ca` of its own"), "As for the listener, for the authorities of these hosts."),
 

@@ -49,11 +49,11 @@ pub use policy::{Policy, PolicyBundle, PolicySource, Shadow, ShadowSource};
 pub use problem::{ConfigErrors, Fault, Problem};
 pub use reference::reference;
 pub use sinks::{Sink, SinkTarget, SinkTls};
-pub use values::CrlUrl;
 pub use values::{
     ByteSize, Host, HostPattern, IpPrefix, LabelId, LabelSet, Method, MethodSet, Name, RoutePrefix,
     Tenant, ZoneId,
 };
+pub use values::{CrlHost, CrlUrl};
 
 /// Reads and checks a configuration file. Relative paths in it start at its own folder.
 ///

@@ -1,10 +1,10 @@
 //! Revocation lists from where their authorities publish them.
 //!
-//! A list is fetched beside the requests, never for one: only from the URLs of the configuration, never from what a certificate says, so
-//! that no client decides whom we connect to. It is verified before it is kept, and kept as a file among the others: the reload that
+//! A list is fetched beside the requests, never for one: from the URLs of the configuration, and from what certificates of trusted
+//! authorities name at hosts of the configuration, so that no client decides whom we connect to. It is verified before it is kept, and kept as a file among the others: the reload that
 //! sees a changed file takes it, and a restart without a network has it. Metrics tell what did not come.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -22,9 +22,12 @@ use tracing::{info, warn};
 use self::http::{FetchError, Fetched, Validators, get};
 use crate::config::{CrlFetch, CrlUrl};
 use crate::shared::Shared;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, TrustGroup};
 
 mod http;
+mod points;
+
+pub use points::{Points, folder_of as points_folder, kept_points};
 
 /// The service that fetches, and that watches how old the lists are.
 #[derive(Debug)]
@@ -55,6 +58,17 @@ struct Fetches {
     of: HashMap<Id, CrlUrl>,
     /// When the next one of a URL is due; at once for those that are not here.
     due: BTreeMap<CrlUrl, Instant>,
+    /// The generation whose authorities were asked for their distribution points.
+    asked: u64,
+}
+
+/// Who takes the list of a URL.
+#[derive(Debug, Default)]
+struct Users {
+    /// Those whose configuration names it: all of them must take the list, or none could load it.
+    named: Vec<Arc<TrustBundle>>,
+    /// Those who follow it as a distribution point: it is some authority's of theirs, or nobody's.
+    following: Vec<Arc<TrustBundle>>,
 }
 
 impl Fetcher {
@@ -67,10 +81,14 @@ impl Fetcher {
     /// Begins the fetches that are due; a publisher that does not answer keeps those of others waiting for nothing.
     fn begin_due(&self, fetches: &mut Fetches) {
         let snapshot = self.shared.snapshot.load_full();
-        let users = users(&snapshot);
+        if fetches.asked != snapshot.generation {
+            fetches.asked = snapshot.generation;
+            self.ask_authorities(&snapshot);
+        }
+        let users = users(&snapshot, &self.shared.points.known());
         fetches.due.retain(|url, _| users.contains_key(url));
         let now = Instant::now();
-        for (url, bundles) in users {
+        for (url, takers) in users {
             let is_due = fetches.due.get(&url).is_none_or(|due| *due <= now);
             if !is_due || fetches.of.values().any(|under_way| *under_way == url) {
                 continue;
@@ -80,7 +98,7 @@ impl Fetcher {
             }
             let settings = snapshot.config.crl_fetch.clone();
             let asked = url.clone();
-            let task = async move { fetch(&asked, bundles, &settings).await };
+            let task = async move { fetch(&asked, takers, &settings).await };
             let id = fetches.tasks.spawn(task).id();
             fetches.of.insert(id, url);
         }
@@ -105,8 +123,27 @@ impl Fetcher {
         self.tell(&url, result);
     }
 
+    /// Learns where the lists are published that cover the intermediates of the configuration themselves.
+    fn ask_authorities(&self, snapshot: &Snapshot) {
+        for group in groups(snapshot) {
+            let named = group.bundle.distribution_points();
+            let hosts = &group.trust.crl_hosts;
+            self.shared
+                .points
+                .learn(&named, hosts, &self.shared.metrics.crl);
+        }
+    }
+
     fn tell(&self, url: &CrlUrl, result: Outcome) {
         let metrics = &self.shared.metrics.crl;
+        // What only certificates name is told by its host, which the configuration names.
+        let is_named = users(&self.shared.snapshot.load(), &BTreeSet::new()).contains_key(url);
+        let server = url.server();
+        let label = if is_named {
+            url.as_str()
+        } else {
+            server.as_str()
+        };
         let word = match &result {
             Ok(true) => "new",
             Ok(false) => "unchanged",
@@ -114,16 +151,13 @@ impl Fetcher {
             Err(NotTaken::List(_) | NotTaken::Broken) => "refused",
             Err(NotTaken::Keep { .. }) => "not_kept",
         };
-        metrics
-            .fetches
-            .with_label_values(&[url.as_str(), word])
-            .inc();
+        metrics.fetches.with_label_values(&[label, word]).inc();
         match result {
             Ok(is_new) => {
                 let seconds = SystemTime::now().duration_since(UNIX_EPOCH);
                 metrics
                     .fetched
-                    .with_label_values(&[url.as_str()])
+                    .with_label_values(&[label])
                     .set(seconds.unwrap_or_default().as_secs_f64());
                 if is_new {
                     info!("a new revocation list came from {url}");
@@ -139,6 +173,7 @@ impl Fetcher {
         let now = unix_seconds();
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let metrics = &self.shared.metrics.crl;
+        metrics.points.set(number(self.shared.points.known().len()));
         let tell = |name: &str, lists: &[&RevocationIndex]| {
             let overdue = lists.iter().map(|lists| lists.stale(now).count()).sum();
             let ignored = lists.iter().map(|lists| lists.ignored().len()).sum();
@@ -186,24 +221,32 @@ impl BackgroundService for Fetcher {
 /// Where the list of a URL is kept.
 #[must_use]
 pub fn cached(settings: &CrlFetch, url: &CrlUrl) -> PathBuf {
-    let digest = ring::digest::digest(&ring::digest::SHA256, url.as_str().as_bytes());
-    let name = hex(digest.as_ref().get(..NAME_BYTES).unwrap_or_default());
-    settings.folder.join(format!("{name}.crl"))
+    settings.folder.join(name_of(url))
 }
 
-/// Each URL with the authorities of those who use it: all of them must take the list, or none could load it.
-fn users(snapshot: &Snapshot) -> BTreeMap<CrlUrl, Vec<Arc<TrustBundle>>> {
-    let mut users: BTreeMap<CrlUrl, Vec<Arc<TrustBundle>>> = BTreeMap::new();
-    let groups = snapshot
-        .listeners
-        .iter()
-        .flat_map(|listener| &listener.groups);
-    for group in groups {
+fn name_of(url: &CrlUrl) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, url.as_str().as_bytes());
+    let name = hex(digest.as_ref().get(..NAME_BYTES).unwrap_or_default());
+    format!("{name}.crl")
+}
+
+fn groups(snapshot: &Snapshot) -> impl Iterator<Item = &TrustGroup> {
+    let listeners = snapshot.listeners.iter();
+    listeners.flat_map(|listener| &listener.groups)
+}
+
+/// Each URL with the authorities of those who use it.
+fn users(snapshot: &Snapshot, points: &BTreeSet<CrlUrl>) -> BTreeMap<CrlUrl, Users> {
+    let mut users: BTreeMap<CrlUrl, Users> = BTreeMap::new();
+    for group in groups(snapshot) {
         for url in &group.trust.crl_urls {
-            users
-                .entry(url.clone())
-                .or_default()
-                .push(Arc::clone(&group.bundle));
+            let own = users.entry(url.clone()).or_default();
+            own.named.push(Arc::clone(&group.bundle));
+        }
+        let follows = |url: &&CrlUrl| group.trust.crl_hosts.iter().any(|host| host.serves(url));
+        for url in points.iter().filter(follows) {
+            let own = users.entry(url.clone()).or_default();
+            own.following.push(Arc::clone(&group.bundle));
         }
     }
     let upstreams = snapshot
@@ -212,10 +255,8 @@ fn users(snapshot: &Snapshot) -> BTreeMap<CrlUrl, Vec<Arc<TrustBundle>>> {
         .filter_map(|application| application.upstream_trust.as_ref());
     for trust in upstreams {
         for url in &trust.crl_urls {
-            users
-                .entry(url.clone())
-                .or_default()
-                .push(Arc::clone(&trust.bundle));
+            let own = users.entry(url.clone()).or_default();
+            own.named.push(Arc::clone(&trust.bundle));
         }
     }
     users
@@ -223,8 +264,12 @@ fn users(snapshot: &Snapshot) -> BTreeMap<CrlUrl, Vec<Arc<TrustBundle>>> {
 
 /// Fetches one list; whether it is another than the one that is kept. Large files are read and judged beside the services that share
 /// this thread.
-async fn fetch(url: &CrlUrl, bundles: Vec<Arc<TrustBundle>>, settings: &CrlFetch) -> Outcome {
-    let path = cached(settings, url);
+async fn fetch(url: &CrlUrl, users: Users, settings: &CrlFetch) -> Outcome {
+    let (path, source) = if users.named.is_empty() {
+        (points::kept_at(settings, url), url.as_str().to_owned())
+    } else {
+        (cached(settings, url), String::new())
+    };
     let place = path.clone();
     let kept = spawn_blocking(move || Kept::read(&place)).await;
     let kept = kept.unwrap_or_default();
@@ -244,44 +289,59 @@ async fn fetch(url: &CrlUrl, bundles: Vec<Arc<TrustBundle>>, settings: &CrlFetch
         if kept.list.as_ref() == Some(&bytes) {
             return Ok(false);
         }
-        verify(&url, &bytes, kept.list.as_deref(), &bundles).map_err(NotTaken::List)?;
-        keep(&path, &bytes, &validators).map_err(|source| NotTaken::Keep { path, source })?;
+        users
+            .verify(&url, &bytes, kept.list.as_deref())
+            .map_err(NotTaken::List)?;
+        keep(&path, &bytes, &validators, &source)
+            .map_err(|source| NotTaken::Keep { path, source })?;
         Ok(true)
     });
     // A panic while a list is read refuses the list.
     taken.await.unwrap_or(Err(NotTaken::Broken))
 }
 
-/// The list is good for everybody who uses it, and does not go back behind the one that is kept.
+impl Users {
+    /// The list is good for everybody who must take it, and for somebody, and does not go back behind the one that is kept.
+    fn verify(&self, url: &CrlUrl, bytes: &[u8], kept: Option<&[u8]>) -> Result<(), CrlError> {
+        for bundle in &self.named {
+            verify(url, bytes, kept, bundle)?;
+        }
+        let mut refused = None;
+        let mut is_taken = !self.named.is_empty();
+        for bundle in &self.following {
+            match verify(url, bytes, kept, bundle) {
+                Ok(()) => is_taken = true,
+                Err(why) => refused = Some(why),
+            }
+        }
+        match refused {
+            Some(why) if !is_taken => Err(why),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
 fn verify(
     url: &CrlUrl,
     bytes: &[u8],
     kept: Option<&[u8]>,
-    bundles: &[Arc<TrustBundle>],
+    bundle: &TrustBundle,
 ) -> Result<(), CrlError> {
     let now = unix_seconds();
     let first = |mut problems: Vec<CrlError>| problems.swap_remove(0);
-    for bundle in bundles {
-        let list = RevocationIndex::load(&[(url.as_str(), bytes)], bundle, now).map_err(first)?;
-        let before = kept.and_then(|kept| {
-            RevocationIndex::load_keeping(
-                &[(url.as_str(), kept)],
-                bundle,
-                &Grace::NONE,
-                now,
-                &|_| true,
-            )
-            .ok()
-        });
-        if let Some(before) = before {
-            list.check_follows(&before).map_err(first)?;
-        }
+    let list = RevocationIndex::load(&[(url.as_str(), bytes)], bundle, now).map_err(first)?;
+    let before = kept.and_then(|kept| {
+        let kept = [(url.as_str(), kept)];
+        RevocationIndex::load_keeping(&kept, bundle, &Grace::NONE, now, &|_| true).ok()
+    });
+    match before {
+        Some(before) => list.check_follows(&before).map_err(first),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Writes the list and what to ask with next time, so that a crash leaves the old one or the new one.
-fn keep(path: &Path, bytes: &[u8], validators: &Validators) -> io::Result<()> {
+fn keep(path: &Path, bytes: &[u8], validators: &Validators, source: &str) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::DirBuilder::new()
             .recursive(true)
@@ -296,7 +356,7 @@ fn keep(path: &Path, bytes: &[u8], validators: &Validators) -> io::Result<()> {
     write(path, bytes)?;
     let [etag, last_modified] = [&validators.etag, &validators.last_modified]
         .map(|value| value.clone().unwrap_or_default());
-    let lines = format!("{etag}\n{last_modified}\n{}", sha256(bytes));
+    let lines = format!("{etag}\n{last_modified}\n{}\n{source}", sha256(bytes));
     write(&beside(path), lines.as_bytes())
 }
 

@@ -1,6 +1,6 @@
 //! Metrics of revocation lists: what was fetched, and what does not count.
 
-use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec};
+use prometheus::{GaugeVec, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::metrics::Maker;
 
@@ -11,6 +11,10 @@ pub struct Crl {
     pub fetches: IntCounterVec,
     /// When a list, or the word that it is unchanged, last came from a URL.
     pub fetched: GaugeVec,
+    /// Distribution points that are followed.
+    pub points: IntGauge,
+    /// Distribution points that are not, by why.
+    pub points_refused: IntCounterVec,
     /// Lists past their end, by listener.
     pub overdue: IntGaugeVec,
     /// Lists that do not count, by listener.
@@ -29,6 +33,15 @@ impl Crl {
                 "crl_fetched_timestamp_seconds",
                 "When a revocation list, or the word that it is unchanged, last came.",
                 &["url"],
+            )?,
+            points: make.gauge(
+                "crl_points",
+                "Distribution points of certificates that are followed.",
+            )?,
+            points_refused: make.counters(
+                "crl_points_refused_total",
+                "Distribution points of certificates that were met and not followed.",
+                &["reason"],
             )?,
             overdue: make.gauges(
                 "crl_overdue",

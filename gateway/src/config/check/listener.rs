@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::Names;
 use super::identity::trust_domains;
 use super::reader::{Reader, parse_address};
-use super::trust::{CLIENT_AUTHENTICATION, crl_urls, crls, own_trust};
+use super::trust::{CLIENT_AUTHENTICATION, crl_hosts, crl_urls, crls, own_trust};
 use crate::config::bounds;
 use crate::config::checked::{
     ClientAuthentication, ClientTrust, Listener, ServerCertificate, TlsVersion,
@@ -55,6 +55,7 @@ fn one(
         intermediates: reader.file(written.client_intermediates.as_ref()),
         crls: crls(reader, written.crls.as_ref()),
         crl_urls: crl_urls(reader, written.crl_urls.as_ref()),
+        crl_hosts: crl_hosts(reader, written.crl_hosts.as_ref()),
         crl_grace: reader.duration(written.crl_grace.as_ref(), &bounds::CRL_GRACE),
         spiffe_trust_domains: trust_domains(reader, written.spiffe_trust_domains.as_ref()),
         client_ca: client_ca.clone().unwrap_or_default(),

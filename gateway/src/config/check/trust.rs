@@ -12,7 +12,7 @@ use crate::config::bounds;
 use crate::config::checked::{ClientAuthentication, ClientTrust, CrlFetch};
 use crate::config::file::{self, Named, Text, Texts};
 use crate::config::problem::Fault;
-use crate::config::values::CrlUrl;
+use crate::config::values::{CrlHost, CrlUrl};
 
 pub(super) fn crls(reader: &mut Reader<'_, '_>, written: Option<&Texts>) -> Vec<PathBuf> {
     let crls = written.map_or(&[][..], |crls| crls.get_ref());
@@ -25,6 +25,12 @@ pub(super) fn crls(reader: &mut Reader<'_, '_>, written: Option<&Texts>) -> Vec<
 pub(super) fn crl_urls(reader: &mut Reader<'_, '_>, written: Option<&Texts>) -> Vec<CrlUrl> {
     let urls = reader.read_each(written, CrlUrl::parse);
     urls.into_iter().map(|(_, url)| url).collect()
+}
+
+/// Whose distribution points are followed.
+pub(super) fn crl_hosts(reader: &mut Reader<'_, '_>, written: Option<&Texts>) -> Vec<CrlHost> {
+    let hosts = reader.read_each(written, CrlHost::parse);
+    hosts.into_iter().map(|(_, host)| host).collect()
 }
 
 pub(super) fn crl_fetch(reader: &mut Reader<'_, '_>, written: &file::CrlFetch) -> Option<CrlFetch> {
@@ -62,6 +68,7 @@ pub(super) fn own_trust(
         listener.client_authentication,
     );
     let lists = written.crls.as_ref().or(written.crl_urls.as_ref());
+    let lists = lists.or(written.crl_hosts.as_ref());
     let lists = lists.map(Texts::span);
     let texts = written
         .crl_grace
@@ -92,6 +99,7 @@ pub(super) fn own_trust(
             intermediates: reader.file(written.client_intermediates.as_ref()),
             crls: crls(reader, written.crls.as_ref()),
             crl_urls: crl_urls(reader, written.crl_urls.as_ref()),
+            crl_hosts: crl_hosts(reader, written.crl_hosts.as_ref()),
             crl_grace: reader.duration(written.crl_grace.as_ref(), &bounds::CRL_GRACE),
             spiffe_trust_domains: domains,
         },

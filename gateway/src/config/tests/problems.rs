@@ -88,7 +88,7 @@ identity = { requests = 1 }
         "12:12: `[limits.identity]` has no `burst`; add `burst = …`: a whole number from 1 to 1000000, without quotes",
     ]),
     ("[labels]", r#""server.threads" = 4
-[labels]"#, &["11:1: `server.threads` is not a known key of `[[listeners.certificates]]`; remove it, or use one of `hosts`, `chain`, `key`, `client_authentication`, `client_ca`, `client_intermediates`, `crls`, `crl_urls`, `crl_grace`, `spiffe_trust_domains`"]),
+[labels]"#, &["11:1: `server.threads` is not a known key of `[[listeners.certificates]]`; remove it, or use one of `hosts`, `chain`, `key`, `client_authentication`, `client_ca`, `client_intermediates`, `crls`, `crl_urls`, `crl_hosts`, `crl_grace`, `spiffe_trust_domains`"]),
     ("[labels]", r#"[server]
 threads = 99999999999999999999
 [labels]"#, &["12:11: a whole number does not fit `threads`; write a whole number from 1 to 64, without quotes"]),

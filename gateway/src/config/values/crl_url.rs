@@ -39,13 +39,20 @@ impl CrlUrl {
             return Err(refused("write a host and at most 1024 bytes"));
         }
         Ok(Self {
-            host: authority.host().to_owned(),
+            host: authority.host().to_ascii_lowercase(),
             port: authority.port_u16().unwrap_or(80),
             target: uri
                 .path_and_query()
                 .map_or_else(|| "/".to_owned(), |target| target.as_str().to_owned()),
             text: text.to_owned(),
         })
+    }
+
+    /// A URL that a certificate names, in the one form of it: two that lead to the same place are one. `None` for what is no such URL.
+    #[must_use]
+    pub fn canonical(text: &str) -> Option<Self> {
+        let url = Self::parse(text).ok()?;
+        Self::parse(&format!("http://{}{}", url.server(), url.target())).ok()
     }
 
     /// As written.
@@ -70,6 +77,33 @@ impl CrlUrl {
 impl fmt::Display for CrlUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+/// A host whose distribution points are followed, with its port.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CrlHost(String);
+
+impl CrlHost {
+    /// Takes a host, with a port if it is not 80.
+    ///
+    /// # Errors
+    /// Anything more than that.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        let is_host = !text.is_empty() && !text.contains(['/', '?', '#', '@']);
+        match CrlUrl::parse(&format!("http://{text}/")) {
+            Ok(url) if is_host => Ok(Self(url.server())),
+            Ok(_) | Err(_) => Err(Fault::new(
+                format!("`{text}` is not a host"),
+                "write it as in `pki.gov.example`, or `pki.gov.example:8080` if its port is not 80",
+            )),
+        }
+    }
+
+    /// Whether a URL is one of this host and port.
+    #[must_use]
+    pub fn serves(&self, url: &CrlUrl) -> bool {
+        url.server() == self.0
     }
 }
 

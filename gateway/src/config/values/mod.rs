@@ -11,7 +11,7 @@ mod quantity;
 mod route;
 mod template;
 
-pub use crl_url::CrlUrl;
+pub use crl_url::{CrlHost, CrlUrl};
 pub use host::{Host, HostPattern};
 pub use id::{LabelId, LabelSet, ZoneId};
 pub use ip_prefix::IpPrefix;

@@ -35,7 +35,7 @@ use crate::layers::edge::http2::{Guard, ListLimits};
 use crate::layers::edge::send_rate::SendRate;
 use crate::layers::edge::stream::{ClientStream, HeadDeadlines, HeadRead};
 use crate::layers::edge::streams::serve_streams;
-use crate::layers::edge::tls_error::{denial_of, refused_chain};
+use crate::layers::edge::tls_error::{denial_of, lists_wanted, refused_chain};
 use crate::live::{Judgement, Registered, Session, judge};
 use crate::pipeline::Gateway;
 use crate::refusal::raw_answer;
@@ -145,7 +145,7 @@ impl Accept {
                 .ok()
                 .and_then(Result::ok)
                 .ok_or(Refused::from(Denial::HandshakeSlots))?;
-            accept_tls(tcp, state).await
+            accept_tls(tcp, state, &self.shared).await
         });
         let tls = accepted
             .await
@@ -386,7 +386,11 @@ async fn overdue(session: &Session) {
 }
 
 /// The handshake, with the certificate and the trust of the host that the client names.
-async fn accept_tls(tcp: TcpStream, state: &ListenerState) -> Result<TlsStream<TcpStream>, Ended> {
+async fn accept_tls(
+    tcp: TcpStream,
+    state: &ListenerState,
+    shared: &Shared,
+) -> Result<TlsStream<TcpStream>, Ended> {
     let mut hello = pin!(LazyConfigAcceptor::new(Acceptor::default(), tcp));
     let started = match hello.as_mut().await {
         Ok(started) => started,
@@ -411,9 +415,13 @@ async fn accept_tls(tcp: TcpStream, state: &ListenerState) -> Result<TlsStream<T
         .into_stream(Arc::clone(&group.tls))
         .into_fallible()
         .await
-        .map_err(|(error, tcp)| Ended {
-            refused: denial_of(&error),
-            tcp: Some(Box::new(tcp)),
+        .map_err(|(error, tcp)| {
+            let (hosts, metrics) = (&group.trust.crl_hosts, &shared.metrics.crl);
+            shared.points.learn(lists_wanted(&error), hosts, metrics);
+            Ended {
+                refused: denial_of(&error),
+                tcp: Some(Box::new(tcp)),
+            }
         })
 }
 

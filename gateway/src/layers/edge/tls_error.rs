@@ -34,6 +34,16 @@ pub fn denial_of(error: &io::Error) -> Refused {
     }
 }
 
+/// Where the lists are published for want of which a handshake failed, and nothing but them.
+#[must_use]
+pub fn lists_wanted(error: &io::Error) -> &[String] {
+    let tls = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    tls.and_then(ClientVerifier::reason)
+        .map_or(&[], |chain| &chain.points)
+}
+
 /// The denial of a chain that was not accepted, with the certificate and the reason in words.
 #[must_use]
 pub fn refused_chain(error: &ChainError) -> Refused {

@@ -31,6 +31,7 @@ impl Loader {
             intermediates: None,
             crls: remote.crls.clone(),
             crl_urls: Vec::new(),
+            crl_hosts: Vec::new(),
             crl_grace: Duration::ZERO,
             spiffe_trust_domains: None,
         };

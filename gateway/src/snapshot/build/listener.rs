@@ -97,6 +97,7 @@ impl Loader {
             of,
             files: &trust.crls,
             urls: &trust.crl_urls,
+            hosts: &trust.crl_hosts,
             grace: trust.crl_grace,
         };
         let revocation = self.revocation(lists, &bundle, last)?;

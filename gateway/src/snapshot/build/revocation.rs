@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hangu_certs::{CrlError, CrlExpiry, Grace, RevocationIndex, TrustBundle, Uncovered};
+use hangu_certs::{
+    CrlError, CrlExpiry, CrlProblem, Grace, RevocationIndex, TrustBundle, Uncovered,
+};
 
 use super::{LoadError, Loader};
-use crate::config::{Config, CrlUrl};
-use crate::crl_fetch::cached;
+use crate::config::{Config, CrlHost, CrlUrl};
+use crate::crl_fetch::{cached, kept_points};
 use crate::snapshot::Expiry;
 
 /// Where the lists of one trust bundle are.
@@ -22,6 +24,8 @@ pub(super) struct Lists<'a> {
     pub(super) files: &'a [PathBuf],
     /// What is fetched.
     pub(super) urls: &'a [CrlUrl],
+    /// Whose distribution points are followed.
+    pub(super) hosts: &'a [CrlHost],
     /// How long one counts beyond its end, unless `[crl_grace]` has something of its own for the issuer.
     pub(super) grace: Duration,
 }
@@ -39,7 +43,7 @@ impl Loader {
         trust: &TrustBundle,
         last: Option<&RevocationIndex>,
     ) -> Option<Arc<RevocationIndex>> {
-        if lists.files.is_empty() && lists.urls.is_empty() {
+        if lists.files.is_empty() && lists.urls.is_empty() && lists.hosts.is_empty() {
             return Some(Arc::new(RevocationIndex::empty(Uncovered::Accepted)));
         }
         let own = self.list_files(lists.files);
@@ -53,7 +57,7 @@ impl Loader {
         let index = match self.index(&files, &names, &grace, trust, last) {
             Err(problems) if problems.iter().all(|problem| names.contains(&problem.file)) => {
                 // What was damaged where it was kept is as good as not fetched: whom it covers is refused until it comes anew.
-                for problem in &problems {
+                for problem in problems.iter().filter(|problem| !is_anothers(problem)) {
                     tracing::error!("{problem}");
                 }
                 let bad: BTreeSet<&str> = problems
@@ -72,6 +76,9 @@ impl Loader {
             }
             Err(problems) => {
                 for problem in problems {
+                    if names.contains(&problem.file) && is_anothers(&problem) {
+                        continue;
+                    }
                     let file = PathBuf::from(&problem.file);
                     self.wrong(&file, problem.into());
                 }
@@ -149,6 +156,14 @@ impl Loader {
                 ),
             }
         }
+        // Of distribution points whatever is there; those that are not there yet will come.
+        for (url, path) in kept_points(&self.crl_fetch) {
+            if lists.hosts.iter().any(|host| host.serves(&url))
+                && let Ok(bytes) = std::fs::read(&path)
+            {
+                files.push((path.display().to_string(), bytes));
+            }
+        }
         let names = files.iter().map(|(name, _)| name.clone()).collect();
         (files, names)
     }
@@ -197,6 +212,11 @@ impl Loader {
                 at: list.next_update,
             }));
     }
+}
+
+/// Whether a list is of no authority of these: what distribution points publish is tried with every listener that follows their host.
+fn is_anothers(problem: &CrlError) -> bool {
+    matches!(problem.problem, CrlProblem::UnknownIssuer { .. })
 }
 
 /// The lists at a path: itself, or the files of the folder that it is, by name. What begins with a dot is not one: so secret mounts name

@@ -39,6 +39,7 @@ impl Loader {
             of: &name,
             files: &tls.crls,
             urls: &tls.crl_urls,
+            hosts: &[],
             grace: tls.crl_grace,
         };
         let trust = last.and_then(|last| last.upstream_trust.as_ref());

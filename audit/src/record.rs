@@ -171,7 +171,7 @@ pub struct Target {
     pub application: String,
     /// Tenant that owns it.
     pub tenant: String,
-    /// The route: its path prefix as configured.
+    /// The route: the template of its paths, its prefix as configured, such as `/citizens/:id/records`.
     pub route: String,
     /// Label of the data behind the route.
     pub label: String,

@@ -325,10 +325,13 @@ impl<'s> Valid<'_, 's> {
         let canonical = &routed.canonical;
         let audited = &canonical.connection.audited;
         let label = routed.snapshot.config.label(routed.label);
+        let route = routed.config.routes.get(routed.route);
         Request {
             subject: &self.subject.name,
             domain: routed.config.tenant.as_str(),
             path: canonical.path.as_judged(),
+            route: route.map_or("", |route| route.prefix.as_judged()),
+            route_parameters: route.map_or(&[], |route| route.prefix.parameters()),
             method: canonical.method.as_str(),
             label: label.map_or("", |label| label.as_str()),
             zone: &audited.zone,

@@ -55,7 +55,7 @@ pub use overridden::Overridden;
 pub use partition::PartitionedPolicy;
 pub use policy::Policy;
 pub use problem::{Problem, Source};
-pub use request::Request;
+pub use request::{Request, RouteParameter};
 pub use rule::RuleView;
 pub use value::Value;
 

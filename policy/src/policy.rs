@@ -16,7 +16,8 @@ use crate::request::{Fact, Request};
 use crate::rule::{RuleText, RuleView};
 use crate::rules::symbols::{self, Symbol, Symbols};
 use crate::rules::table::Rows;
-use crate::value::{Value, View};
+use crate::value::{Attributes, Value, View};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::hint::black_box;
 
@@ -119,6 +120,18 @@ impl Policy {
         facts.map(|fact| fact.name())
     }
 
+    /// Attributes of a fact, such as `query`, that the matcher of a context or a condition of its rows reads.
+    pub fn attributes_read(&self, context: usize, fact: &str) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        if let (Some(section), Some(fact)) = (self.section(context), Fact::named(fact)) {
+            let conditions = section.conditions.values();
+            for expr in conditions.chain([&section.context.matcher]) {
+                names.extend(section.attributes_in(expr, fact));
+            }
+        }
+        names
+    }
+
     /// The contexts of the model: 1 for `r, p, e, m`, 2 for `r2, p2, e2, m2`, and so on.
     pub fn contexts(&self) -> impl Iterator<Item = usize> {
         self.sections.iter().map(|section| section.context.number)
@@ -167,7 +180,7 @@ impl Policy {
         &self,
         section: &Section,
         arguments: &mut [Argument<'a>],
-        request: &Request<'a>,
+        request: &'a Request<'a>,
         domain_tag: u32,
     ) -> Decision {
         section.fill(arguments, request, domain_tag);
@@ -201,7 +214,7 @@ impl Policy {
         let mut views = [Argument::NONE; ARGUMENTS_MAX];
         for (view, argument) in views.iter_mut().zip(arguments) {
             view.view = View::from(argument);
-            view.attributes = argument.attributes();
+            view.attributes = Attributes::Values(argument.attributes());
         }
         let views = views.get_mut(..arguments.len());
         self.decide_in(section, views.unwrap_or_default(), time_unix_ms)
@@ -363,19 +376,32 @@ impl Section {
     pub(crate) fn fill<'a>(
         &self,
         arguments: &mut [Argument<'a>],
-        request: &Request<'a>,
+        request: &'a Request<'a>,
         domain_tag: u32,
     ) {
         for (argument, fact) in arguments.iter_mut().zip(&self.facts) {
             argument.view = fact.of(request);
-            if *fact == Fact::Subject {
-                argument.attributes = request.subject_attributes;
-            } else if *fact == Fact::Query {
-                argument.attributes = request.query_parameters;
+            if fact.has_attributes() {
+                argument.attributes = fact.attributes_of(request);
             } else if *fact == Fact::Domain {
                 argument.tag = domain_tag;
             }
         }
+    }
+
+    /// Attributes of a fact that an expression reads.
+    pub(crate) fn attributes_in(&self, expr: &Expr, fact: Fact) -> Vec<String> {
+        let mut found = Vec::new();
+        expr.each(&mut |part| {
+            if let Expr::Request { argument, path } = part
+                && let Some((name, _)) = self.context.arguments.get(*argument)
+                && Fact::named(name) == Some(fact)
+                && let Some(attribute) = path.first()
+            {
+                found.push(attribute.to_string());
+            }
+        });
+        found
     }
 
     /// The text of the argument at `index`, if it is asked for by number.

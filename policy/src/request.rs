@@ -1,6 +1,6 @@
 //! The request as a gateway knows it, and which of the model's names stands for what.
 
-use crate::value::{Value, View};
+use crate::value::{Attributes, Value, View};
 use std::num::NonZeroU8;
 
 /// What is asked: may this subject do this to that.
@@ -16,6 +16,10 @@ pub struct Request<'a> {
     pub domain: &'a str,
     /// The canonical path: starts with `/`, no dot segments, no query.
     pub path: &'a str,
+    /// The template of the route that the path took: its parameters as segments `:name`, such as `/citizens/:id/records`.
+    pub route: &'a str,
+    /// The parameters of that template, which [`Self::path`] has the values of: `r.route.id` in a matcher.
+    pub route_parameters: &'a [RouteParameter],
     /// The method, in capitals.
     pub method: &'a str,
     /// The label of the data behind the route.
@@ -39,6 +43,24 @@ pub struct Request<'a> {
     pub context: Option<NonZeroU8>,
 }
 
+/// A parameter of a route's template.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouteParameter {
+    /// Its name, without the colon.
+    pub name: Box<str>,
+    /// Which segment of the path it stands for, the first being 0.
+    pub segment: usize,
+}
+
+impl RouteParameter {
+    /// Its value in a canonical path; `None` where the path has no such segment, or an empty one.
+    #[must_use]
+    pub fn value<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let mut segments = path.strip_prefix('/')?.split('/');
+        segments.nth(self.segment).filter(|value| !value.is_empty())
+    }
+}
+
 /// One fact of a [`Request`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Fact {
@@ -53,12 +75,13 @@ pub(crate) enum Fact {
     Address,
     Application,
     Query,
+    Route,
     Time,
 }
 
 impl Fact {
     /// Every name that a model's `r` may use for a fact; the first of each is the one to recommend.
-    const NAMES: [(Self, &'static [&'static str]); 12] = [
+    const NAMES: [(Self, &'static [&'static str]); 13] = [
         (Self::Subject, &["sub", "subject", "user"]),
         (
             Self::Domain,
@@ -73,6 +96,7 @@ impl Fact {
         (Self::Address, &["address", "ip", "client"]),
         (Self::Application, &["application", "app"]),
         (Self::Query, &["query"]),
+        (Self::Route, &["route"]),
         (Self::Time, &["time"]),
     ];
 
@@ -97,7 +121,7 @@ impl Fact {
 
     /// Whether a matcher may read `r.NAME.ATTRIBUTE` of it.
     pub(crate) fn has_attributes(self) -> bool {
-        matches!(self, Self::Subject | Self::Query)
+        matches!(self, Self::Subject | Self::Query | Self::Route)
     }
 
     /// All names, for an error.
@@ -108,6 +132,25 @@ impl Fact {
             .copied()
             .collect();
         names.join("`, `")
+    }
+
+    /// What is known of this fact of `request` besides its text.
+    pub(crate) fn attributes_of<'a>(self, request: &'a Request<'a>) -> Attributes<'a> {
+        match self {
+            Self::Subject => Attributes::Values(request.subject_attributes),
+            Self::Query => Attributes::Values(request.query_parameters),
+            Self::Route => Attributes::OfRoute(request),
+            Self::Domain
+            | Self::Path
+            | Self::Method
+            | Self::Label
+            | Self::Zone
+            | Self::Device
+            | Self::Purpose
+            | Self::Address
+            | Self::Application
+            | Self::Time => Attributes::NONE,
+        }
     }
 
     /// This fact of `request`.
@@ -125,6 +168,7 @@ impl Fact {
             Self::Application => request.application,
             // It has only attributes.
             Self::Query => "",
+            Self::Route => request.route,
             Self::Time => return seconds(request.time_unix_ms),
         })
     }
@@ -145,6 +189,24 @@ fn seconds<'a>(time_unix_ms: Option<i64>) -> View<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_parameter_is_the_segment_that_it_stands_for() {
+        let at = |segment| RouteParameter {
+            name: "id".into(),
+            segment,
+        };
+        for (path, segment, value) in [
+            ("/citizens/7/records", 1, Some("7")),
+            ("/citizens/7/records", 0, Some("citizens")),
+            ("/citizens/7", 2, None),
+            ("/citizens/", 1, None),
+            ("/citizens/a%2Fb/x", 1, Some("a%2Fb")),
+            ("", 0, None),
+        ] {
+            assert_eq!(at(segment).value(path), value, "{path} {segment}");
+        }
+    }
 
     #[test]
     fn each_name_stands_for_one_fact() {

@@ -1,5 +1,7 @@
 //! What a request brings besides texts: attributes of a subject or an object.
 
+use crate::request::Request;
+
 /// An argument or attribute of a request, as JSON has them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Value {
@@ -41,6 +43,34 @@ impl Value {
             | Self::Text(_)
             | Self::List(_)
             | Self::Object(_) => &[],
+        }
+    }
+}
+
+/// What is known of a text besides, at the time of deciding.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Attributes<'a> {
+    /// By name; of two with one name the first counts.
+    Values(&'a [(String, Value)]),
+    /// The parameters of the request's route, which stand in its path.
+    OfRoute(&'a Request<'a>),
+}
+
+impl<'a> Attributes<'a> {
+    pub(crate) const NONE: Self = Self::Values(&[]);
+
+    /// The attribute of this name.
+    pub(crate) fn named(self, name: &str) -> Option<View<'a>> {
+        match self {
+            Self::Values(known) => known
+                .iter()
+                .find(|(known, _)| *known == *name)
+                .map(|(_, value)| View::from(value)),
+            Self::OfRoute(request) => {
+                let mut parameters = request.route_parameters.iter();
+                let found = parameters.find(|known| *known.name == *name)?;
+                found.value(request.path).map(View::Text)
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use allocation_counter::measure;
 use hangu_policy::{
-    Decision, PartitionedPolicy, Policy, RBAC_WITH_DOMAINS, Request, Source, Value,
+    Decision, PartitionedPolicy, Policy, RBAC_WITH_DOMAINS, Request, RouteParameter, Source, Value,
 };
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -108,6 +108,7 @@ fn a_decision_of_any_function_allocates_nothing() {
         "r.sub.age > 18 && r.sub.unit == 'tax'",
         "'read' in r.sub.rights",
         "r.time > 1000 && r.time < 5000",
+        "r.route.part == 'b'",
         "g(r.sub, p.sub) || p.sub == '*'",
         "g(r.sub, p.sub) && !(r.act in ('PUT', 'POST')) && r.sub != p.obj",
     ];
@@ -119,10 +120,14 @@ p, alice, /x.y/z, GET, deny
 g, alice, clerk
 g, bob, clerk
 ";
+    let parameters = [RouteParameter {
+        name: "part".into(),
+        segment: 1,
+    }];
     let mut all = [0; 2];
     for term in terms {
         let model = format!(
-            "[request_definition]\nr = sub, obj, act, ip, time\n[policy_definition]\np = sub, obj, act, eft\n\
+            "[request_definition]\nr = sub, obj, act, ip, time, route\n[policy_definition]\np = sub, obj, act, eft\n\
              [role_definition]\ng = _, _\n[policy_effect]\n\
              e = some(where (p.eft == allow)) && !some(where (p.eft == deny))\n\
              [matchers]\nm = {term} && (r.act == p.act || p.act == '*')\n"
@@ -137,6 +142,8 @@ g, bob, clerk
                         subject,
                         subject_attributes: &attributes,
                         path,
+                        route: "/a/:part",
+                        route_parameters: &parameters,
                         method,
                         address,
                         time_unix_ms: Some(2_000_000),

@@ -15,6 +15,7 @@ mod answers;
 mod grpc;
 mod http2;
 mod identity;
+mod parameters;
 mod streams;
 mod tunnels;
 

@@ -3,7 +3,7 @@
 use hangu_policy::analysis::{ArgumentName, argument_names};
 use hangu_policy::{Policy, Value};
 
-use crate::config::Method;
+use crate::config::{Method, RoutePrefix};
 use crate::denial::Denial;
 use crate::layers::edge::canonical::{canonical_path, check_query};
 use crate::layers::endpoint::caller::OWN_ATTRIBUTES;
@@ -72,6 +72,7 @@ impl Known {
                 )]);
             }
         }
+        self.check_route(policy)?;
         let mut arguments = self.arguments_of(&names);
         for (argument, value) in names.iter().zip(&mut arguments) {
             match (argument.fact, value) {
@@ -98,7 +99,10 @@ impl Known {
         let missing = argument_names(policy, self.context)
             .into_iter()
             .filter(|argument| {
-                let given = self.facts.iter().any(|(name, _)| is(argument, name));
+                let given = self.facts.iter().any(|(name, _)| {
+                    let of = name.split_once('.').map_or(&**name, |(of, _)| of);
+                    is(argument, if has_attributes(argument) { of } else { name })
+                });
                 !given
             });
         let missing: Vec<_> = missing
@@ -149,8 +153,45 @@ impl Known {
             is(argument, of).then(|| (attribute.to_owned(), Self::attribute(attribute, text)))
         });
         let described = self.described.iter().filter(|(of, _)| is(argument, of));
-        told.chain(described.flat_map(|(_, attributes)| attributes.iter().cloned()))
-            .collect()
+        let described = described.flat_map(|(_, attributes)| attributes.iter().cloned());
+        let route = self.route_parameters();
+        let route = route.into_iter().filter(|_| argument.fact == Some("route"));
+        told.chain(described).chain(route).collect()
+    }
+
+    /// What the template of the route, if one is given, makes of the path.
+    fn route_parameters(&self) -> Vec<(String, Value)> {
+        let fact = |name: &str| self.facts.iter().rev().find(|(known, _)| known == name);
+        let (Some((_, route)), Some((_, path))) = (fact("route"), fact("obj")) else {
+            return Vec::new();
+        };
+        let path = judged_path(path).unwrap_or_else(|_| path.clone());
+        let Ok(prefix) = RoutePrefix::parse(route) else {
+            return Vec::new();
+        };
+        let values = prefix.parameters().iter().filter_map(|parameter| {
+            let value = parameter.value(&path)?.to_owned();
+            Some((parameter.name.to_string(), Value::Text(value)))
+        });
+        values.collect()
+    }
+
+    /// Whether the template of the route, if one is given and the model wants it, could have taken the path.
+    fn check_route(&self, policy: &Policy) -> Result<(), Vec<String>> {
+        let path = self.fact(policy, "obj").unwrap_or_default();
+        let Some(route) = self.fact(policy, "route").filter(|route| !route.is_empty()) else {
+            return Ok(());
+        };
+        let prefix = RoutePrefix::parse(route)
+            .map_err(|fault| vec![format!("route `{route}`: {}; {}", fault.what, fault.fix)])?;
+        let sent = sent_path(path);
+        let sent = canonical_path(sent.as_bytes());
+        if sent.is_ok_and(|path| prefix.covers(path.as_sent())) {
+            return Ok(());
+        }
+        Err(vec![format!(
+            "route `{route}` does not cover the path `{path}`; give the `prefix` of the route that it takes"
+        )])
     }
 
     fn arguments_of(&self, names: &[ArgumentName]) -> Vec<Value> {
@@ -173,7 +214,7 @@ impl Known {
 
 /// Whether a gateway knows attributes of an argument; of one that it does not know at all, whatever is said.
 fn has_attributes(argument: &ArgumentName) -> bool {
-    matches!(argument.fact, Some("sub" | "query") | None)
+    matches!(argument.fact, Some("sub" | "query" | "route") | None)
 }
 
 /// Whether an argument of the model goes by this name.
@@ -187,20 +228,8 @@ fn is(argument: &ArgumentName, name: &str) -> bool {
 /// # Errors
 /// When the edge refuses the path, so that no rule is ever asked.
 pub(crate) fn judged_path(path: &str) -> Result<String, String> {
-    let (typed, query) = path
-        .split_once('?')
-        .map_or((path, None), |(path, query)| (path, Some(query)));
-    let mut sent = String::with_capacity(typed.len());
-    for c in typed.chars() {
-        if c.is_ascii() {
-            sent.push(c);
-        } else {
-            let mut bytes = [0; 4];
-            for byte in c.encode_utf8(&mut bytes).bytes() {
-                sent.push_str(&format!("%{byte:02X}"));
-            }
-        }
-    }
+    let query = path.split_once('?').map(|(_, query)| query);
+    let sent = sent_path(path);
     let canonical = canonical_path(sent.as_bytes());
     let canonical = query
         .map_or(Ok(()), |query| check_query(query.as_bytes()))
@@ -213,6 +242,23 @@ pub(crate) fn judged_path(path: &str) -> Result<String, String> {
                 denial.code()
             )
         })
+}
+
+/// A path as a client sends it, without its query: characters beyond ASCII as escapes.
+fn sent_path(path: &str) -> String {
+    let typed = path.split_once('?').map_or(path, |(path, _)| path);
+    let mut sent = String::with_capacity(typed.len());
+    for c in typed.chars() {
+        if c.is_ascii() {
+            sent.push(c);
+        } else {
+            let mut bytes = [0; 4];
+            for byte in c.encode_utf8(&mut bytes).bytes() {
+                sent.push_str(&format!("%{byte:02X}"));
+            }
+        }
+    }
+    sent
 }
 
 /// Whether the model has a context.

@@ -1,8 +1,7 @@
 //! What a policy was found to be wrong about, and where.
 
 use super::reach::Sheet;
-use crate::problem::Problem;
-use crate::problem::Problems;
+use crate::problem::{Place, Problem, Problems};
 use crate::rules::csv;
 use std::fmt;
 
@@ -100,6 +99,27 @@ impl<'a> Findings<'a> {
             file: self.file.to_owned(),
             line,
             column: column.map_or(1, |column| self.column(line, column + 1)),
+            what,
+            fix,
+        };
+        self.found.push(Finding {
+            severity,
+            kind,
+            problem,
+        });
+    }
+
+    /// At a place of the model.
+    pub(crate) fn in_model(
+        &mut self,
+        (file, at): (&str, Place),
+        (severity, kind): (Severity, &'static str),
+        (what, fix): (String, String),
+    ) {
+        let problem = Problem {
+            file: file.to_owned(),
+            line: at.line,
+            column: at.column,
             what,
             fix,
         };

@@ -25,6 +25,7 @@ mod places;
 mod question;
 mod reach;
 mod regions;
+mod route_parameters;
 mod shelf;
 mod surroundings;
 mod texts;

@@ -7,7 +7,7 @@ use crate::engine::expr::{Expr, PatternOf};
 use crate::model::parser::Comparison;
 use crate::policy::Policy;
 use crate::request::Fact;
-use crate::value::{Value, View};
+use crate::value::{Attributes, Value, View};
 use std::fmt::Write;
 
 /// A name of the model's `r`.
@@ -85,7 +85,7 @@ impl<'a> Question<'a> {
         let request = arguments.iter().map(|value| {
             let mut argument = Argument::NONE;
             argument.view = View::from(value);
-            argument.attributes = value.attributes();
+            argument.attributes = Attributes::Values(value.attributes());
             if let View::Text(text) = argument.view {
                 argument.symbol = sheet.policy.symbols.find(text);
             }
@@ -260,7 +260,10 @@ impl<'a> Question<'a> {
         for (number, argument) in self.request.iter().enumerate() {
             let name = self.sheet.argument_name(number);
             inputs.push((name.to_owned(), bare(self.argument(number))));
-            for (attribute, value) in argument.attributes {
+            let Attributes::Values(attributes) = argument.attributes else {
+                continue;
+            };
+            for (attribute, value) in attributes {
                 let value = bare(view_text(View::from(value)));
                 inputs.push((format!("{name}.{attribute}"), value));
             }

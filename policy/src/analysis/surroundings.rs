@@ -3,6 +3,7 @@
 use super::finding::{Findings, Severity};
 use super::places::{Common, Places, Segment};
 use super::reach::{Reach, Sheet, Side};
+use super::route_parameters::{self, segments_of};
 use crate::engine::roles::NO_DOMAIN;
 use crate::request::Fact;
 use crate::rules::symbols::Symbol;
@@ -30,7 +31,7 @@ pub struct Route {
     pub tenant: String,
     /// Which context of the model decides there: 1 for `r, p, e, m`.
     pub context: usize,
-    /// The beginning of its paths, whole segments: `/` or `/a/b`.
+    /// The beginning of its paths, whole segments: `/` or `/a/b`; a segment `:name` is a parameter.
     pub prefix: String,
     /// Its methods, in capitals.
     pub methods: Vec<String>,
@@ -66,6 +67,7 @@ pub(crate) fn look(sheet: Sheet<'_>, surroundings: &Surroundings, findings: &mut
         }
         return;
     }
+    route_parameters::look(sheet, surroundings, findings);
     let clauses = sheet.clauses();
     let mut clearances = Clearances::new(sheet);
     for row in 0..sheet.len() {
@@ -222,15 +224,27 @@ fn labels(routes: &[&Route]) -> String {
 
 /// The paths of a route: its prefix and everything below.
 fn places_of(route: &Route) -> [Places<'_>; 2] {
-    let inner = route.prefix.strip_prefix('/').unwrap_or(&route.prefix);
-    let parts = inner.split('/').filter(|part| !part.is_empty());
-    [
-        Places::One(&route.prefix),
-        Places::Segments {
-            parts: parts.map(Segment::Literal).collect(),
-            open: true,
+    let parts: Vec<_> = segments_of(route)
+        .map(|part| match part.starts_with(':') {
+            true => Segment::Some,
+            false => Segment::Literal(part),
+        })
+        .collect();
+    let itself = match parts.contains(&Segment::Some) {
+        true => Places::Segments {
+            parts: parts.clone(),
+            open: false,
         },
-    ]
+        false => Places::One(&route.prefix),
+    };
+    [itself, Places::Segments { parts, open: true }]
+}
+
+/// Whether a route is asked before another: it has more segments, or a literal one where the other first has a parameter.
+fn goes_first(one: &Route, other: &Route) -> bool {
+    let parts = |route| segments_of(route).map(|part| part.starts_with(':'));
+    let (own, others) = (parts(one).count(), parts(other).count());
+    own > others || (own == others && parts(one).lt(parts(other)))
 }
 
 /// Whether some path of a rule lies under a route; `true` when it cannot be told.
@@ -252,7 +266,7 @@ fn takes(route: &Route, method: Option<&Side<'_>>) -> bool {
     }
 }
 
-/// Whether a longer route of the same application takes all paths of a rule away from `route`.
+/// Whether a route of the same application that goes first takes all paths of a rule away from `route`.
 fn hides(other: &Route, route: &Route, path: &Side<'_>) -> bool {
     let wanted = match path {
         Side::Any | Side::Holds { .. } => return false,
@@ -260,7 +274,7 @@ fn hides(other: &Route, route: &Route, path: &Side<'_>) -> bool {
         Side::Like(places) => places.clone(),
     };
     other.application == route.application
-        && other.prefix.len() > route.prefix.len()
+        && goes_first(other, route)
         && places_of(other)
             .iter()
             .any(|places| places.contains(&wanted))

@@ -9,7 +9,7 @@ use super::pattern::{Matching, Patterns, key_match};
 use super::roles::{NO_DOMAIN, Roles};
 use crate::model::parser::{Comparison, Operation};
 use crate::rules::symbols::{Likely, PairState, Symbol, Symbols};
-use crate::value::{Value, View};
+use crate::value::{Attributes, View};
 use std::collections::HashMap;
 use thiserror::Error;
 
@@ -54,7 +54,7 @@ pub(crate) struct Argument<'a> {
     pub(crate) tag: u32,
     pub(crate) likely: Likely,
     /// What is known of it besides its text.
-    pub(crate) attributes: &'a [(String, Value)],
+    pub(crate) attributes: Attributes<'a>,
 }
 
 impl Argument<'_> {
@@ -63,7 +63,7 @@ impl Argument<'_> {
         symbol: None,
         tag: 0,
         likely: Likely::NONE,
-        attributes: &[],
+        attributes: Attributes::NONE,
     };
 }
 
@@ -229,24 +229,20 @@ impl<'a> Scene<'a> {
 
     /// An argument of the request, or an attribute in it.
     pub(crate) fn attribute(&self, argument: usize, path: &[Box<str>]) -> Evaluated<'a> {
-        let mut value = match self.request.get(argument) {
-            Some(argument) if path.is_empty() => return Ok(argument.view),
-            Some(Argument {
-                view: View::Text(_),
-                attributes,
-                ..
-            }) => View::Object(attributes),
-            Some(argument) => argument.view,
-            None => return Err(EvaluationFault::ArgumentCount),
+        let Some(argument) = self.request.get(argument) else {
+            return Err(EvaluationFault::ArgumentCount);
         };
-        for name in path {
-            let View::Object(fields) = value else {
-                return Err(EvaluationFault::MissingAttribute);
+        let mut value = argument.view;
+        for (depth, name) in path.iter().enumerate() {
+            let fields = match value {
+                View::Object(fields) => Attributes::Values(fields),
+                View::Text(_) if depth == 0 => argument.attributes,
+                View::Null | View::Bool(_) | View::Number(_) | View::Text(_) | View::List(_) => {
+                    return Err(EvaluationFault::MissingAttribute);
+                }
             };
             value = fields
-                .iter()
-                .find(|(known, _)| **known == **name)
-                .map(|(_, value)| View::from(value))
+                .named(name)
                 .ok_or(EvaluationFault::MissingAttribute)?;
         }
         Ok(value)

@@ -149,7 +149,7 @@ impl Resolver<'_, '_> {
             self.refuse(
                 at,
                 format!("the gateway knows no attributes of `{request}.{name}`"),
-                "read attributes of the subject or parameters of the query, or compare the argument itself",
+                "read attributes of the subject or parameters of the query or the route, or compare the argument itself",
             );
             return None;
         }

@@ -25,6 +25,7 @@ use crate::rules::symbols::{self, hash};
 use crate::rules::table;
 use part::{Part, Parting};
 use split::{Common, Split};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -286,6 +287,13 @@ impl PartitionedPolicy {
     /// As [`Policy::facts_read`].
     pub fn facts_read(&self) -> impl Iterator<Item = &'static str> {
         self.rest.policy.facts_read()
+    }
+
+    /// As [`Policy::attributes_read`], of all organisations.
+    pub fn attributes_read(&self, context: usize, fact: &str) -> BTreeSet<String> {
+        let parts = self.parts.iter().chain([&self.rest]);
+        let names = parts.map(|part| part.policy.attributes_read(context, fact));
+        names.flatten().collect()
     }
 
     /// As [`Policy::clearance_labels`].

@@ -1,7 +1,7 @@
 //! Attributes, conditions in rows, and the built-in functions.
 
 use crate::{ALLOW, NONE_WRONG, compile, model, object, permitted_by, text, texts, wrong};
-use hangu_policy::{Decision, Refusal, Value};
+use hangu_policy::{Decision, Policy, Refusal, Request, RouteParameter, Source, Value};
 
 #[test]
 fn attributes_of_the_request() {
@@ -139,4 +139,86 @@ fn addresses_in_networks() {
         ),
         NONE_WRONG
     );
+}
+
+#[test]
+fn a_rule_reads_the_parameters_of_the_route() {
+    let text = model(
+        "sub, obj, act, route",
+        "obj, act, when",
+        "",
+        ALLOW,
+        "keyMatch2(r.obj, p.obj) && r.act == p.act && eval(p.when)",
+    );
+    let rules = "p, /citizens/:x/records, GET, \"r.route.id == r.sub\"\n\
+                 p, /forms/*, GET, \"r.route == '/forms/:form'\"\n";
+    let policy = Policy::compile(
+        Source {
+            name: "m",
+            text: &text,
+        },
+        Source {
+            name: "p",
+            text: rules,
+        },
+    )
+    .unwrap();
+    let parameter = |name: &str, segment| {
+        vec![RouteParameter {
+            name: name.into(),
+            segment,
+        }]
+    };
+    for (subject, path, route, parameters, permitted) in [
+        (
+            "7",
+            "/citizens/7/records",
+            "/citizens/:id/records",
+            parameter("id", 1),
+            true,
+        ),
+        (
+            "8",
+            "/citizens/7/records",
+            "/citizens/:id/records",
+            parameter("id", 1),
+            false,
+        ),
+        (
+            "",
+            "/citizens//records",
+            "/citizens/:id/records",
+            parameter("id", 1),
+            false,
+        ),
+        (
+            "7",
+            "/citizens/7/records",
+            "/citizens/:n/records",
+            parameter("n", 1),
+            false,
+        ),
+        ("7", "/citizens/7/records", "/citizens", vec![], false),
+        (
+            "citizens",
+            "/citizens/7/records",
+            "/:id",
+            parameter("id", 0),
+            true,
+        ),
+        ("x", "/forms/a", "/forms/:form", parameter("form", 1), true),
+        ("x", "/forms/a", "/forms", vec![], false),
+    ] {
+        let request = Request {
+            subject,
+            path,
+            method: "GET",
+            route,
+            route_parameters: &parameters,
+            ..Request::default()
+        };
+        let decided = matches!(policy.decide(&request), Decision::Permit(_));
+        assert_eq!(decided, permitted, "{request:?}");
+    }
+    assert_eq!(Vec::from_iter(policy.attributes_read(1, "route")), ["id"]);
 }

@@ -64,3 +64,41 @@ fn a_rule_reads_a_declared_parameter_and_nobody_can_say_it_twice() {
     }
     assert_eq!(upstream.count(), 2);
 }
+
+#[test]
+fn a_decision_by_a_value_of_the_query_is_not_made_again_without_it() {
+    let upstream = TestUpstream::named("records");
+    let records = Application::new("records")
+        .key("query_parameters = [\"year\"]")
+        .upstream(upstream.address());
+    let gateway = gateway()
+        .application(records)
+        .model(MODEL)
+        .policy(
+            "p, clerk, civil, /reports, GET, 2026, allow\np, clerk, civil, /open, GET, *, allow\n\
+             g, spiffe://gov.test/clerk, clerk, civil\ng2, clerk, sensitive\ng2, sensitive, internal\n",
+        )
+        .start();
+    let mut connection = gateway.client("clerk").connect().unwrap();
+    for (target, status) in [
+        ("/reports?year=2026", 200),
+        ("/reports?ye%61r=2026", 200),
+        ("/reports?year=2025", 403),
+        ("/open?page=2", 200),
+        ("/open", 200),
+    ] {
+        assert_eq!(connection.get(target).unwrap().status, status, "{target}");
+    }
+    let folder = gateway.into_folder();
+    let path = |name: &str| folder.path(name).display().to_string();
+    let (audit, model) = (path("audit"), path("policy/model.conf"));
+    let policy = path("policy/policy.csv");
+    let replayed = folder.hangu(&[
+        "policy", "replay", "--json", "--audit", &audit, "--model", &model, "--policy", &policy,
+    ]);
+    let found: serde_json::Value = serde_json::from_slice(&replayed.stdout).unwrap();
+    for (name, number) in [("decided", 2), ("without_query_values", 3), ("lost", 0)] {
+        assert_eq!(found[name], number, "{name}: {found:#}");
+    }
+    assert_eq!(replayed.status.code(), Some(1), "some are not decided");
+}

@@ -157,7 +157,7 @@ fn served(config: &Config) -> Surroundings {
                 context: application
                     .policy_context
                     .map_or(1, |context| context.get().into()),
-                prefix: unescaped(route.prefix.as_str()),
+                prefix: route.prefix.as_judged().to_owned(),
                 methods: route
                     .methods
                     .iter()
@@ -195,25 +195,6 @@ fn served(config: &Config) -> Surroundings {
             .map_or("", |name| name.as_str())
             .to_owned(),
     }
-}
-
-/// The characters that a path stands for: the policy judges these.
-fn unescaped(path: &str) -> String {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.bytes();
-    while let Some(byte) = rest.next() {
-        let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
-        match byte {
-            b'%' => {
-                let value = digit(rest.next())
-                    .zip(digit(rest.next()))
-                    .map(|(high, low)| high * 16 + low);
-                bytes.extend(value.and_then(|value| u8::try_from(value).ok()));
-            }
-            _ => bytes.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// What casbin was asked, and where it differs.

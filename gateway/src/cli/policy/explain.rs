@@ -89,6 +89,13 @@ pub(super) fn run(options: &Options) -> Done {
         print(&found, &texts);
         say_context(&policy, context);
         say_plain(&policy, context);
+        let reads_query = !policy.attributes_read(context, "query").is_empty();
+        if entry
+            .as_ref()
+            .is_some_and(|entry| reads_query && !entry.query_keys.is_empty())
+        {
+            say("the log has no values of query parameters, so what reads one finds nothing here");
+        }
         if let Some(clearance) = &clearance {
             clearance.say();
         } else if entry.is_none() {

@@ -65,6 +65,7 @@ pub(super) fn request(entry: &Entry, context: usize) -> Result<(Known, Option<i6
         ("label", &entry.label),
         ("zone", &entry.zone),
         ("application", &entry.application),
+        ("route", &entry.route),
         ("address", host(&entry.client)),
         ("device", &entry.device),
         ("purpose", &entry.purpose),
@@ -118,8 +119,9 @@ fn unix_ms(time: &str) -> Option<i64> {
 }
 
 /// Fields of a record that the policy judged: one that is cut cannot be judged again.
-pub(super) const JUDGED: [&str; 10] = [
+pub(super) const JUDGED: [&str; 11] = [
     "path",
+    "route",
     "subject",
     "method",
     "tenant",

@@ -2,13 +2,13 @@
 //!
 //! The log is read once, record by record, and only what changes is kept.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use hangu_audit::{Position, Pseudonyms, Reader};
+use hangu_audit::{Position, Pseudonyms, QUERY_KEYS_MAX, Reader};
 use hangu_policy::{Decision, Policy, Refusal, Request, RuleId};
 use serde::Deserialize;
 use serde_json::json;
@@ -19,6 +19,7 @@ use super::recorded::{JUDGED, attributes, decided_ms, host};
 use super::request::context;
 use super::{Done, Outcome, print_json};
 use crate::cli::say;
+use crate::config::RoutePrefix;
 use crate::layers::edge::canonical::canonical_path;
 
 #[derive(Debug, Args)]
@@ -93,6 +94,8 @@ struct Recorded<'a> {
     #[serde(default)]
     inputs: BTreeMap<String, String>,
     #[serde(default)]
+    query_keys: Vec<String>,
+    #[serde(default)]
     cut: Vec<String>,
 }
 
@@ -130,6 +133,8 @@ struct Tally {
     asked: u64,
     other_layers: u64,
     undecidable: u64,
+    /// Rules read a parameter of the query, and the log has only its name.
+    without_query: u64,
     /// Of applications that the configuration does not have: which context decides for them, nobody says.
     unknown_applications: u64,
     gained: u64,
@@ -170,7 +175,7 @@ pub(super) fn run(options: &Options) -> Done {
     } else {
         print(&tally, seconds);
     }
-    let undecided = tally.undecidable + tally.unknown_applications;
+    let undecided = tally.undecidable + tally.unknown_applications + tally.without_query;
     let same = tally.changes.is_empty() && undecided == 0;
     Ok(if same { Outcome::Clean } else { Outcome::Found })
 }
@@ -200,6 +205,10 @@ impl Tally {
             self.unknown_applications += 1;
             return;
         };
+        if candidate.reads_query(context, &recorded.query_keys) {
+            self.without_query += 1;
+            return;
+        }
         self.asked += 1;
         let after = recorded.judge(policy, context);
         if (before == Before::Permitted) == after.is_ok() {
@@ -272,6 +281,7 @@ impl Recorded<'_> {
         // The log has the spelling that was sent, the policy saw the characters.
         let path = canonical_path(self.path.as_bytes()).ok();
         let attributes = attributes(&self.organisation, &self.device, &self.inputs);
+        let route = RoutePrefix::parse(&self.route).ok();
         let request = Request {
             subject: &self.subject,
             domain: &self.tenant,
@@ -286,7 +296,9 @@ impl Recorded<'_> {
             subject_attributes: &attributes,
             time_unix_ms,
             context,
-            // The log names the parameters of a query and never their values.
+            route: route.as_ref().map_or("", |route| route.as_judged()),
+            route_parameters: route.as_ref().map_or(&[], |route| route.parameters()),
+            // The log names the parameters of a query and never their values: see `reads_query`.
             ..Request::default()
         };
         match policy.decide(&request) {
@@ -307,6 +319,8 @@ struct Candidate<'a> {
     context: Option<NonZeroU8>,
     /// For each application, where a configuration says so.
     contexts: Option<HashMap<String, Option<NonZeroU8>>>,
+    /// What each context reads of a query.
+    query_read: Vec<(usize, BTreeSet<String>)>,
 }
 
 impl<'a> Candidate<'a> {
@@ -324,6 +338,25 @@ impl<'a> Candidate<'a> {
             policy,
             context: named,
             contexts: contexts.map(|contexts| contexts.clone().into_iter().collect()),
+            query_read: policy
+                .contexts()
+                .map(|number| (number, policy.attributes_read(number, "query")))
+                .filter(|(_, names)| !names.is_empty())
+                .collect(),
+        })
+    }
+
+    /// Whether the context reads a parameter that the request's query had, or may have had: how it was spelt there, and what
+    /// stood behind the last that is named, cannot be told.
+    fn reads_query(&self, context: Option<NonZeroU8>, keys: &[String]) -> bool {
+        let number = context.map_or(1, |context| context.get().into());
+        let read = self.query_read.iter().find(|(own, _)| *own == number);
+        read.is_some_and(|(_, names)| {
+            let may_be = |key: &String| {
+                let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+                names.contains(key) || !key.bytes().all(is_plain)
+            };
+            keys.len() >= QUERY_KEYS_MAX || keys.iter().any(may_be)
         })
     }
 
@@ -374,6 +407,12 @@ fn print(tally: &Tally, seconds: f64) {
         say(format_args!(
             "{} records could not be decided again: they are cut, cannot be read, or hold pseudonyms",
             tally.undecidable
+        ));
+    }
+    if tally.without_query > 0 {
+        say(format_args!(
+            "{} records could not be decided again: a rule reads a parameter of their query, and the log has no values of those",
+            tally.without_query
         ));
     }
     if tally.unknown_applications > 0 {
@@ -428,6 +467,7 @@ fn as_json(tally: &Tally) -> serde_json::Value {
         "decided": tally.asked,
         "refused_by_other_layers": tally.other_layers,
         "undecidable": tally.undecidable,
+        "without_query_values": tally.without_query,
         "of_unknown_applications": tally.unknown_applications,
         "gained": tally.gained,
         "lost": tally.lost,

@@ -1,7 +1,5 @@
 //! Routes: prefix and methods, and what they say in place of their application.
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Names;
@@ -34,15 +32,15 @@ impl RouteDefaults {
     }
 }
 
-/// Longest prefix first, routes of one prefix together. Of two such no method may be in both: the second could not be
-/// reached.
+/// In the order in which they are asked, routes of one shape together. Of two such no method may be in both: the second could not
+/// be reached.
 pub(super) fn routes(
     reader: &mut Reader<'_, '_>,
     names: Names<'_>,
     defaults: &RouteDefaults,
     written: &[file::Route],
 ) -> Vec<Route> {
-    let mut taken: BTreeMap<RoutePrefix, MethodSet> = BTreeMap::new();
+    let mut taken: Vec<(RoutePrefix, MethodSet)> = Vec::new();
     let mut routes = Vec::with_capacity(written.len());
     for route in written {
         let methods = methods(reader, route.methods.as_ref());
@@ -70,24 +68,10 @@ pub(super) fn routes(
         else {
             continue;
         };
-        let before = taken.entry(prefix.clone()).or_default();
-        let both = before.common(methods);
-        if !both.is_empty() {
-            let both: Vec<&str> = both.iter().map(Method::as_str).collect();
-            let what = format!(
-                "an earlier route takes {} of `{}`",
-                both.join(", "),
-                prefix.as_str()
-            );
-            reader.fault(
-                place,
-                Fault::new(
-                    what,
-                    "remove one of the two, or give them different `methods`",
-                ),
-            );
+        if let Some(fault) = taken_before(&taken, &prefix, methods) {
+            reader.fault(place, fault);
         }
-        *before = before.union(methods);
+        taken.push((prefix.clone(), methods));
         if let Some(label) = label {
             routes.push(Route {
                 prefix,
@@ -103,8 +87,33 @@ pub(super) fn routes(
             });
         }
     }
-    routes.sort_by_cached_key(|route| (Reverse(route.prefix.as_str().len()), route.prefix.clone()));
+    routes.sort_by_cached_key(|route| route.prefix.order());
     routes
+}
+
+/// An earlier route that takes some of the methods for the same paths.
+fn taken_before(
+    taken: &[(RoutePrefix, MethodSet)],
+    prefix: &RoutePrefix,
+    methods: MethodSet,
+) -> Option<Fault> {
+    let mut earlier = taken.iter().filter(|(other, _)| other.has_shape_of(prefix));
+    let (other, both) = earlier.find_map(|(other, theirs)| {
+        let both = theirs.common(methods);
+        (!both.is_empty()).then_some((other, both))
+    })?;
+    let both: Vec<&str> = both.iter().map(Method::as_str).collect();
+    let (both, prefix) = (both.join(", "), prefix.as_str());
+    let what = match other.as_str() {
+        same if same == prefix => format!("an earlier route takes {both} of `{prefix}`"),
+        other => {
+            format!("an earlier route, `{other}`, takes {both} of the same paths as `{prefix}`")
+        }
+    };
+    Some(Fault::new(
+        what,
+        "remove one of the two, or give them different `methods`",
+    ))
 }
 
 fn methods(reader: &mut Reader<'_, '_>, written: Option<&Texts>) -> MethodSet {

@@ -240,6 +240,16 @@ fn a_route_prefix_matches_whole_segments() {
         ("/%E5%86%85", "/%E5%86%85/a", true),
         ("/内", "/%E5%86%85/a", true),
         ("/a b", "/a%20b", true),
+        ("/a/:id", "/a/7", true),
+        ("/a/:id", "/a/7/b", true),
+        ("/a/:id", "/a/%E5%86%85", true),
+        ("/a/:id", "/a/", false),
+        ("/a/:id", "/a", false),
+        ("/a/:id/b", "/a/7/bc", false),
+        ("/:a/:b", "/x/y", true),
+        ("/内/:a", "/%E5%86%85/y", true),
+        ("/a:b", "/a:b", true),
+        ("/a:b", "/axb", false),
     ] {
         assert_eq!(
             RoutePrefix::parse(prefix).unwrap().covers(path),
@@ -250,7 +260,7 @@ fn a_route_prefix_matches_whole_segments() {
     for text in [
         "", "a", "//", "/a/", "/a//b", "/.", "/a/..", "/a.", "/a%20", "/a?", "/a#b", "/a;b",
         "/a\\b", "/%", "/%e5", "/%41", "/%2B", "/%2F", "/%5C", "/%00", "/%25", "/%4", "/%E5",
-        "/\u{7}",
+        "/\u{7}", "/:", "/a/:7", "/:a-b", "/:内", "/:a/:a",
     ] {
         assert!(RoutePrefix::parse(text).is_err(), "{text}");
     }
@@ -277,6 +287,58 @@ prefix = "/""#;
         .map(|route| route.prefix.as_str())
         .collect();
     assert_eq!(prefixes, ["/aa/c", "/aa", "/bb", "/bb", "/"]);
+}
+
+#[test]
+fn routes_stand_in_the_order_in_which_they_are_asked() {
+    let written = [
+        "/:x/long-segment",
+        "/",
+        "/a/:x",
+        "/:x/:y/c",
+        "/a/b",
+        "/a/:x/c",
+        "/a/b/:x",
+        "/:x",
+        "/much-longer-than-others",
+    ];
+    let routes = written.map(|prefix| format!("[[applications.routes]]\nprefix = \"{prefix}\""));
+    let least = LEAST.replace(
+        "[[applications.routes]]\nprefix = \"/\"",
+        &routes.join("\n"),
+    );
+    let config = good(&least);
+    let routes = &config.applications[0].routes;
+    let found: Vec<&str> = routes.iter().map(|route| route.prefix.as_str()).collect();
+    let expected = [
+        "/a/b/:x",
+        "/a/:x/c",
+        "/:x/:y/c",
+        "/a/b",
+        "/a/:x",
+        "/:x/long-segment",
+        "/much-longer-than-others",
+        "/:x",
+        "/",
+    ];
+    assert_eq!(found, expected);
+    for (index, route) in routes.iter().enumerate() {
+        for later in routes.iter().skip(index + 1) {
+            assert!(!later.prefix.goes_before(&route.prefix), "{later:?}");
+        }
+    }
+}
+
+#[test]
+fn a_route_parameter_has_a_bound() {
+    let many = |count: usize| (0..count).map(|n| format!("/:p{n}")).collect::<String>();
+    assert_eq!(
+        RoutePrefix::parse(&many(16)).unwrap().parameters().len(),
+        16
+    );
+    assert!(RoutePrefix::parse(&many(17)).is_err());
+    assert!(RoutePrefix::parse(&format!("/:{}", "a".repeat(64))).is_ok());
+    assert!(RoutePrefix::parse(&format!("/:{}", "a".repeat(65))).is_err());
 }
 
 #[test]

@@ -215,6 +215,11 @@ address = "0.0.0.0:9180"
 [[applications.routes]]
 prefix = "/%E5%86%85"
 methods = ["GET"]"#, &["22:10: an earlier route takes GET of `/%E5%86%85`; remove one of the two, or give them different `methods`"]),
+    (r#"prefix = "/""#, r#"prefix = "/a/:x"
+[[applications.routes]]
+prefix = "/a/:y"
+methods = ["GET"]"#, &["22:10: an earlier route, `/a/:x`, takes GET of the same paths as `/a/:y`; remove one of the two, or give them different `methods`"]),
+    (r#"prefix = "/""#, r#"prefix = "/a/:b-c""#, &["20:10: `:b-c` is not a route parameter; write `:` and a name of letters, digits and `_` that begins with no digit, of 64 bytes at most"]),
     (r#"prefix = "/""#, r#"prefix = "/"
 methods = ["get", "TRACE"]"#, &[
         "21:12: method `get` is never let through; use GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",

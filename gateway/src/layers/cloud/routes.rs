@@ -45,18 +45,18 @@ impl HostTable {
     }
 }
 
-/// The route of a canonical path: the longest prefix that covers it and takes the method.
+/// The route of a canonical path: of the prefixes that cover it, the one that goes before the others, if it takes the method.
 ///
 /// # Errors
 /// [`Denial::NoRoute`] when no prefix covers the path, [`Denial::MethodNotAllowed`] when none that does takes the method,
-/// [`Denial::PathAmbiguous`] when a longer prefix covers it but for the case of letters: an application that looks at no case would
+/// [`Denial::PathAmbiguous`] when a prefix that goes before covers it but for the case of letters: an application that looks at no case would
 /// serve what lies under that one.
 pub fn route_of(routes: &[Route], path: &str, method: Method) -> Result<usize, Denial> {
     let mut covered: Option<&Route> = None;
     let mut but_for_case: Option<&Route> = None;
     for (index, route) in routes.iter().enumerate() {
-        // Longest first: once a prefix covers the path, only routes of that very prefix may still answer.
-        if covered.is_some_and(|first| first.prefix != route.prefix) {
+        // In order: once a prefix covers the path, only routes of its shape may still answer.
+        if covered.is_some_and(|first| !first.prefix.has_shape_of(&route.prefix)) {
             break;
         }
         if !route.prefix.covers(path) {
@@ -66,9 +66,10 @@ pub fn route_of(routes: &[Route], path: &str, method: Method) -> Result<usize, D
             continue;
         }
         if route.methods.contains(method) {
-            let length = route.prefix.as_str().len();
             return match but_for_case {
-                Some(longer) if longer.prefix.as_str().len() > length => Err(Denial::PathAmbiguous),
+                Some(other) if other.prefix.goes_before(&route.prefix) => {
+                    Err(Denial::PathAmbiguous)
+                }
                 _ => Ok(index),
             };
         }

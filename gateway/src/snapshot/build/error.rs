@@ -185,12 +185,9 @@ pub enum LoadError {
         /// The context.
         context: u8,
     },
-    /// The model asks for a purpose, and no request can state one.
-    #[error("{}: `r` names `purpose`, and no request can state one; add `[purpose]` to the configuration", path.display())]
-    NoPurposes {
-        /// The model file.
-        path: PathBuf,
-    },
+    /// The model or a rule reads what no request can tell: of which file, and what.
+    #[error("{}: {}", .0.display(), .1)]
+    Unanswered(PathBuf, Box<str>),
     /// Rules demand what cannot be carried out.
     #[error("{}: {what}", path.display())]
     Obligation {

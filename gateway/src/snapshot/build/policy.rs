@@ -258,10 +258,11 @@ impl Loader {
             })
         });
         self.problems.extend(named);
+        self.check_parameters(config, policy);
         if config.purpose.is_none() && policy.facts_read().any(|fact| fact == "purpose") {
-            self.problems.push(LoadError::NoPurposes {
-                path: config.policy.source.model().to_owned(),
-            });
+            let what = "`r` names `purpose`, and no request can state one; add `[purpose]` to the configuration";
+            let path = config.policy.source.model().to_owned();
+            self.problems.push(LoadError::Unanswered(path, what.into()));
         }
         let mut unknown: Vec<&str> = policy
             .facts_read()
@@ -274,6 +275,30 @@ impl Loader {
                 path: config.policy.source.model().to_owned(),
                 fact: fact.into(),
             }));
+    }
+
+    /// A parameter that no route has is never known: what reads it refuses everything.
+    fn check_parameters(&mut self, config: &Config, policy: &PartitionedPolicy) {
+        for context in policy.contexts() {
+            let asked = |application: &&config::Application| {
+                let own = application.policy_context.map_or(1, |own| own.get().into());
+                own == context
+            };
+            let routes = config.applications.iter().filter(asked);
+            let routes = routes.flat_map(|application| &application.routes);
+            let known: BTreeSet<&str> = routes
+                .flat_map(|route| route.prefix.parameters())
+                .map(|parameter| &*parameter.name)
+                .collect();
+            // Nobody is judged in a context that no application asks.
+            let is_asked = config.applications.iter().any(|own| asked(&own));
+            let mut read = policy.attributes_read(context, "route");
+            read.retain(|name| is_asked && !known.contains(name.as_str()));
+            self.problems.extend(read.into_iter().map(|name| {
+                let what = format!("a condition or the model reads `r.route.{name}`, and no route of an application that asks context {context} has such a parameter; correct the name, or give a route the segment `:{name}`");
+                LoadError::Unanswered(config.policy.source.rules().to_owned(), what.into())
+            }));
+        }
     }
 
     /// A label that routes carry and nobody is cleared for is a mistake, unless the policy is empty and denies all anyway.
@@ -365,9 +390,7 @@ impl LoadError {
             (
                 matches!(
                     self,
-                    Self::UnknownFact { .. }
-                        | Self::UnknownContext { .. }
-                        | Self::NoPurposes { .. }
+                    Self::UnknownFact { .. } | Self::UnknownContext { .. } | Self::Unanswered(..)
                 ),
                 PolicyRefusal::Fact,
             ),
@@ -455,5 +478,6 @@ pub(super) const FACTS_KNOWN: &[&str] = &[
     "device",
     "purpose",
     "query",
+    "route",
     "time",
 ];

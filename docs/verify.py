@@ -18,10 +18,11 @@ import sys
 
 SEGMENT = re.compile(r"audit-(\d{12,20})\.jsonl(\.zst)?")
 END = re.compile(rb',"hash":"([0-9a-f]{64})"\}\n')
-START = re.compile(rb'\{"v":1,"seq":([1-9][0-9]*),')
-ALGORITHM = re.compile(rb'\{"v":1,"seq":[1-9][0-9]*,"algorithm":"([^"]*)"')
+START = re.compile(rb'\{"v":2,"seq":([1-9][0-9]*),')
+VERSION = re.compile(rb'\{"v":([0-9]+),"seq":')
+ALGORITHM = re.compile(rb'\{"v":2,"seq":[1-9][0-9]*,"algorithm":"([^"]*)"')
 PREVIOUS = re.compile(rb',"prev":"([0-9a-f]{64})"')
-HEAD = re.compile(rb'\{"v":1,"seq":(0|[1-9][0-9]*),"hash":"([0-9a-f]{64})"\}\n')
+HEAD = re.compile(rb'\{"v":2,"seq":(0|[1-9][0-9]*),"hash":"([0-9a-f]{64})"\}\n')
 LINE_BYTES_MAX = 163_840
 
 
@@ -47,7 +48,7 @@ def main():
         if head is None and not hashes and not any(size for _, size, _ in promises):
             raise ValueError(f"{args.dir}: no audit log here")
         check_head(head, hashes)
-        leaves = gone_leaves(args.dir, gone) + [sha256(b"\x00" + record) for record in hashes[gone:]]
+        leaves = gone_leaves(args.dir, gone) + hashes[gone:]
         check_tree(args.dir, leaves, finished)
         for name, size, root in promises:
             check_promise(name, size, root, leaves)
@@ -124,9 +125,11 @@ def check_line(place, line, hashes):
     body, end = line[:-76], END.fullmatch(line[-76:])
     if not end or len(line) > LINE_BYTES_MAX:
         raise Damage(f"{place}: record {expected}: is not a record")
+    if (version := VERSION.match(body)) and version[1] != b"2":
+        raise Damage(f"{place}: record {expected}: is of another version of the format than 2, or was changed")
     if (named := ALGORITHM.match(body)) and named[1] != b"sha256":
         raise Damage(f"{place}: record {expected}: is hashed by another algorithm than sha256, or was changed")
-    if sha256(body).hex().encode() != end[1]:
+    if sha256(b"\x00" + body).hex().encode() != end[1]:
         raise Damage(f"{place}: record {expected}: was changed after it was written")
     start, previous = START.match(body), PREVIOUS.fullmatch(body[-74:])
     if not start or not previous:
@@ -147,6 +150,8 @@ def check_head(found, hashes):
     if found is None:
         raise Damage("head.json: is missing, so a cut tail could not be seen")
     head = HEAD.fullmatch(found)
+    if not head and (version := VERSION.match(found)) and version[1] != b"2":
+        raise Damage("head.json: is of another version of the format than 2")
     if not head:
         raise Damage("head.json: was changed")
     sequence, digest = int(head[1]), bytes.fromhex(head[2].decode())

@@ -1,11 +1,13 @@
-//! The chain: each line names the hash of the line before it.
+//! The chain: each line names the hash of the line before it, and that hash is the line's leaf in the tree.
 //!
-//! See the crate's doc for the exact bytes. Here is all the code that knows them: [`seal`] writes, [`follow`] checks.
+//! One hash for both, so that whoever writes or verifies hashes each byte once. See the crate's doc for the exact bytes. Here is
+//! all the code that knows them: [`seal`] writes, [`follow`] checks.
 
 use std::fmt;
 
-use ring::digest::{SHA256, digest};
 use thiserror::Error;
+
+use crate::tree::{hash_of, leaf_hash};
 
 /// A SHA-256 hash; shown as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,10 +16,6 @@ pub struct Hash([u8; 32]);
 impl Hash {
     /// What the first record names as its predecessor.
     pub const ZERO: Self = Self([0; 32]);
-
-    fn of(bytes: &[u8]) -> Self {
-        Self::from_digest(digest(&SHA256, bytes).as_ref())
-    }
 
     /// From the output of SHA-256. Bytes beyond 32 are cut off and missing ones are zero, neither of which it gives.
     pub(crate) fn from_digest(digest: &[u8]) -> Self {
@@ -139,6 +137,11 @@ pub enum LineFault {
     /// It has the right number but another past.
     #[error("it does not follow from the record before it; that one was replaced")]
     Previous,
+    /// It has another version of the format.
+    #[error(
+        "it is of another version of the log's format than `2`; verify it with the release that wrote it, or it was changed"
+    )]
+    Version,
     /// It names a hash that this program does not know.
     #[error(
         "it is hashed by another algorithm than `sha256`; verify it with a newer release, or it was changed"
@@ -155,7 +158,7 @@ pub(crate) fn seal(out: &mut Vec<u8>, start: usize, previous: &Hash) -> Hash {
     out.extend_from_slice(PREVIOUS);
     out.extend_from_slice(&previous.hex());
     out.push(b'"');
-    let hash = Hash::of(out.get(start..).unwrap_or_default());
+    let hash = leaf_hash(out.get(start..).unwrap_or_default());
     out.extend_from_slice(HASH);
     out.extend_from_slice(&hash.hex());
     out.extend_from_slice(END);
@@ -179,7 +182,24 @@ pub(crate) fn fields(line: &[u8]) -> Option<&[u8]> {
 
 /// Checks that `line`, without its newline, is the record right after `before`.
 pub(crate) fn follow(line: &[u8], before: &Link) -> Result<Link, LineFault> {
-    let (found, previous) = judge(line)?;
+    follow_by(line, before, leaf_hash)
+}
+
+/// As [`follow`], of a line that has a zero byte in front of it: what the RFC hashes for a leaf stands in one piece then.
+pub(crate) fn follow_behind_zero(line: &[u8], before: &Link) -> Result<Link, LineFault> {
+    let (_, record) = line.split_first().ok_or(LineFault::Frame)?;
+    follow_by(record, before, |body| {
+        let leaf = line.get(..=body.len());
+        leaf.map_or_else(|| leaf_hash(body), hash_of)
+    })
+}
+
+fn follow_by(
+    line: &[u8],
+    before: &Link,
+    hash: impl FnOnce(&[u8]) -> Hash,
+) -> Result<Link, LineFault> {
+    let (found, previous) = judge(line, hash)?;
     let sequence = before.sequence.saturating_add(1);
     if found.sequence != sequence {
         return Err(LineFault::Sequence {
@@ -198,18 +218,24 @@ pub(crate) fn follow(line: &[u8], before: &Link) -> Result<Link, LineFault> {
 
 /// Checks a line by itself: its own link and the hash that it names as its predecessor's.
 pub(crate) fn open(line: &[u8]) -> Result<(Link, Hash), LineFault> {
-    let (link, previous) = judge(line)?;
+    let (link, previous) = judge(line, leaf_hash)?;
     let previous = Hash::from_hex(previous).ok_or(LineFault::Frame)?;
     Ok((link, previous))
 }
 
 /// A line's link, and what stands where the hash of its predecessor should.
-fn judge(line: &[u8]) -> Result<(Link, &[u8; HEX_BYTES]), LineFault> {
+fn judge(
+    line: &[u8],
+    hash: impl FnOnce(&[u8]) -> Hash,
+) -> Result<(Link, &[u8; HEX_BYTES]), LineFault> {
     let (body, named) = framed(line).ok_or(LineFault::Frame)?;
+    if is_other_version(body) {
+        return Err(LineFault::Version);
+    }
     if !is_known(body) {
         return Err(LineFault::Algorithm);
     }
-    let hash = Hash::of(body);
+    let hash = hash(body);
     if *named != hash.hex() {
         // The frame is judged first, so that a changed byte in it is not called a changed record; then the bytes.
         return Err(Hash::from_hex(named).map_or(LineFault::Frame, |_| LineFault::Hash));
@@ -228,6 +254,18 @@ fn judge(line: &[u8]) -> Result<(Link, &[u8; HEX_BYTES]), LineFault> {
 fn framed(line: &[u8]) -> Option<(&[u8], &[u8; HEX_BYTES])> {
     let (rest, named) = line.strip_suffix(END)?.split_last_chunk::<HEX_BYTES>()?;
     Some((rest.strip_suffix(HASH)?, named))
+}
+
+/// Whether a line, or a head, begins as one of another version of this format.
+pub(crate) fn is_other_version(line: &[u8]) -> bool {
+    !line.starts_with(START)
+        && line.strip_prefix(VERSION).is_some_and(|rest| {
+            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            digits > 0
+                && rest
+                    .get(digits..)
+                    .is_some_and(|rest| rest.starts_with(SEQUENCE))
+        })
 }
 
 /// Whether the algorithm that a line names, if it names one, is known.
@@ -261,7 +299,10 @@ pub(crate) fn sequence(line: &[u8]) -> Option<u64> {
 const HEX_BYTES: usize = 64;
 /// From the character behind `9` to `a`.
 const LETTERS: u8 = b'a' - b'9' - 1;
-pub(crate) const START: &[u8] = b"{\"v\":1,\"seq\":";
+pub(crate) const START: &[u8] = b"{\"v\":2,\"seq\":";
+/// What [`START`] begins with, whatever the version, and what follows the version.
+const VERSION: &[u8] = b"{\"v\":";
+const SEQUENCE: &[u8] = b",\"seq\":";
 const PREVIOUS: &[u8] = b",\"prev\":\"";
 /// Right behind the sequence number.
 pub(crate) const ALGORITHM: &[u8] = b",\"algorithm\":\"";
@@ -273,7 +314,7 @@ mod tests {
     use super::*;
 
     fn line(sequence: u64, previous: &Hash) -> (Vec<u8>, Hash) {
-        let mut out = format!("{{\"v\":1,\"seq\":{sequence},\"kind\":\"start\"").into_bytes();
+        let mut out = format!("{{\"v\":2,\"seq\":{sequence},\"kind\":\"start\"").into_bytes();
         let hash = seal(&mut out, 0, previous);
         assert_eq!(out.pop(), Some(b'\n'));
         (out, hash)
@@ -284,11 +325,11 @@ mod tests {
         let (bytes, hash) = line(1, &Hash::ZERO);
         let text = String::from_utf8(bytes).unwrap();
         let body = format!(
-            "{{\"v\":1,\"seq\":1,\"kind\":\"start\",\"prev\":\"{}\"",
+            "{{\"v\":2,\"seq\":1,\"kind\":\"start\",\"prev\":\"{}\"",
             "0".repeat(64)
         );
         assert_eq!(text, format!("{body},\"hash\":\"{hash}\"}}"));
-        assert_eq!(hash, Hash::of(body.as_bytes()));
+        assert_eq!(hash, leaf_hash(body.as_bytes()));
         assert_eq!(
             text.get(..text.len() - 75).unwrap(),
             body,
@@ -298,10 +339,11 @@ mod tests {
 
     #[test]
     fn hexadecimal_is_lower_case_and_whole_or_nothing() {
-        let hash = Hash::of(b"abc");
+        let hash = leaf_hash(b"");
         assert_eq!(
             hash.to_string(),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+            "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+            "the RFC's empty leaf"
         );
         assert_eq!(Hash::from_hex(&hash.hex()), Some(hash));
         for wrong in [
@@ -324,10 +366,12 @@ mod tests {
             Err(LineFault::Sequence { found: 2 })
         );
         assert_eq!(
-            follow(&line(2, &Hash::of(b"other")).0, &link),
+            follow(&line(2, &leaf_hash(b"other")).0, &link),
             Err(LineFault::Previous)
         );
         assert_eq!(follow(b"{}", &link), Err(LineFault::Frame));
+        let old = [b"{\"v\":1", &first[6..]].concat();
+        assert_eq!(follow(&old, &Link::GENESIS), Err(LineFault::Version));
         assert_eq!(
             follow(&line(1, &Hash::ZERO).0[1..], &Link::GENESIS),
             Err(LineFault::Hash)
@@ -350,7 +394,7 @@ mod tests {
             ("18446744073709551616,", None),
         ] {
             assert_eq!(
-                sequence(format!("{{\"v\":1,\"seq\":{text}").as_bytes()),
+                sequence(format!("{{\"v\":2,\"seq\":{text}").as_bytes()),
                 number,
                 "{text}"
             );

@@ -214,7 +214,7 @@ fn read(file: &Path) -> Result<Link, CursorError> {
     match found {
         Head::Link(link) => Ok(link),
         Head::Missing => Ok(Link::GENESIS),
-        Head::Damaged => Err(CursorError::NoCursor {
+        Head::OtherVersion | Head::Damaged => Err(CursorError::NoCursor {
             file: file.to_owned(),
         }),
     }
@@ -297,7 +297,7 @@ mod tests {
                 ),
             }
         }
-        for noise in ["", "{}", "{\"v\":1,\"seq\":1}\n"] {
+        for noise in ["", "{}", "{\"v\":2,\"seq\":1}\n"] {
             rewrite(&file, noise);
             assert!(matches!(
                 Cursor::open(&log, &file),

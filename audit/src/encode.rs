@@ -32,7 +32,7 @@ pub const QUERY_KEY_BYTES_MAX: usize = 64;
 /// Longest line in bytes with its newline, whatever a record holds: six bytes for each byte of every bound.
 pub const LINE_BYTES_MAX: usize = 160 * 1024;
 
-/// Appends `{"v":1,"seq":…,…` without the closing brace. `algorithm` stands in the first record of a segment: its header.
+/// Appends `{"v":2,"seq":…,…` without the closing brace. `algorithm` stands in the first record of a segment: its header.
 pub(crate) fn body(
     record: &Record,
     sequence: u64,

@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::chain::{Hash, Link};
+use crate::chain::{Hash, Link, is_other_version};
 use crate::checkpoint::Checkpoint;
 use crate::note::Note;
 
@@ -17,6 +17,8 @@ use crate::note::Note;
 pub(crate) enum Head {
     Link(Link),
     Missing,
+    /// Another version of the format wrote it.
+    OtherVersion,
     /// It is there and was not written by us.
     Damaged,
 }
@@ -70,7 +72,11 @@ pub(crate) fn read_file(path: &Path) -> io::Result<Head> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Head::Missing),
         Err(error) => return Err(error),
     };
-    Ok(parse(&bytes).map_or(Head::Damaged, Head::Link))
+    Ok(match parse(&bytes) {
+        Some(link) => Head::Link(link),
+        None if is_other_version(&bytes) => Head::OtherVersion,
+        None => Head::Damaged,
+    })
 }
 
 /// Whether something else than a file is there: reading a pipe would wait for ever.
@@ -81,7 +87,7 @@ fn is_no_file(path: &Path) -> bool {
 /// The one spelling of a head.
 pub(crate) fn write(link: &Link) -> Vec<u8> {
     format!(
-        "{{\"v\":1,\"seq\":{},\"hash\":\"{}\"}}\n",
+        "{{\"v\":2,\"seq\":{},\"hash\":\"{}\"}}\n",
         link.sequence, link.hash
     )
     .into_bytes()

@@ -8,6 +8,9 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use crate::segment::Segment;
 
@@ -21,17 +24,17 @@ impl Ids {
         let line = line
             .get(..line.len().min(SEARCHED_BYTES))
             .unwrap_or_default();
-        let Some((request, after)) = value(line, REQUEST_ID) else {
+        let Some((request, after)) = value(line, &REQUEST_ID) else {
             self.0
-                .extend(value(line, TRACE_ID).map(|(trace, _)| hash(trace)));
+                .extend(value(line, &TRACE_ID).map(|(trace, _)| hash(trace)));
             return;
         };
         self.0.push(hash(request));
         // It stands right behind or nowhere: the rest of the line, which is most of it, need not be looked through.
         let behind = after.strip_prefix(b"\"").unwrap_or_default();
-        if behind.starts_with(TRACE_ID) {
+        if behind.starts_with(TRACE_ID.needle()) {
             self.0
-                .extend(value(behind, TRACE_ID).map(|(trace, _)| hash(trace)));
+                .extend(value(behind, &TRACE_ID).map(|(trace, _)| hash(trace)));
         }
     }
 
@@ -49,7 +52,7 @@ impl Ids {
         let words = (self.0.len() * BITS_AN_ID).div_ceil(64).max(1);
         let mut bits = vec![0_u64; words];
         for id in &self.0 {
-            for place in places(*id, words) {
+            for place in places(*id, words * 64) {
                 if let Some(word) = bits.get_mut(place / 64) {
                     *word |= 1 << (place % 64);
                 }
@@ -86,7 +89,7 @@ impl Filter {
     /// Whether the segment may hold a record with this id, as it is written in the line.
     pub(crate) fn may_hold(&self, id: &[u8]) -> bool {
         let bits = self.0.get(MAGIC.len()..).unwrap_or_default();
-        places(hash(id), bits.len() / 8).all(|place| {
+        places(hash(id), bits.len() * 8).all(|place| {
             bits.get(place / 8)
                 .is_some_and(|byte| byte >> (place % 8) & 1 == 1)
         })
@@ -108,22 +111,15 @@ pub(crate) fn path(dir: &Path, segment: &Segment) -> PathBuf {
 
 /// The value of `key` in a line, with its escapes, and what follows. A quote inside a string is always escaped, so no value
 /// can imitate a key.
-fn value<'a>(line: &'a [u8], key: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let mut rest = line;
-    loop {
-        let comma = rest.iter().position(|byte| *byte == b',')?;
-        rest = rest.get(comma..)?;
-        if let Some(text) = rest.strip_prefix(key) {
-            let mut is_escaped = false;
-            let end = text.iter().position(|byte| {
-                let is_end = *byte == b'"' && !is_escaped;
-                is_escaped = *byte == b'\\' && !is_escaped;
-                is_end
-            })?;
-            return text.split_at_checked(end);
-        }
-        rest = rest.get(1..)?;
-    }
+fn value<'a>(line: &'a [u8], key: &Finder<'_>) -> Option<(&'a [u8], &'a [u8])> {
+    let text = line.get(key.find(line)? + key.needle().len()..)?;
+    let mut is_escaped = false;
+    let end = text.iter().position(|byte| {
+        let is_end = *byte == b'"' && !is_escaped;
+        is_escaped = *byte == b'\\' && !is_escaped;
+        is_end
+    })?;
+    text.split_at_checked(end)
 }
 
 /// Eight bytes at a time, each group mixed in. Ids are drawn by the gateway itself, so nobody can choose them to collide,
@@ -145,18 +141,19 @@ const fn mix(hash: u64) -> u64 {
     hash ^ hash >> 32
 }
 
-/// Where an id has its bits in a filter of so many words, which is at least one.
-fn places(id: u64, words: usize) -> impl Iterator<Item = usize> {
-    let bits = (words as u64 * 64).max(64);
+/// Where an id has its bits in a filter of so many.
+fn places(id: u64, bits: usize) -> impl Iterator<Item = usize> {
     let step = mix(id ^ 0x9e37_79b9_7f4a_7c15) | 1;
     (0..BITS_SET).map(move |turn| {
-        usize::try_from(id.wrapping_add(step.wrapping_mul(turn)) % bits).unwrap_or_default()
+        // The part of all numbers below this one, of all bits: a division would cost the verifier more than the hash.
+        let part = u128::from(id.wrapping_add(step.wrapping_mul(turn))) * bits as u128;
+        usize::try_from(part >> u64::BITS).unwrap_or_default()
     })
 }
 
-const MAGIC: &[u8] = b"HANGUID1";
-const REQUEST_ID: &[u8] = b",\"request_id\":\"";
-const TRACE_ID: &[u8] = b",\"trace_id\":\"";
+const MAGIC: &[u8] = b"HANGUID2";
+static REQUEST_ID: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b",\"request_id\":\""));
+static TRACE_ID: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b",\"trace_id\":\""));
 /// The ids stand behind the node's and the boot's name, which are short.
 const SEARCHED_BYTES: usize = 2048;
 const BITS_AN_ID: usize = 12;
@@ -169,7 +166,7 @@ mod tests {
     fn ids(count: usize) -> Ids {
         let mut ids = Ids::default();
         for id in 0..count {
-            ids.add(format!("{{\"v\":1,\"kind\":\"request\",\"request_id\":\"r{id}\",\"trace_id\":\"t{id}\",\"x\":1").as_bytes());
+            ids.add(format!("{{\"v\":2,\"kind\":\"request\",\"request_id\":\"r{id}\",\"trace_id\":\"t{id}\",\"x\":1").as_bytes());
         }
         ids
     }
@@ -193,18 +190,18 @@ mod tests {
     #[test]
     fn values_are_taken_with_their_escapes_and_never_from_inside_another() {
         for (line, found) in [
-            (r#"{"v":1,"request_id":"a","trace_id":"b","#, Some("a")),
-            (r#"{"v":1,"request_id":"a\"b\\","x":1"#, Some(r#"a\"b\\"#)),
+            (r#"{"v":2,"request_id":"a","trace_id":"b","#, Some("a")),
+            (r#"{"v":2,"request_id":"a\"b\\","x":1"#, Some(r#"a\"b\\"#)),
             (
-                r#"{"v":1,"node":"x,\"request_id\":\"no","request_id":"yes""#,
+                r#"{"v":2,"node":"x,\"request_id\":\"no","request_id":"yes""#,
                 Some("yes"),
             ),
-            (r#"{"v":1,"node":",","trace_id":"b""#, None),
-            (r#"{"v":1,"request_id":"endless"#, None),
+            (r#"{"v":2,"node":",","trace_id":"b""#, None),
+            (r#"{"v":2,"request_id":"endless"#, None),
             ("", None),
         ] {
-            let found_now =
-                value(line.as_bytes(), REQUEST_ID).map(|(value, _)| str::from_utf8(value).unwrap());
+            let found_now = value(line.as_bytes(), &REQUEST_ID)
+                .map(|(value, _)| str::from_utf8(value).unwrap());
             assert_eq!(found_now, found, "{line}");
         }
     }

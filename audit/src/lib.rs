@@ -9,11 +9,11 @@
 //! with 1 and have no gap, within segments and from one to the next. A line is, byte for byte:
 //!
 //! ```text
-//! {"v":1,"seq":N,…fields…,"prev":"P","hash":"H"}
+//! {"v":2,"seq":N,…fields…,"prev":"P","hash":"H"}
 //! ```
 //!
-//! - `H` is SHA-256 over the bytes of the line from its `{` up to, not including, `,"hash":"`. The line ends with 75 bytes of
-//!   `,"hash":"` `H` `"}` before the newline, so a script hashes all but the last 75.
+//! - `H` is SHA-256 over a zero byte and the bytes of the line from its `{` up to, not including, `,"hash":"`: RFC 6962's leaf hash. The
+//!   line ends with 75 bytes of `,"hash":"` `H` `"}` before the newline, so a script hashes all but the last 75.
 //! - `P` is the `H` of the line before, in whatever segment; of the first record 64 zeros.
 //! - Both are 64 lower-case hexadecimal digits.
 //! - The first record of a segment has `"algorithm":"sha256"` behind `seq`: the segment's header.
@@ -22,13 +22,13 @@
 //! characters that are invisible or turn the reading direction are written as `\uXXXX`. Values longer than their bound are
 //! cut, and the field `cut` names them.
 //!
-//! `head.json` is `{"v":1,"seq":N,"hash":"H"}` and a newline: a record that the log has reached. `lock` is empty; who
+//! `head.json` is `{"v":2,"seq":N,"hash":"H"}` and a newline: a record that the log has reached. `lock` is empty; who
 //! writes the log holds its `flock`. Files named `….torn` hold what a crash left after the last whole record.
 //!
 //! `index/000000000001.ids` and so on say of each finished segment which request and trace ids it may hold ([`Search`]).
 //!
-//! `tree/level-0`, `tree/level-8`, … are a Merkle tree over the records ([`tiles`]): RFC 6962 with SHA-256, its leaves the
-//! 32 bytes of each `H`. They follow from the segments and are made again when they are missing. `checkpoint`, where the
+//! `tree/level-0`, `tree/level-8`, … are a Merkle tree over the records ([`tiles`]): RFC 6962 with SHA-256, each `H` a leaf
+//! hash. They follow from the segments and are made again when they are missing. `checkpoint`, where the
 //! gateway signs its log, is a signed note ([`checkpoint`](mod@checkpoint)) of the tree's size and root.
 //!
 //! # What it proves

@@ -234,7 +234,7 @@ impl Log {
     }
 
     /// Size and root of the tree over all durable records: what a [`Checkpoint`](crate::checkpoint::Checkpoint) promises. Its
-    /// leaves are the chain hashes of the records, 32 bytes each.
+    /// leaf hashes are the chain hashes of the records.
     #[must_use]
     pub fn tree_head(&self) -> TreeHead {
         self.growth.head()

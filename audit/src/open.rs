@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::chain::{self, Hash, Link};
+use crate::chain::{self, Hash, LineFault, Link};
 use crate::encode::LINE_BYTES_MAX;
 use crate::fault::{Damage, Fault};
 use crate::head::{self, Head};
@@ -337,6 +337,7 @@ fn read_head(dir: &Path, has_segments: bool) -> Result<Link, OpenError> {
         Head::Link(link) => Ok(link),
         Head::Missing if !has_segments => Ok(Link::GENESIS),
         Head::Missing => Err(damaged(&path, 1, None, Fault::NoHead)),
+        Head::OtherVersion => Err(damaged(&path, 1, None, LineFault::Version.into())),
         Head::Damaged => Err(damaged(&path, 1, None, Fault::BadHead)),
     }
 }
@@ -346,7 +347,7 @@ pub(crate) fn last_link(segment: &Segment) -> Result<Link, OpenError> {
     let line = match last_line(segment) {
         Ok(line) => line,
         Err(error) if packed::is_damage(segment, &error) => {
-            let fault = Fault::Line(chain::LineFault::Packed);
+            let fault = Fault::Line(LineFault::Packed);
             return Err(damaged(&segment.path, 0, None, fault));
         }
         Err(error) => return Err(at(&segment.path)(error)),

@@ -15,7 +15,7 @@ use crate::head;
 use crate::key::Verifier;
 use crate::note::Note;
 use crate::proof::{ProofError, prove_inclusion, verify_inclusion};
-use crate::tiles::{TileError, Tiles, leaf};
+use crate::tiles::{TileError, Tiles};
 use crate::tree::TreeHead;
 use crate::witness::PROOF_HASHES_MAX;
 
@@ -83,13 +83,7 @@ impl RecordProof {
                 index: self.index,
             });
         }
-        verify_inclusion(
-            &leaf(&link.hash),
-            self.index,
-            head.size,
-            &self.hashes,
-            &head.root,
-        )?;
+        verify_inclusion(&link.hash, self.index, head.size, &self.hashes, &head.root)?;
         Ok(())
     }
 

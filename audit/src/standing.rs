@@ -90,7 +90,7 @@ impl Standing {
         let sequence = match (&stored, head::read(dir).map_err(io)?) {
             (Some(stored), _) => stored.checkpoint.head().size,
             (None, Head::Link(link)) => link.sequence,
-            (None, Head::Missing | Head::Damaged) => 0,
+            (None, Head::Missing | Head::OtherVersion | Head::Damaged) => 0,
         };
         let Some(first) = segment::list(dir).map_err(io)?.into_iter().next() else {
             return Ok(None);

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use crate::chain::Hash;
 use crate::segment::{self, Disk, Tape};
-use crate::tree::{Frontier, Subtrees, TreeHead, leaf_hash, node_hash};
+use crate::tree::{Frontier, Subtrees, TreeHead, node_hash};
 
 /// The tree of the log in a folder, for making proofs.
 #[derive(Clone, Debug)]
@@ -93,12 +93,6 @@ impl Subtrees for Tiles {
     }
 }
 
-/// The leaf of a record: over its chain hash, which is over all of its bytes. So the tree costs a record of whatever length
-/// two short hashes.
-pub(crate) fn leaf(record: &Hash) -> Hash {
-    leaf_hash(record.as_bytes())
-}
-
 pub(crate) fn folder(dir: &Path) -> PathBuf {
     dir.join("tree")
 }
@@ -139,10 +133,10 @@ impl Growth {
         }
     }
 
-    /// Adds a record.
+    /// Adds a record: its chain hash is its leaf.
     pub(crate) fn push(&mut self, record: &Hash) {
         let pending = &mut self.pending;
-        self.grown.push_with(leaf(record), |level, hash| {
+        self.grown.push_with(*record, |level, hash| {
             let Some(tile) = tile_of(level).map(|tile| tile as usize) else {
                 return;
             };

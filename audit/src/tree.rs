@@ -30,13 +30,18 @@ pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
     for (child, hash) in children.chunks_exact_mut(32).zip([left, right]) {
         child.copy_from_slice(hash.as_bytes());
     }
-    Hash::from_digest(digest(&SHA256, &bytes).as_ref())
+    hash_of(&bytes)
+}
+
+/// SHA-256 of what already bears the byte in front that tells leaves from nodes.
+pub(crate) fn hash_of(bytes: &[u8]) -> Hash {
+    Hash::from_digest(digest(&SHA256, bytes).as_ref())
 }
 
 /// The root of a tree without leaves: SHA-256 of nothing.
 #[must_use]
 pub fn empty_root() -> Hash {
-    Hash::from_digest(digest(&SHA256, b"").as_ref())
+    hash_of(b"")
 }
 
 /// A size and the root over so many leaves.

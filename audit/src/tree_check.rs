@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::chain::{Hash, Link};
 use crate::fault::{Damage, Fault};
-use crate::tiles::{self, HASH_BYTES, TILE_LEVELS, Tiles, leaf, tile_of};
+use crate::tiles::{self, HASH_BYTES, TILE_LEVELS, Tiles, tile_of};
 use crate::tree::{Frontier, TreeHead, empty_root, root};
 
 pub(crate) struct TreeCheck {
@@ -85,7 +85,7 @@ impl TreeCheck {
             damage,
             ..
         } = self;
-        frontier.push_with(leaf(&link.hash), |level, hash| {
+        frontier.push_with(link.hash, |level, hash| {
             let Some(tile) = tile_of(level).filter(|_| *compares_tiles) else {
                 return;
             };

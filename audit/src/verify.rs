@@ -204,6 +204,7 @@ fn head_link(dir: &Path, head: Head, is_empty: bool, promised: u64) -> Result<Li
             dir: dir.to_owned(),
         }),
         Head::Missing => Err(head_fault(dir, None, Fault::NoHead)),
+        Head::OtherVersion => Err(head_fault(dir, None, LineFault::Version.into())),
         Head::Damaged => Err(head_fault(dir, None, Fault::BadHead)),
     }
 }

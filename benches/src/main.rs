@@ -1,7 +1,7 @@
 //! Benchmarks that answer stated questions, and the long comparison with casbin. The comparison with other gateways is
 //! in `peers/`.
 
-#[cfg(feature = "gateway")]
+#[cfg(feature = "audit")]
 mod audit;
 #[cfg(feature = "gateway")]
 mod fairness;
@@ -28,7 +28,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Question {
     /// What the audit log costs a request, how many records a second it makes durable, and how fast it is read.
-    #[cfg(feature = "gateway")]
+    #[cfg(feature = "audit")]
     Audit(audit::Arguments),
     /// What a policy decision, a rule, a load and a swap cost at the size of the national platform.
     Decide(policy::decide::Arguments),
@@ -46,7 +46,7 @@ enum Question {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().question {
-        #[cfg(feature = "gateway")]
+        #[cfg(feature = "audit")]
         Question::Audit(arguments) => audit::run(&arguments),
         Question::Decide(arguments) => policy::decide::run(&arguments),
         #[cfg(feature = "gateway")]

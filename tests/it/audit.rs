@@ -245,7 +245,7 @@ fn what_a_client_writes_cannot_forge_a_line() {
     let text = std::fs::read_to_string(segment).unwrap();
     assert!(
         text.lines()
-            .all(|line| line.starts_with("{\"v\":1,\"seq\":") && line.ends_with("\"}")),
+            .all(|line| line.starts_with("{\"v\":2,\"seq\":") && line.ends_with("\"}")),
         "{text}"
     );
     assert!(

@@ -110,7 +110,7 @@ fn verify_says_how_far_the_key_has_signed_and_refuses_other_keys_and_older_logs(
     fs::write(&segment, &older).unwrap();
     let last: Value = serde_json::from_str(older.lines().last().unwrap()).unwrap();
     let head = format!(
-        "{{\"v\":1,\"seq\":3,\"hash\":\"{}\"}}\n",
+        "{{\"v\":2,\"seq\":3,\"hash\":\"{}\"}}\n",
         field(&last, "hash")
     );
     log.folder.write("audit/head.json", &head);

@@ -94,7 +94,7 @@ fn a_syslog_receiver_that_is_killed_under_load_gets_every_record() {
     );
     // What arrives is the log's own line, that still verifies.
     let line = receiver.message(3);
-    assert!(line.starts_with("{\"v\":1,\"seq\":3,"), "{line}");
+    assert!(line.starts_with("{\"v\":2,\"seq\":3,"), "{line}");
     assert!(line.ends_with("\"}"), "{line}");
 }
 

@@ -14,7 +14,7 @@ use crate::*;
 fn hostile() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         prop::collection::vec(any::<u8>(), 0..40),
-        Just(b"{\"v\":1,\"seq\":".to_vec()),
+        Just(b"{\"v\":2,\"seq\":".to_vec()),
         Just(b",\"prev\":\"".to_vec()),
         Just(b",\"hash\":\"".to_vec()),
         Just("0".repeat(64).into_bytes()),

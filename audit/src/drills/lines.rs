@@ -188,7 +188,7 @@ fn a_request_is_one_flat_object_in_a_fixed_order() {
     record.exchange.as_mut().unwrap().query_keys = vec!["page".into(), "size".into()];
     assert_eq!(
         written(&record),
-        "{\"v\":1,\"seq\":7,\"time\":\"2026-11-24T07:10:22.000Z\",\"monotonic_us\":9,\"kind\":\"request\",\"node\":\"x\",\"boot\":\"x\",\
+        "{\"v\":2,\"seq\":7,\"time\":\"2026-11-24T07:10:22.000Z\",\"monotonic_us\":9,\"kind\":\"request\",\"node\":\"x\",\"boot\":\"x\",\
          \"request_id\":\"x\",\"trace_id\":\"x\",\"decision\":\"denied\",\"reason\":\"x\",\"rule\":\"x\",\
          \"layers\":{\"endpoint\":\"pass\",\"edge\":\"pass\",\"network\":\"refuse\",\"cloud\":\"not_reached\",\
          \"data\":\"not_reached\",\"application\":\"not_reached\"},\"mode\":\"shadow\",\"decided_at\":8,\"inputs\":{\"posture\":\"x\",\"hour\":\"x\"},\
@@ -206,7 +206,7 @@ fn a_request_is_one_flat_object_in_a_fixed_order() {
 fn an_event_has_only_what_it_has() {
     assert_eq!(
         written(&Record::event(Kind::Start, at(0), origin(), "")),
-        "{\"v\":1,\"seq\":7,\"time\":\"2026-11-24T07:10:22.000Z\",\"kind\":\"start\",\"node\":\"gate-1\",\"boot\":\"b7\"}"
+        "{\"v\":2,\"seq\":7,\"time\":\"2026-11-24T07:10:22.000Z\",\"kind\":\"start\",\"node\":\"gate-1\",\"boot\":\"b7\"}"
     );
 }
 

@@ -148,7 +148,7 @@ fn a_torn_tail_is_moved_aside_and_told() {
     closed_log(dir.path(), 3, 10);
     let path = dir.path().join("audit-000000000001.jsonl");
     let good = fs::read(&path).unwrap();
-    fs::write(&path, [&good[..], b"{\"v\":1,\"seq\":4,\"ti"].concat()).unwrap();
+    fs::write(&path, [&good[..], b"{\"v\":2,\"seq\":4,\"ti"].concat()).unwrap();
     assert!(matches!(
         verify(dir.path(), |_| {}),
         Err(VerifyError::Damage(Damage {
@@ -169,7 +169,7 @@ fn a_torn_tail_is_moved_aside_and_told() {
     );
     assert_eq!(
         fs::read(dir.path().join(torn)).unwrap(),
-        b"{\"v\":1,\"seq\":4,\"ti"
+        b"{\"v\":2,\"seq\":4,\"ti"
     );
 }
 
@@ -185,7 +185,7 @@ fn the_first_record_of_each_segment_names_the_hash() {
         .collect();
     assert_eq!(named, [1, 4, 7].map(|seq| (seq, "sha256".to_owned())));
     assert!(
-        lines(dir.path())[3].starts_with("{\"v\":1,\"seq\":4,\"algorithm\":\"sha256\",\"time\":\"")
+        lines(dir.path())[3].starts_with("{\"v\":2,\"seq\":4,\"algorithm\":\"sha256\",\"time\":\"")
     );
 }
 

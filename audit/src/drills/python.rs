@@ -9,12 +9,12 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::disk::Failing;
-use super::{closed_log, event, rewrite};
+use super::{at, closed_log, event, options, rewrite};
 use crate::checkpoint::Checkpoint;
 use crate::key::{KeyKind, KeyName, Signer, Verifier};
 use crate::note::{Note, SignatureLine};
 use crate::tiles::Tiles;
-use crate::tree::{TreeHead, root};
+use crate::tree::{TreeHead, leaf_hash, root};
 use crate::*;
 
 /// Its exit status and all that it said; `None` where there is no Python to run it, which in CI is a failure.
@@ -250,12 +250,7 @@ fn both_verifiers_refuse_a_segment_that_names_another_hash() {
     assert_ne!(other, line);
     // Whole and consistent but for the name.
     let (body, end) = other.split_once(",\"hash\":\"").unwrap();
-    let digest = ring::digest::digest(&ring::digest::SHA256, body.as_bytes());
-    let hash: String = digest
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hash = leaf_hash(body.as_bytes()).to_string();
     let was = end.get(..64).unwrap();
     rewrite(&segment, other.replace(was, &hash));
     let head = dir.path().join("head.json");
@@ -274,7 +269,7 @@ fn both_verifiers_take_an_unfinished_line_only_while_somebody_writes() {
     log.append(&event("whole")).unwrap();
     log.commit().unwrap();
     let mut file = fs::OpenOptions::new().append(true).open(&segment).unwrap();
-    file.write_all(br#"{"v":1,"seq":11,"ti"#).unwrap();
+    file.write_all(br#"{"v":2,"seq":11,"ti"#).unwrap();
     both_say(dir.path(), (&[], &[]), None, 0);
     drop(log);
     both_say(dir.path(), (&[], &[]), None, 1);
@@ -313,4 +308,27 @@ fn both_verifiers_agree_on_tails_orders_and_segments() {
             .contains("a segment is missing")
     );
     assert!(verify(dir.path(), |_| {}).is_err());
+}
+
+#[test]
+fn a_log_of_another_version_is_refused_by_that_name() {
+    let dir = TempDir::new().unwrap();
+    closed_log(dir.path(), 3, 20);
+    let (segment, head) = (
+        dir.path().join("audit-000000000001.jsonl"),
+        dir.path().join("head.json"),
+    );
+    for path in [&segment, &head] {
+        let text = fs::read_to_string(path).unwrap();
+        rewrite(path, text.replace("{\"v\":2,", "{\"v\":1,"));
+        let Err(VerifyError::Damage(damage)) = verify(dir.path(), |_| {}) else {
+            panic!("not found")
+        };
+        assert_eq!(damage.what, Fault::Line(LineFault::Version));
+        let refused = Log::open(dir.path(), options(), at(0)).unwrap_err();
+        assert!(refused.to_string().contains("another version"), "{refused}");
+        if let Some((status, said)) = python(dir.path(), &[]) {
+            assert!(status == 1 && said.contains("another version"), "{said}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ use crate::checkpoint::Checkpoint;
 use crate::key::{KeyKind, KeyName, Signer, Verifier};
 use crate::note::Note;
 use crate::proof::{prove_consistency, prove_inclusion, verify_consistency, verify_inclusion};
-use crate::tiles::{Growth, Tiles, leaf};
+use crate::tiles::{Growth, Tiles};
 use crate::tree::{Frontier, MemoryTree, Subtrees, TreeHead, leaf_hash, root};
 use crate::*;
 
@@ -40,7 +40,7 @@ fn sign(dir: &Path) -> (Checkpoint, Note) {
 fn tree_of_lines(dir: &Path) -> MemoryTree {
     let mut tree = MemoryTree::new();
     for line in lines(dir) {
-        tree.push(leaf(&chain::open(line.as_bytes()).unwrap().0.hash));
+        tree.push(chain::open(line.as_bytes()).unwrap().0.hash);
     }
     tree
 }
@@ -111,7 +111,7 @@ fn a_tree_of_three_files_has_the_roots_of_one_in_memory() {
     for record in 0_u64..67_000 {
         let hash = leaf_hash(&record.to_be_bytes());
         growth.push(&hash);
-        frontier.push(leaf(&hash));
+        frontier.push(hash);
         if record % 777 == 0 {
             growth.write(&disk).unwrap();
             growth.settle();

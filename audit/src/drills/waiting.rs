@@ -66,7 +66,7 @@ fn what_waited_goes_on_in_the_log_under_its_own_numbers() {
     assert_eq!(details(dir.path()), ["n1", "n2", "w1", "w2", "w3"]);
     let entries = super::lines(dir.path());
     assert!(
-        entries[2].starts_with("{\"v\":1,\"seq\":3,\"time\":"),
+        entries[2].starts_with("{\"v\":2,\"seq\":3,\"time\":"),
         "{}",
         entries[2]
     );

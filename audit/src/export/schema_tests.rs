@@ -41,7 +41,7 @@ fn records() -> Vec<Value> {
     ]
     .into_iter()
     .map(|(kind, decision, parts)| {
-        let mut record = json!({"v": 1, "seq": 12, "time": "2026-11-24T07:10:22.123Z", "kind": kind, "node": "gate-1", "boot": "b7",
+        let mut record = json!({"v": 2, "seq": 12, "time": "2026-11-24T07:10:22.123Z", "kind": kind, "node": "gate-1", "boot": "b7",
             "decision": decision, "prev": "00", "hash": "ff"});
         for part in parts {
             let fields = part.as_object().unwrap().clone();

@@ -6,7 +6,7 @@ use super::*;
 fn line(text: &str) -> String {
     let text = serde_json::Value::from(text);
     format!(
-        "{{\"v\":1,\"seq\":12,\"time\":\"2026-11-24T07:10:22.123Z\",\"kind\":\"request\",\"node\":\"gate-1\",\"boot\":\"b7\",\
+        "{{\"v\":2,\"seq\":12,\"time\":\"2026-11-24T07:10:22.123Z\",\"kind\":\"request\",\"node\":\"gate-1\",\"boot\":\"b7\",\
          \"request_id\":\"r1\",\"trace_id\":\"t1\",\"decision\":\"denied\",\"reason\":\"network.rate_limited\",\
          \"layers\":{{\"endpoint\":\"pass\",\"edge\":\"pass\",\"network\":\"refuse\",\"cloud\":\"not_reached\",\
          \"data\":\"not_reached\",\"application\":\"not_reached\"}},\"listener\":\"edge\",\"client\":\"[2001:db8::1]:4242\",\
@@ -62,7 +62,7 @@ fn every_format_says_who_did_what_and_what_came_of_it() {
             Format::Rfc5424,
             &[
                 "<109>1 2026-11-24T07:10:22.123Z gate-1 hangu b7 request [hangu@32473 seq=\"12\" decision=\"denied\"",
-                "] {\"v\":1",
+                "] {\"v\":2",
             ],
         ),
     ] {

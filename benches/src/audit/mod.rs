@@ -5,6 +5,7 @@
 //! segments could give.
 
 mod disk;
+#[cfg(feature = "gateway")]
 mod place;
 mod read;
 mod write;
@@ -30,6 +31,9 @@ pub(crate) struct Arguments {
     /// A folder on the disk to be measured; what is written there is removed
     #[arg(long, value_name = "DIR", default_value = ".")]
     disk: PathBuf,
+    /// Only how fast the log is read
+    #[arg(long)]
+    reading: bool,
     /// How long each way of writing is measured
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
@@ -38,9 +42,12 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     say(&machine())?;
     let time = Duration::from_secs(arguments.seconds);
-    place::run(&arguments.disk)?;
-    disk::run(&arguments.disk, time)?;
-    write::durable(&arguments.disk, time)?;
+    if !arguments.reading {
+        #[cfg(feature = "gateway")]
+        place::run(&arguments.disk)?;
+        disk::run(&arguments.disk, time)?;
+        write::durable(&arguments.disk, time)?;
+    }
     let log = write::long(&arguments.disk, arguments.records)?;
     read::run(log.path())?;
     say(&machine())?;

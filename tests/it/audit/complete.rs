@@ -262,7 +262,7 @@ fn hostile_bytes_come_into_the_log_as_escapes_or_not_at_all() {
     for segment in gateway.audit().segments() {
         let text = std::fs::read_to_string(segment).unwrap();
         for line in text.lines() {
-            assert!(line.starts_with("{\"v\":1,\"seq\":") && line.ends_with("\"}"));
+            assert!(line.starts_with("{\"v\":2,\"seq\":") && line.ends_with("\"}"));
             assert!(!line.contains(|c: char| c.is_control() || c == '\u{202e}'));
             let shown = hangu_audit::render(line).unwrap();
             assert!(!shown.contains(char::is_control), "{shown}");

@@ -1,6 +1,7 @@
 //! Every refusal once: its reason code, its HTTP status, its layer.
 //!
-//! The client learns the status and a request id (RFC 9457), never the code; the audit record and the metrics carry the code.
+//! The client learns the status and a request id (RFC 9457), the code only of a malformed message; the audit record and the metrics
+//! carry it always.
 //! The list is closed: a code that is not here cannot be counted or written.
 
 use crate::layers::Layer;
@@ -126,6 +127,8 @@ pub enum Denial {
     UpstreamConnect,
     /// The upstream could not prove that it is the workload.
     UpstreamIdentity,
+    /// The upstream agreed to another version of HTTP than its application names.
+    UpstreamProtocol,
     /// The upstream did not answer within its deadline.
     UpstreamTimeout,
     /// The upstream closed early or answered what is not HTTP.
@@ -220,6 +223,7 @@ impl Denial {
         Denial::NoHealthyUpstream,
         Denial::UpstreamConnect,
         Denial::UpstreamIdentity,
+        Denial::UpstreamProtocol,
         Denial::UpstreamTimeout,
         Denial::UpstreamBroken,
         Denial::ResponseTimeout,
@@ -254,6 +258,32 @@ impl Denial {
     pub fn layer(self) -> Option<Layer> {
         let (prefix, _) = self.code().split_once('.')?;
         Layer::ALL.into_iter().find(|layer| layer.name() == prefix)
+    }
+
+    /// The code that the client may read: of what breaks a rule that everybody can look up and check on his own message, and of bounds
+    /// that the status names anyway. `None` for whatever depends on who asks, on policy or on configuration. See
+    /// docs/adr/0070-malformed-requests-are-told-their-rule.md.
+    #[must_use]
+    pub fn public_code(self) -> Option<&'static str> {
+        let is_of_the_standard = matches!(
+            self,
+            Denial::HeadMalformed
+                | Denial::HeadTooLarge
+                | Denial::HeadTimeout
+                | Denial::FramingAmbiguous
+                | Denial::VersionUnsupported
+                | Denial::MethodUnknown
+                | Denial::ExpectationUnknown
+                | Denial::HostMissing
+                | Denial::HostDuplicate
+                | Denial::HostMalformed
+                | Denial::PathAmbiguous
+                | Denial::PathTooLong
+                | Denial::BodyTooLarge
+                | Denial::BodyTimeout
+                | Denial::BodyMalformed
+        );
+        is_of_the_standard.then(|| self.code())
     }
 
     #[expect(clippy::too_many_lines, reason = "one row for each denial")]
@@ -310,7 +340,7 @@ impl Denial {
             Denial::Quota => ("network.quota", 429),
             Denial::SharedLimitUnavailable => ("network.shared_limit_unavailable", 503),
             Denial::RateSource => ("network.rate_source", 429),
-            Denial::RateKeysFull => ("network.rate_keys_full", 503),
+            Denial::RateKeysFull => ("network.rate_keys_full", 429),
             Denial::NoApplication => ("cloud.no_application", 404),
             Denial::NoRoute => ("cloud.no_route", 404),
             Denial::MethodNotAllowed => ("cloud.method_not_allowed", 405),
@@ -318,6 +348,7 @@ impl Denial {
             Denial::NoHealthyUpstream => ("cloud.no_healthy_upstream", 503),
             Denial::UpstreamConnect => ("cloud.upstream_connect", 502),
             Denial::UpstreamIdentity => ("cloud.upstream_identity", 502),
+            Denial::UpstreamProtocol => ("cloud.upstream_protocol", 502),
             Denial::UpstreamTimeout => ("cloud.upstream_timeout", 504),
             Denial::UpstreamBroken => ("cloud.upstream_broken", 502),
             Denial::ResponseTimeout => ("cloud.response_timeout", 504),

@@ -29,7 +29,7 @@ use crate::layers::edge::headers::{
 };
 use crate::layers::edge::http2::refused_head;
 use crate::observe::metrics::Metrics;
-use crate::proof::prove_upstream;
+use crate::proof::{agree_on_version, prove_upstream, unfit};
 use crate::refusal::{REQUEST_ID_HEADER, Refusal, answer, problem_body};
 use crate::shared::Shared;
 use crate::stage::{Admitted, Permitted, Received};
@@ -169,7 +169,7 @@ impl Gateway {
         let status = refusal.denial.status();
         let bytes = match session.req_header().method {
             http::Method::HEAD => 0,
-            _ => problem_body(status, context.id).len(),
+            _ => problem_body(refusal.denial, context.id).len(),
         };
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         if context.tell_of(status, bytes).await.is_err() {
@@ -299,6 +299,7 @@ impl ProxyHttp for Gateway {
             // The library cannot pass 100 on: who waits for it would wait in vain.
             request.remove_header(&header::EXPECT);
         }
+        agree_on_version(context, request.version)?;
         speak_for_the_client(request, context)
     }
 
@@ -340,9 +341,9 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
         reused: bool,
     ) -> Box<Error> {
-        if *error.etype() == ErrorType::InvalidCert {
-            // It could not prove itself, so that nothing was sent: another member may be asked, whatever the request is.
-            context.upstream_failed(Denial::UpstreamIdentity, self.metrics());
+        if let Some(denial) = unfit(error.etype()) {
+            // Nothing was sent: another member may be asked, whatever the request is.
+            context.upstream_failed(denial, self.metrics());
             error.set_retry(context.has_untried_upstream());
             return error;
         }

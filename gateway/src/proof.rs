@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use http::Version;
 use pingora::protocols::Digest;
+use pingora::{Error, ErrorType};
 
 use crate::context::Context;
 use crate::denial::Denial;
@@ -36,3 +38,33 @@ pub(crate) async fn prove_upstream(
     }
     result
 }
+
+/// Whether the connection to the upstream speaks the version of HTTP that its application names. Over TLS the library falls back to
+/// HTTP/1.1 where a server agrees to nothing; gRPC and its trailers would be lost in it, and what was configured would not be what happens.
+///
+/// # Errors
+/// When it does not; then it must hear nothing.
+pub(crate) fn agree_on_version(context: &mut Context, version: Version) -> pingora::Result<()> {
+    let is_agreed = context
+        .application()
+        .is_none_or(|(_, state)| state.peer_settings.speaks(version));
+    if is_agreed {
+        return Ok(());
+    }
+    tracing::warn!("an upstream of HTTP/2 does not agree to it by ALPN");
+    context.failure = Some(Denial::UpstreamProtocol);
+    Err(Error::new_up(OTHER_VERSION))
+}
+
+/// What an error says of an upstream that was told nothing, because it is not what it must be; `None` for every other error.
+pub(crate) fn unfit(error: &ErrorType) -> Option<Denial> {
+    if *error == ErrorType::InvalidCert {
+        Some(Denial::UpstreamIdentity)
+    } else if *error == OTHER_VERSION {
+        Some(Denial::UpstreamProtocol)
+    } else {
+        None
+    }
+}
+
+const OTHER_VERSION: ErrorType = ErrorType::Custom("upstream of another version");

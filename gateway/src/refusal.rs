@@ -1,4 +1,5 @@
-//! What a refused client is told: a status, a request id, and nothing else that helps an attacker (RFC 9457).
+//! What a refused client is told: a status, a request id, which rule a malformed message breaks, and nothing else that helps an attacker
+//! (RFC 9457).
 
 use std::time::Duration;
 
@@ -46,12 +47,16 @@ impl From<Denial> for Refusal {
     }
 }
 
-/// The problem body of a status.
+/// The problem body of a refusal; of a message that is malformed with the rule that it breaks.
 #[must_use]
-pub fn problem_body(status: u16, id: RequestId) -> String {
+pub fn problem_body(denial: Denial, id: RequestId) -> String {
+    let status = denial.status();
     let title = public_title(status);
+    let reason = denial
+        .public_code()
+        .map_or_else(String::new, |code| format!(",\"reason\":\"{code}\""));
     format!(
-        "{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{status},\"request_id\":\"{id}\"}}\n"
+        "{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{status}{reason},\"request_id\":\"{id}\"}}\n"
     )
 }
 
@@ -59,7 +64,7 @@ pub fn problem_body(status: u16, id: RequestId) -> String {
 #[must_use]
 pub fn raw_answer(denial: Denial, id: RequestId) -> String {
     let status = denial.status();
-    let (title, body) = (public_title(status), problem_body(status, id));
+    let (title, body) = (public_title(status), problem_body(denial, id));
     format!(
         "HTTP/1.1 {status} {title}\r\ncontent-type: {PROBLEM_TYPE}\r\ncontent-length: {}\r\n{REQUEST_ID_HEADER}: {id}\r\n\
          cache-control: no-store\r\nconnection: close\r\n\r\n{body}",
@@ -79,7 +84,7 @@ pub async fn answer(
     limited: &Limited,
 ) -> pingora::Result<()> {
     let status = refusal.denial.status();
-    let body = problem_body(status, id);
+    let body = problem_body(refusal.denial, id);
     let mut header = ResponseHeader::build(status, Some(5))?;
     header.insert_header("content-type", PROBLEM_TYPE)?;
     header.insert_header("content-length", body.len().to_string())?;
@@ -121,11 +126,29 @@ mod tests {
     #[test]
     fn a_problem_body_is_json_with_status_and_request_id_alone() {
         let id = RequestId::next();
-        let body: serde_json::Value = serde_json::from_str(&problem_body(403, id)).unwrap();
+        let body = problem_body(Denial::NoRule, id);
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
         let expected = serde_json::json!({
             "type": "about:blank", "title": "Forbidden", "status": 403, "request_id": id.to_string()
         });
         assert_eq!(body, expected);
+    }
+
+    #[test]
+    fn a_malformed_message_is_told_its_rule_and_nobody_else_is_told_anything() {
+        let id = RequestId::next();
+        let body = problem_body(Denial::FramingAmbiguous, id);
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(body["reason"], "edge.framing_ambiguous");
+        for denial in Denial::ALL {
+            let is_told = problem_body(*denial, id).contains("reason");
+            let may_be = denial.code().starts_with("edge.")
+                && !matches!(
+                    denial,
+                    Denial::QueryAmbiguous | Denial::OriginRefused | Denial::HostMismatch
+                );
+            assert!(!is_told || may_be, "{denial:?}");
+        }
     }
 
     #[test]

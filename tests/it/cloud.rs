@@ -17,6 +17,7 @@ mod http2;
 mod identity;
 mod parameters;
 mod streams;
+mod trailers;
 mod tunnels;
 
 #[test]

@@ -37,6 +37,8 @@ pub struct H2Seen {
     pub fields: Fields,
     /// Body; empty where the answer did not wait for it.
     pub body: Vec<u8>,
+    /// Fields behind the body.
+    pub trailers: Fields,
 }
 
 /// What it answers.
@@ -160,6 +162,7 @@ async fn answer(
             .unwrap_or_default(),
         fields: fields(&parts.headers),
         body: Vec::new(),
+        trailers: Fields::default(),
     };
     if !script(&got).is_early {
         while let Some(data) = incoming.data().await {
@@ -167,6 +170,8 @@ async fn answer(
             incoming.flow_control().release_capacity(data.len())?;
             got.body.extend_from_slice(&data);
         }
+        let trailers = incoming.trailers().await?;
+        got.trailers = fields(&trailers.unwrap_or_default());
     }
     let answer = script(&got);
     lock(&seen).push(got);

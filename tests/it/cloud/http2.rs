@@ -1,7 +1,10 @@
 //! Applications that speak HTTP/2: answers as whole, trailers and resets as their own, and no client in the way of another.
 
 use h2::Reason;
-use hangu_tests::{Application, H2Answer, H2Upstream, RunningGateway, UpstreamTls, wait_until};
+use hangu_tests::{
+    Answer, Application, H2Answer, H2Upstream, RunningGateway, TestUpstream, UpstreamTls,
+    wait_until,
+};
 
 use crate::support::{assert_allowed, assert_refused, field, gateway};
 
@@ -144,6 +147,30 @@ fn an_application_of_http2_proves_itself_like_any_other() {
             assert!(upstream.seen().is_empty(), "nothing may be said to it");
         }
     }
+}
+
+#[test]
+fn an_application_of_http2_that_agrees_to_no_http2_hears_nothing() {
+    let world = gateway();
+    let tls = UpstreamTls {
+        certificate: world.pki().server(&["app.internal"]),
+        clients: None,
+    };
+    // It is who it must be, and its TLS knows no ALPN: what it would be told is HTTP/1.1.
+    let upstream = TestUpstream::tls(&tls, |_| Answer::ok("proven"));
+    let records = Application::new("records")
+        .key("upstream_protocol = \"h2\"")
+        .upstream_tls("ca = \"certs/servers-ca.pem\"\nserver_name = \"app.internal\"")
+        .upstream(upstream.address());
+    let gateway = world.application(records).start();
+    let response = gateway.client("clerk").get("/").unwrap();
+    assert_refused(&gateway, &response, 502, "cloud.upstream_protocol");
+    let mut connection = gateway.client("clerk").connect_h2().unwrap();
+    let call = connection.get("/package.Service/Method").method("POST");
+    let call = call.field("content-type", "application/grpc").body(b"");
+    let response = connection.send(&call).unwrap();
+    assert_refused(&gateway, &response, 502, "cloud.upstream_protocol");
+    assert_eq!(upstream.count(), 0);
 }
 
 #[test]

@@ -87,6 +87,12 @@ impl PeerSettings {
         Some((&tls.prover, self.connect_timeout))
     }
 
+    /// Whether a connection that speaks `version` is one that the application asked for.
+    #[must_use]
+    pub fn speaks(&self, version: http::Version) -> bool {
+        self.protocol != UpstreamProtocol::Http2 || version == http::Version::HTTP_2
+    }
+
     /// The peer at `address`, for a request that was permitted: without the proof nothing can be forwarded. `left` is what there
     /// is of the time for the whole answer.
     #[must_use]

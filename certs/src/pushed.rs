@@ -16,6 +16,8 @@ use crate::serial::Serial;
 pub enum Target {
     /// Every chain with a certificate of this serial number, whoever issued it, the leaf's or a CA's.
     Serial(Serial),
+    /// Every chain with the certificate of this serial number that the holder of the issuer's key has issued: SHA-256 of the SubjectPublicKeyInfo.
+    Issued(Serial, [u8; 32]),
     /// Every chain with the certificate of this SHA-256: a leaf, or a CA with all below it.
     Certificate([u8; 32]),
     /// Every chain with this key: SHA-256 of the SubjectPublicKeyInfo. Renewing the certificate does not help its holder.
@@ -38,7 +40,7 @@ pub struct Names<'a> {
 /// Why some text names no target.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{text}` is not a target; write `serial:HEX`, `certificate:SHA256`, `key:SHA256`, `subject:NAME` or `organisation:NAME`"
+    "`{text}` is not a target; write `serial:HEX`, `serial:HEX@ISSUER-KEY-SHA256`, `certificate:SHA256`, `key:SHA256`, `subject:NAME` or `organisation:NAME`"
 )]
 pub struct TargetError {
     /// As written.
@@ -80,6 +82,7 @@ pub enum PushError {
 #[derive(Clone, Debug, Default)]
 pub struct PushedRevocations {
     serials: HashMap<Serial, PushedRevocation>,
+    issued: HashMap<(Serial, [u8; 32]), PushedRevocation>,
     certificates: HashMap<[u8; 32], PushedRevocation>,
     keys: HashMap<[u8; 32], PushedRevocation>,
     subjects: HashMap<String, PushedRevocation>,
@@ -126,12 +129,17 @@ impl PushedRevocations {
             .links
             .iter()
             .filter_map(|link| self.serials.get(&link.serial));
+        // The issuer of each certificate is the authority that follows it in the chain.
+        let issued = identity.links.iter().zip(&identity.authorities);
+        let issued =
+            issued.filter_map(|(link, issuer)| self.issued.get(&(link.serial, issuer.key)));
         self.certificates
             .get(&identity.fingerprint)
             .into_iter()
             .chain(self.keys.get(&identity.key_fingerprint))
             .chain(organisation)
             .chain(serials)
+            .chain(issued)
             .chain(authorities)
     }
 
@@ -143,7 +151,9 @@ impl PushedRevocations {
         let is_text = |text: &str| name::check_text(text, TEXT_BYTES_MAX).is_ok();
         let named = match &revocation.target {
             Target::Subject(text) | Target::Organisation(text) => is_text(text),
-            Target::Serial(_) | Target::Certificate(_) | Target::Key(_) => true,
+            Target::Serial(_) | Target::Issued(..) | Target::Certificate(_) | Target::Key(_) => {
+                true
+            }
         };
         if !named || !is_text(&revocation.by) || !is_text(&revocation.reason) {
             return Err(PushError::Text);
@@ -156,6 +166,7 @@ impl PushedRevocations {
         }
         match revocation.target.clone() {
             Target::Serial(serial) => self.serials.insert(serial, revocation),
+            Target::Issued(serial, issuer) => self.issued.insert((serial, issuer), revocation),
             Target::Certificate(fingerprint) => self.certificates.insert(fingerprint, revocation),
             Target::Key(fingerprint) => self.keys.insert(fingerprint, revocation),
             Target::Subject(subject) => self.subjects.insert(subject, revocation),
@@ -170,6 +181,7 @@ impl PushedRevocations {
     pub fn lift(&mut self, target: &Target) -> Option<PushedRevocation> {
         match target {
             Target::Serial(serial) => self.serials.remove(serial),
+            Target::Issued(serial, issuer) => self.issued.remove(&(*serial, *issuer)),
             Target::Certificate(fingerprint) => self.certificates.remove(fingerprint),
             Target::Key(fingerprint) => self.keys.remove(fingerprint),
             Target::Subject(subject) => self.subjects.remove(subject),
@@ -181,6 +193,7 @@ impl PushedRevocations {
     pub fn forget_past(&mut self, now: i64) {
         self.serials
             .retain(|_, revocation| revocation.in_force(now));
+        self.issued.retain(|_, revocation| revocation.in_force(now));
         self.certificates
             .retain(|_, revocation| revocation.in_force(now));
         self.keys.retain(|_, revocation| revocation.in_force(now));
@@ -195,6 +208,7 @@ impl PushedRevocations {
         let mut all: Vec<&PushedRevocation> = self
             .serials
             .values()
+            .chain(self.issued.values())
             .chain(self.certificates.values())
             .chain(self.keys.values())
             .chain(self.subjects.values())
@@ -207,6 +221,7 @@ impl PushedRevocations {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.serials.len()
+            + self.issued.len()
             + self.certificates.len()
             + self.keys.len()
             + self.subjects.len()
@@ -235,7 +250,12 @@ impl FromStr for Target {
         };
         let (kind, value) = text.split_once(':').ok_or_else(refused)?;
         let target = match kind {
-            "serial" => Serial::from_hex(value).map(Target::Serial),
+            "serial" => match value.split_once('@') {
+                Some((serial, issuer)) => Serial::from_hex(serial)
+                    .zip(name::unhex(issuer))
+                    .map(|(serial, issuer)| Target::Issued(serial, issuer)),
+                None => Serial::from_hex(value).map(Target::Serial),
+            },
             "certificate" => name::unhex(value).map(Target::Certificate),
             "key" => name::unhex(value).map(Target::Key),
             "subject" => Some(Target::Subject(value.to_owned())).filter(|_| !value.is_empty()),
@@ -253,6 +273,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Target::Serial(serial) => write!(f, "serial:{serial}"),
+            Target::Issued(serial, issuer) => write!(f, "serial:{serial}@{}", name::hex(issuer)),
             Target::Certificate(fingerprint) => write!(f, "certificate:{}", name::hex(fingerprint)),
             Target::Key(fingerprint) => write!(f, "key:{}", name::hex(fingerprint)),
             Target::Subject(subject) => write!(f, "subject:{subject}"),

@@ -52,11 +52,19 @@ fn each_kind_of_target_hits_whom_it_names() {
     let [middle, root] = alice.authorities[..] else {
         panic!("{:?}", alice.authorities);
     };
+    let by =
+        |serial: &str, issuer: [u8; 32]| format!("serial:{serial}@{}", crate::name::hex(&issuer));
+    let (leaf_by_middle, leaf_by_root) = (by("22", middle.key), by("22", root.key));
+    let (middle_by_root, other_by_middle) = (by("11", root.key), by("23", middle.key));
     let (middle, root_key) = (
         crate::name::hex(&middle.certificate),
         crate::name::hex(&root.key),
     );
     for (target, hit) in [
+        (leaf_by_middle, true),
+        (leaf_by_root, false),
+        (middle_by_root, true),
+        (other_by_middle, false),
         ("serial:22".to_owned(), true),
         ("serial:11".to_owned(), true),
         ("serial:01".to_owned(), false),

@@ -1,8 +1,12 @@
 //! `hangu revoke`: throws somebody out of a running gateway at once, ahead of any list.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use hangu_certs::{CertificateSummary, Purpose};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -16,6 +20,9 @@ pub(super) struct Options {
     gateway: Target,
     #[command(flatten)]
     whom: Whom,
+    /// Who issued the certificate of `--serial`: the file of its certificate, or the SHA-256 of its key
+    #[arg(long, value_name = "FILE|SHA256", requires = "serial")]
+    issuer: Option<String>,
     /// Why, for the record
     #[arg(long, value_name = "TEXT", required_unless_present_any = ["undo", "list"])]
     reason: Option<String>,
@@ -33,7 +40,10 @@ pub(super) struct Options {
 #[derive(Args, Clone, Debug)]
 #[group(required = true, multiple = false)]
 struct Whom {
-    /// Every chain with a certificate of this serial number, in hexadecimal
+    /// Exactly the certificate in this file, PEM or DER
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Every chain with a certificate of this serial number, in hexadecimal; where several authorities are trusted, with `--issuer`
     #[arg(long, value_name = "HEX")]
     serial: Option<String>,
     /// The certificate of this SHA-256: a client, or a CA with all below it
@@ -54,7 +64,16 @@ struct Whom {
 }
 
 impl Whom {
-    fn target(&self) -> Option<String> {
+    fn target(&self, issuer: Option<&str>) -> Result<Option<String>, String> {
+        if let Some(file) = &self.file {
+            let own = summary(file)?;
+            return Ok(Some(format!("certificate:{}", own.fingerprint)));
+        }
+        let issuer = match issuer {
+            None => None,
+            Some(key) if is_sha256(key) => Some(key.to_owned()),
+            Some(file) => Some(summary(Path::new(file))?.key_fingerprint),
+        };
         let kinds = [
             ("serial", &self.serial),
             ("certificate", &self.certificate),
@@ -62,10 +81,36 @@ impl Whom {
             ("subject", &self.subject),
             ("organisation", &self.organisation),
         ];
-        kinds
+        let target = kinds
             .into_iter()
-            .find_map(|(kind, value)| Some(format!("{kind}:{}", value.as_ref()?)))
+            .find_map(|(kind, value)| Some(format!("{kind}:{}", value.as_ref()?)));
+        Ok(match (target, issuer) {
+            (Some(target), Some(issuer)) => Some(format!("{target}@{issuer}")),
+            (target, _) => target,
+        })
     }
+}
+
+fn is_sha256(text: &str) -> bool {
+    let digits = text.replace(':', "");
+    digits.len() == SHA256_DIGITS && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+}
+
+/// What a file says of its first certificate.
+fn summary(file: &Path) -> Result<CertificateSummary, String> {
+    let told = |why: String| format!("{}: {why}", file.display());
+    let bytes = std::fs::read(file).map_err(|error| told(format!("cannot be read: {error}")))?;
+    let der = if bytes.first() == Some(&DER_SEQUENCE) {
+        bytes
+    } else {
+        let first = CertificateDer::from_pem_slice(&bytes);
+        let first = first.map_err(|_| {
+            told("holds no certificate; expected DER, or PEM blocks starting `-----BEGIN CERTIFICATE-----`".to_owned())
+        })?;
+        first.to_vec()
+    };
+    CertificateSummary::of(&der, Purpose::Client, 0)
+        .map_err(|why| told(format!("its certificate is malformed: {why}")))
 }
 
 pub(super) fn revoke(options: &Options) -> ExitCode {
@@ -81,7 +126,14 @@ pub(super) fn revoke(options: &Options) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match ask(options, until) {
+    let target = match options.whom.target(options.issuer.as_deref()) {
+        Ok(target) => target,
+        Err(why) => {
+            complain(why);
+            return ExitCode::FAILURE;
+        }
+    };
+    match ask(options, target, until) {
         Ok(answer) if options.json => say(answer),
         Ok(answer) => tell(&answer),
         Err(error) => {
@@ -92,9 +144,13 @@ pub(super) fn revoke(options: &Options) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn ask(options: &Options, until: Option<i64>) -> Result<Value, ControlError> {
+fn ask(
+    options: &Options,
+    target: Option<String>,
+    until: Option<i64>,
+) -> Result<Value, ControlError> {
     let gateway = &options.gateway;
-    match options.whom.target() {
+    match target {
         None => gateway.get("/v1/revocations"),
         Some(target) if options.undo => {
             gateway.post("/v1/revocations/undo", &json!({ "target": target }))
@@ -143,3 +199,7 @@ fn line(revocation: &Value) -> String {
         text("reason")
     )
 }
+
+const SHA256_DIGITS: usize = 64;
+/// What a file in DER begins with.
+const DER_SEQUENCE: u8 = 0x30;

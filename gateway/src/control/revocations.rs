@@ -1,5 +1,6 @@
 //! `/v1/revocations`: who is revoked by operators.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use hangu_certs::{PushedRevocation, Target};
@@ -46,6 +47,9 @@ pub(super) fn push(shared: &Shared, call: &Call, caller: &Caller) -> Result<Done
     let learned = Instant::now();
     let asked: Push = call.json()?;
     let target = target(&asked.target)?;
+    if matches!(target, Target::Serial(_)) {
+        one_authority(shared)?;
+    }
     let now = unix_seconds();
     let revocation = PushedRevocation {
         target: target.clone(),
@@ -82,6 +86,22 @@ pub(super) fn lift(shared: &Shared, call: &Call, _: &Caller) -> Result<Done, Ref
         object: target.to_string(),
         outcome: format!("lifted; {} had revoked ({})", lifted.by, lifted.reason),
     })
+}
+
+/// Each authority counts its certificates by itself: where there are several, a number alone would hit another's too.
+fn one_authority(shared: &Shared) -> Result<(), Refused> {
+    let snapshot = shared.snapshot.load();
+    let groups = snapshot.listeners.iter().flat_map(|state| &state.groups);
+    let anchors = groups.flat_map(|group| group.bundle.anchor_names());
+    let keys: BTreeSet<[u8; 32]> = anchors.map(|anchor| anchor.key).collect();
+    if keys.len() <= 1 {
+        return Ok(());
+    }
+    let what = format!(
+        "clients of {} authorities are let in, and a serial number is one authority's; name the issuer as in `--serial HEX --issuer ca.pem`, or the certificate",
+        keys.len()
+    );
+    Err(Refused::new(400, what))
 }
 
 fn target(text: &str) -> Result<Target, Refused> {

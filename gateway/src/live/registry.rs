@@ -130,7 +130,7 @@ impl Registry {
     #[must_use]
     pub fn of_target(&self, target: &Target) -> Vec<Arc<Session>> {
         let key = match target {
-            Target::Serial(serial) => Key::Serial(serial.as_bytes()),
+            Target::Serial(serial) | Target::Issued(serial, _) => Key::Serial(serial.as_bytes()),
             Target::Certificate(fingerprint) => Key::Certificate(fingerprint),
             Target::Key(fingerprint) => Key::Spki(fingerprint),
             Target::Subject(subject) => Key::Subject(subject),

@@ -1,8 +1,9 @@
 //! Callers of several authorities: nobody gets another's name by having it written into a certificate.
 
-use hangu_certs::{AnchorName, ClientRequest, TrustBundle, Validity};
+use hangu_certs::{AnchorName, ClientRequest, Serial, SpiffeId, TrustBundle, Validity};
 use hangu_tests::{Application, Client, GatewayFolder, RunningGateway, TestPki, TestUpstream, now};
 
+use super::assert_ended;
 use crate::support::{assert_allowed, assert_refused, field, gateway};
 
 /// A gateway with the authorities of two, each of which can name whomever it likes.
@@ -141,4 +142,50 @@ fn a_template_that_may_hold_a_spiffe_id_needs_its_trust_domains() {
     let response = none.client("clerk").get("/").unwrap();
     assert_refused(&none, &response, 403, "endpoint.trust_domain");
     assert_eq!(upstream.count(), 0);
+}
+
+#[test]
+fn a_serial_number_is_revoked_for_the_issuer_that_is_named() {
+    let upstream = TestUpstream::named("records");
+    let one = "[identity]\n[identity.authorities]\nclients = [\"CN=Test clients root\"]";
+    let policy =
+        "p, spiffe://gov.test/clerk, civil, /*, *, allow\ng2, spiffe://gov.test/clerk, internal\n";
+    let (folder, theirs) = of_two(&upstream, one, policy);
+    let serial = Serial::from_hex("4f12a9").unwrap();
+    let of = |pki: &TestPki| {
+        let id = SpiffeId::parse("spiffe://gov.test/clerk").unwrap();
+        pki.client_of(&ClientRequest {
+            serial: Some(serial),
+            ..ClientRequest::spiffe(&id, Validity::days(now() - 60, 1))
+        })
+    };
+    let (ours, other) = (of(folder.pki()), of(&theirs));
+    folder.write("theirs.pem", theirs.clients_intermediate_pem());
+    folder.write("ours.pem", &ours.issued.certificate_pem);
+    let gateway = folder.start();
+    let (ours, other) = (
+        gateway.client_with(Some(&ours)),
+        gateway.client_with(Some(&other)),
+    );
+    let revoke = |whom: &[&str]| {
+        let config = gateway.folder().config().display().to_string();
+        let rest = ["revoke", "--config", &config, "--reason", "stolen"];
+        gateway.folder().hangu(&[&rest[..], whom].concat())
+    };
+    let alone = revoke(&["--serial", "4f:12:a9"]);
+    assert!(!alone.status.success());
+    let said = String::from_utf8_lossy(&alone.stderr).into_owned();
+    assert!(said.contains("--issuer ca.pem"), "{said}");
+    let (mut kept, mut gone) = (ours.connect().unwrap(), other.connect().unwrap());
+    assert_allowed(&gateway, &kept.get("/").unwrap());
+    assert_allowed(&gateway, &gone.get("/").unwrap());
+    let issuer = gateway.folder().path("theirs.pem").display().to_string();
+    let done = revoke(&["--serial", "4f:12:a9", "--issuer", &issuer]);
+    assert!(done.status.success(), "{done:?}");
+    assert!(String::from_utf8_lossy(&done.stdout).contains("1 open connections end"));
+    assert_ended(&gateway, &mut gone, "endpoint.revoked");
+    assert_allowed(&gateway, &kept.get("/").unwrap());
+    let file = gateway.folder().path("ours.pem").display().to_string();
+    assert!(revoke(&["--file", &file]).status.success());
+    assert_ended(&gateway, &mut kept, "endpoint.revoked");
 }

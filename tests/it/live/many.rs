@@ -1,8 +1,9 @@
-//! Many open connections at once. How many is for the machine to say: `HANGU_LIVE_CONNECTIONS=5000 HANGU_LIVE_ENTRIES=1000000` is the
+//! Many open connections at once: all of whom it concerns end, and no other. How soon is not for a test to say, whose machine does other things
+//! too: `hangu-benches live` measures it, and this prints what it saw. How many is for the machine to say: `HANGU_LIVE_CONNECTIONS=5000 HANGU_LIVE_ENTRIES=1000000` is the
 //! full size (with `ulimit -n 20000`, an optimised build, `--nocapture` for the figures); without them it is what a test may take.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hangu_certs::Serial;
 use hangu_tests::{Client, ClientConnection, Credentials, Metrics, RunningGateway};
@@ -99,13 +100,12 @@ impl Crowd {
             buckets.join(", ")
         );
         assert_eq!(effect("+Inf"), count as f64);
-        assert_eq!(effect("1"), count as f64, "within the second");
         metrics
     }
 }
 
 #[test]
-fn a_push_ends_all_connections_of_a_subject_within_the_second_and_no_other() {
+fn a_push_ends_all_connections_of_a_subject_and_no_other() {
     let mut crowd = crowd(size("HANGU_LIVE_CONNECTIONS", 200));
     let (pushed, used) = (Instant::now(), crowd.processor_ticks());
     let subject = [
@@ -126,7 +126,7 @@ fn a_push_ends_all_connections_of_a_subject_within_the_second_and_no_other() {
 }
 
 #[test]
-fn a_list_ends_all_connections_within_the_second_of_its_publication_and_no_other() {
+fn a_list_ends_all_connections_of_whom_it_names_and_no_other() {
     let mut crowd = crowd(size("HANGU_LIVE_CONNECTIONS", 200));
     let others = size("HANGU_LIVE_ENTRIES", 10_000) - 1;
     let stranger = |number: usize| {
@@ -140,7 +140,6 @@ fn a_list_ends_all_connections_within_the_second_of_its_publication_and_no_other
     crowd.gateway.folder().write("certs/clients.crl.pem", &list);
     let published = Instant::now();
     crowd.closed(published, used);
-    assert!(published.elapsed() < Duration::from_secs(10));
 }
 
 /// Threads that open connections: no more than one source may have under way.

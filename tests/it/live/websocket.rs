@@ -4,7 +4,6 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use hangu_tests::{RunningGateway, Tls, wait_until};
 use tungstenite::protocol::frame::coding::CloseCode;
@@ -49,11 +48,10 @@ pub(super) fn open(gateway: &RunningGateway, who: &str) -> WebSocket<Tls> {
         .0
 }
 
-fn revoke(gateway: &RunningGateway, who: &str) -> Instant {
+fn revoke(gateway: &RunningGateway, who: &str) {
     let subject = format!("spiffe://gov.test/{who}");
     let revoke = ["revoke", "--subject", &subject, "--reason", "test"];
     assert!(told(&hangu(gateway, &revoke)).contains("1 open connections end"));
-    Instant::now()
 }
 
 /// Reads to the end: the code and the reason of the close frame, and what came before it.
@@ -89,7 +87,7 @@ fn a_websocket_that_is_ended_is_told_1008_and_why_and_its_neighbour_goes_on() {
         socket.send(Message::text("hello")).unwrap();
         assert_eq!(socket.read().unwrap(), Message::text("hello"));
     }
-    let pushed = revoke(&gateway, "clerk");
+    revoke(&gateway, "clerk");
     let (close, _) = close_of(&mut clerk);
     assert_eq!(
         close,
@@ -98,7 +96,6 @@ fn a_websocket_that_is_ended_is_told_1008_and_why_and_its_neighbour_goes_on() {
     wait_until("the server to lose its client", || {
         threads.iter().any(thread::JoinHandle::is_finished)
     });
-    assert!(pushed.elapsed() < Duration::from_secs(1), "{pushed:?}");
     reader.send(Message::text("still there")).unwrap();
     assert_eq!(reader.read().unwrap(), Message::text("still there"));
 
@@ -131,7 +128,7 @@ fn the_close_frame_stands_between_two_frames_also_under_load() {
 }
 
 #[test]
-fn a_frame_that_does_not_end_is_cut_within_the_second() {
+fn a_frame_that_does_not_end_is_cut() {
     let (address, ended) = server(|mut socket| {
         // Once the handshake is over on the other side too.
         socket.read().unwrap();
@@ -149,13 +146,12 @@ fn a_frame_that_does_not_end_is_cut_within_the_second() {
     let stream = clerk.get_mut();
     let mut part = [0; 110];
     stream.read_exact(&mut part).unwrap();
-    let pushed = revoke(&gateway, "clerk");
+    revoke(&gateway, "clerk");
     let mut rest = Vec::new();
     // Closed cleanly or not: nothing came.
     drop(stream.read_to_end(&mut rest));
     assert!(rest.is_empty(), "{rest:?}");
     assert!(ended.recv().unwrap().is_ok(), "the application is told too");
-    assert!(pushed.elapsed() < Duration::from_secs(1), "{pushed:?}");
 }
 
 #[test]

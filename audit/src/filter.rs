@@ -193,6 +193,11 @@ impl Filter {
         self
     }
 
+    /// Not before the one moment and before the other.
+    pub(crate) const fn window(&self) -> (Option<Timestamp>, Option<Timestamp>) {
+        (self.since, self.until)
+    }
+
     /// The request and trace ids that are looked for, as they are written in a line.
     pub(crate) fn ids(&self) -> impl Iterator<Item = &[u8]> {
         self.values.iter().filter_map(|any| match any.as_slice() {

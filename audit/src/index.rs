@@ -1,4 +1,4 @@
-//! Which segment may hold a request: a Bloom filter of the request and trace ids of each finished segment.
+//! Which segment may hold a record: the times of its records, and a Bloom filter of the request and trace ids, of each finished segment.
 //!
 //! `hangu explain REQUEST_ID` must answer at once, also in a log of a year. A filter of 12 bits an id says of a segment either
 //! *surely not here* or, wrongly once in some three hundred, *perhaps*; only the latter are read. The files follow from the
@@ -13,14 +13,60 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 
 use crate::segment::Segment;
+use crate::time::Timestamp;
 
-/// The ids of the segment that is being written.
-#[derive(Debug, Default)]
-pub(crate) struct Ids(Vec<u64>);
+/// The ids of the segment that is being written, and when its records were made.
+#[derive(Debug)]
+pub(crate) struct Ids(Vec<u64>, Times);
+
+impl Default for Ids {
+    fn default() -> Self {
+        Self(Vec::new(), Times::NONE)
+    }
+}
+
+/// The earliest and the latest of some times, as they are written: all have the same length, so their order is that of their bytes.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    first: [u8; TIME_BYTES],
+    last: [u8; TIME_BYTES],
+}
+
+impl Times {
+    const NONE: Self = Self {
+        first: [u8::MAX; TIME_BYTES],
+        last: [0; TIME_BYTES],
+    };
+    const ALL: Self = Self {
+        first: [0; TIME_BYTES],
+        last: [u8::MAX; TIME_BYTES],
+    };
+
+    /// The time of a line; all times when it does not stand where it should.
+    fn of(line: &[u8]) -> Self {
+        let line = line.get(..line.len().min(TIME_WITHIN_BYTES));
+        let time = line.and_then(|line| {
+            let (time, _) = line
+                .get(TIME.find(line)? + TIME.needle().len()..)?
+                .split_first_chunk::<{ TIME_BYTES + 1 }>()?;
+            time.strip_suffix(b"\"")?.first_chunk().copied()
+        });
+        time.map_or(Self::ALL, |time| Self {
+            first: time,
+            last: time,
+        })
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+    }
+}
 
 impl Ids {
     /// Adds those of a line.
     pub(crate) fn add(&mut self, line: &[u8]) {
+        self.1.add(&Times::of(line));
         let line = line
             .get(..line.len().min(SEARCHED_BYTES))
             .unwrap_or_default();
@@ -41,10 +87,13 @@ impl Ids {
     /// Takes those of `other` over.
     pub(crate) fn append(&mut self, other: &mut Self) {
         self.0.append(&mut other.0);
+        self.1.add(&other.1);
+        other.1 = Times::NONE;
     }
 
     pub(crate) fn clear(&mut self) {
         self.0.clear();
+        self.1 = Times::NONE;
     }
 
     /// The file for these ids.
@@ -61,6 +110,8 @@ impl Ids {
         MAGIC
             .iter()
             .copied()
+            .chain(self.1.first)
+            .chain(self.1.last)
             .chain(bits.into_iter().flat_map(u64::to_le_bytes))
             .collect()
     }
@@ -75,7 +126,7 @@ impl Filter {
         match fs::read(path(dir, segment)) {
             Ok(bytes)
                 if bytes.starts_with(MAGIC)
-                    && bytes.len() > MAGIC.len()
+                    && bytes.len() > HEAD_BYTES
                     && bytes.len().is_multiple_of(8) =>
             {
                 Ok(Some(Self(bytes)))
@@ -88,11 +139,19 @@ impl Filter {
 
     /// Whether the segment may hold a record with this id, as it is written in the line.
     pub(crate) fn may_hold(&self, id: &[u8]) -> bool {
-        let bits = self.0.get(MAGIC.len()..).unwrap_or_default();
+        let bits = self.0.get(HEAD_BYTES..).unwrap_or_default();
         places(hash(id), bits.len() * 8).all(|place| {
             bits.get(place / 8)
                 .is_some_and(|byte| byte >> (place % 8) & 1 == 1)
         })
+    }
+
+    /// Whether the segment may hold a record of this time: not before the one and before the other.
+    pub(crate) fn may_be_of(&self, since: Option<Timestamp>, until: Option<Timestamp>) -> bool {
+        let times = self.0.get(MAGIC.len()..HEAD_BYTES).unwrap_or_default();
+        let (first, last) = times.split_at(times.len() / 2);
+        since.is_none_or(|since| last >= since.to_string().as_bytes())
+            && until.is_none_or(|until| first < until.to_string().as_bytes())
     }
 
     /// Whether it is the filter of exactly these ids.
@@ -152,6 +211,13 @@ fn places(id: u64, bits: usize) -> impl Iterator<Item = usize> {
 }
 
 const MAGIC: &[u8] = b"HANGUID2";
+/// What stands before the filter: the mark and two times.
+const HEAD_BYTES: usize = MAGIC.len() + 2 * TIME_BYTES;
+/// `2026-11-24T07:10:22.123Z`.
+const TIME_BYTES: usize = 24;
+/// The time stands behind version, number and algorithm.
+const TIME_WITHIN_BYTES: usize = 128;
+static TIME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b",\"time\":\""));
 static REQUEST_ID: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b",\"request_id\":\""));
 static TRACE_ID: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b",\"trace_id\":\""));
 /// The ids stand behind the node's and the boot's name, which are short.

@@ -1,6 +1,6 @@
 //! All records of a log that match a filter, in order.
 //!
-//! Finished segments that surely do not hold the request or trace that is looked for are not opened.
+//! Finished segments that surely do not hold the request, trace or time that is looked for are not opened.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -82,9 +82,10 @@ impl Search {
 
 fn may_hold(dir: &Path, segment: &segment::Segment, filter: &Filter) -> io::Result<bool> {
     let mut ids = filter.ids().peekable();
-    if ids.peek().is_none() {
+    let (since, until) = filter.window();
+    if ids.peek().is_none() && since.is_none() && until.is_none() {
         return Ok(true);
     }
     let index = index::Filter::read(dir, segment)?;
-    Ok(index.is_none_or(|index| ids.all(|id| index.may_hold(id))))
+    Ok(index.is_none_or(|index| index.may_be_of(since, until) && ids.all(|id| index.may_hold(id))))
 }

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::disk::Failing;
 use super::{at, event, rewrite};
+use crate::segment;
 use crate::*;
 
 /// Two hundred requests in segments of some twenty, and an event now and then.
@@ -24,7 +25,9 @@ fn log_of_requests(dir: &Path) {
         });
         log.append(&record).unwrap();
         if number % 50 == 0 {
-            log.append(&event("reload")).unwrap();
+            let mut reload = event("reload");
+            reload.time = at(number * 1_000);
+            log.append(&reload).unwrap();
         }
         log.commit().unwrap();
     }
@@ -162,4 +165,37 @@ fn the_index_of_a_segment_that_two_processes_wrote_names_the_ids_of_both() {
             [id]
         );
     }
+}
+
+#[test]
+fn a_search_in_a_window_of_time_opens_no_segment_outside_of_it() {
+    let dir = TempDir::new().unwrap();
+    log_of_requests(dir.path());
+    let window = || Filter::new().since(at(101_000)).until(at(104_000));
+    let expected = ["r-101", "r-102", "r-103"];
+    assert_eq!(found(dir.path(), window()), expected);
+    // What lies outside cannot be read any more, and is not missed.
+    let segments = segment::list(dir.path()).unwrap();
+    let holds = |segment: &segment::Segment| {
+        let text = fs::read_to_string(&segment.path).unwrap();
+        expected
+            .iter()
+            .any(|id| text.contains(&format!("\"{id}\"")))
+    };
+    let (inside, outside): (Vec<_>, Vec<_>) = segments.iter().partition(|segment| holds(segment));
+    assert!(inside.len() <= 2 && outside.len() > 5);
+    let last = segments.last().unwrap();
+    for segment in outside.iter().filter(|segment| **segment != last) {
+        let text = fs::read_to_string(&segment.path).unwrap();
+        rewrite(&segment.path, "x\n".repeat(text.len() / 2));
+    }
+    assert_eq!(found(dir.path(), window()), expected);
+    // Without the index all of it is read.
+    fs::remove_dir_all(dir.path().join("index")).unwrap();
+    assert!(
+        Search::open(dir.path(), window())
+            .unwrap()
+            .next_match()
+            .is_err()
+    );
 }

@@ -310,6 +310,7 @@ impl Fields<'_> {
         self.text("certificate", &connection.certificate, WORD_BYTES_MAX);
         self.text("serial", &connection.serial, WORD_BYTES_MAX);
         self.text("issuer", &connection.issuer, NAME_BYTES_MAX);
+        self.some("proved_at", connection.proved_at);
     }
 
     fn target(&mut self, target: &Target) {
@@ -317,6 +318,7 @@ impl Fields<'_> {
         self.text("tenant", &target.tenant, WORD_BYTES_MAX);
         self.text("route", &target.route, NAME_BYTES_MAX);
         self.text("label", &target.label, WORD_BYTES_MAX);
+        self.some("policy_context", target.policy_context);
     }
 
     fn exchange(&mut self, exchange: &Exchange) {

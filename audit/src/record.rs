@@ -162,6 +162,8 @@ pub struct Connection {
     pub serial: String,
     /// Issuer of the client certificate.
     pub issuer: String,
+    /// When the client proved to hold the certificate's key, in seconds since 1970; 0 = it did not, left out.
+    pub proved_at: u64,
 }
 
 /// Where a request goes. Empty strings are left out of the line.
@@ -175,6 +177,8 @@ pub struct Target {
     pub route: String,
     /// Label of the data behind the route.
     pub label: String,
+    /// Which context of the policy's model decides there, such as 2 for `r2, p2, e2, m2`; 0 = the first, left out.
+    pub policy_context: u64,
 }
 
 /// A request and its answer. Empty strings are left out of the line.

@@ -96,7 +96,8 @@ impl Connection {
         let caller = snapshot.callers.caller(identity, vouched(trusted));
         let subject = Subject::new(&caller, client, identity);
         let channel_of = (listener, client, channel);
-        let audited = Arc::new(audited(snapshot, channel_of, identity, &caller));
+        let proved = chain.as_ref().map_or(0, |_| proved_at);
+        let audited = Arc::new(audited(snapshot, channel_of, (identity, proved), &caller));
         Self {
             listener,
             client,
@@ -266,7 +267,7 @@ fn admits(snapshot: &Snapshot, connection: &Connection, now: i64) -> Result<(), 
 fn audited(
     snapshot: &Snapshot,
     (listener, client, channel): (usize, SocketAddr, &str),
-    identity: Option<&Identity>,
+    (identity, proved_at): (Option<&Identity>, i64),
     caller: &Caller,
 ) -> hangu_audit::Connection {
     let listener_name = snapshot
@@ -292,6 +293,7 @@ fn audited(
         issuer: identity
             .map(|identity| identity.issuer.clone())
             .unwrap_or_default(),
+        proved_at: u64::try_from(proved_at).unwrap_or_default(),
     };
     match &snapshot.pseudonyms {
         Some(pseudonyms) => pseudonyms.connection(connection),

@@ -189,7 +189,7 @@ fn an_application_is_decided_by_the_context_that_it_names() {
             assert_refused(&gateway, &response, 403, "application.no_rule");
         }
     }
-    // What was recorded is asked again in the context of its application, where the configuration is named.
+    // What was recorded is asked again in its context, or where the configuration is named in that of its application.
     let ids: Vec<_> = gateway.audit().of_kind("request");
     let folder = gateway.into_folder();
     let path = |name: &str| folder.path(name).display().to_string();
@@ -205,18 +205,20 @@ fn an_application_is_decided_by_the_context_that_it_names() {
         let said = [output.stdout, output.stderr].concat();
         (output.status.code(), String::from_utf8(said).unwrap())
     };
-    let (code, said) = ask("replay", &[]);
+    let (code, said) = ask("replay", &["--context", "1"]);
     assert!(code == Some(1) && said.contains("would lose GET"), "{said}");
-    let (code, said) = ask("replay", &["--config", &config]);
-    assert!(
-        code == Some(0) && said.contains("4 decided again"),
-        "{said}"
-    );
-    for record in &ids {
-        let allowed = record["decision"] == "allowed";
-        let id = record["request_id"].as_str().unwrap();
-        let (code, said) = ask("explain", &["--config", &config, "--request-id", id]);
-        assert_eq!(code, Some(if allowed { 0 } else { 1 }), "{said}");
+    for config in [&["--config", &config][..], &[]] {
+        let (code, said) = ask("replay", config);
+        assert!(
+            code == Some(0) && said.contains("4 decided again"),
+            "{said}"
+        );
+        for record in &ids {
+            let allowed = record["decision"] == "allowed";
+            let id = record["request_id"].as_str().unwrap();
+            let (code, said) = ask("explain", &[config, &["--request-id", id]].concat());
+            assert_eq!(code, Some(if allowed { 0 } else { 1 }), "{said}");
+        }
     }
 }
 

@@ -33,12 +33,14 @@ fn full(text: &str) -> Record {
             certificate: own(),
             serial: own(),
             issuer: own(),
+            proved_at: 6,
         })),
         target: Some(Arc::new(Target {
             application: own(),
             tenant: own(),
             route: own(),
             label: own(),
+            policy_context: 2,
         })),
         exchange: Some(Exchange {
             request_id: own(),
@@ -194,8 +196,8 @@ fn a_request_is_one_flat_object_in_a_fixed_order() {
          \"data\":\"not_reached\",\"application\":\"not_reached\"},\"mode\":\"shadow\",\"decided_at\":8,\"inputs\":{\"posture\":\"x\",\"hour\":\"x\"},\
          \"overridden\":[\"x\",\"x\"],\"obligations\":[\"x\",\"x\"],\"mask_hits\":5,\"shadow_decision\":\"allowed\",\"shadow_rule\":\"x\",\"shadow_policy\":\"x\",\
          \"listener\":\"x\",\"client\":\"x\",\"zone\":\"x\",\
-         \"channel\":\"x\",\"subject\":\"x\",\"organisation\":\"x\",\"device\":\"x\",\"certificate\":\"x\",\"serial\":\"x\",\"issuer\":\"x\",\
-         \"application\":\"x\",\"tenant\":\"x\",\"route\":\"x\",\"label\":\"x\",\"method\":\"x\",\"path\":\"x\",\"path_hash\":\"x\",\
+         \"channel\":\"x\",\"subject\":\"x\",\"organisation\":\"x\",\"device\":\"x\",\"certificate\":\"x\",\"serial\":\"x\",\"issuer\":\"x\",\"proved_at\":6,\
+         \"application\":\"x\",\"tenant\":\"x\",\"route\":\"x\",\"label\":\"x\",\"policy_context\":2,\"method\":\"x\",\"path\":\"x\",\"path_hash\":\"x\",\
          \"query_keys\":[\"page\",\"size\"],\"purpose\":\"x\",\"approval\":\"x\",\"status\":200,\"bytes_in\":1,\"bytes_out\":18446744073709551615,\
          \"duration_us\":1234,\"upstream\":\"x\",\"config_generation\":3,\"policy_epoch\":4,\"policy_generation\":18446744073709551615,\
          \"policy_digest\":\"x\",\"actor\":\"x\",\"action\":\"x\",\"object\":\"x\",\"outcome\":\"x\",\"detail\":\"x\"}"

@@ -74,6 +74,8 @@ pub(super) fn own(entry: &Entry) -> Fields {
         .text("tenant", &entry.tenant)
         .text("route", &entry.route)
         .text("label", &entry.label)
+        .maybe("policy_context", nonzero(entry.policy_context))
+        .maybe("proved_at", nonzero(entry.proved_at))
         .text("path_hash", &entry.path_hash)
         .list("query_keys", texts(&entry.query_keys))
         .text("purpose", &entry.purpose)

@@ -183,6 +183,9 @@ impl Loader {
                 tenant: application.tenant.as_str().to_owned(),
                 route: route.prefix.as_str().to_owned(),
                 label: label(route.label),
+                policy_context: application
+                    .policy_context
+                    .map_or(0, |context| context.get().into()),
             })
         };
         Some(ApplicationState {

@@ -38,7 +38,7 @@ pub(in crate::cli) struct Options {
     #[command(flatten)]
     facts: Facts,
     /// Count the roles and clearances of this configuration's directory too, as its gateway does; a recorded request is asked in
-    /// the context of its application
+    /// the context that its application has there
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Folder of an audit log to find the request in
@@ -61,6 +61,11 @@ pub(super) fn run(options: &Options) -> Done {
         _ => None,
     };
     let named = match &entry {
+        Some(entry) if options.config.is_none() => {
+            let recorded = usize::try_from(entry.policy_context).ok();
+            let recorded = recorded.filter(|context| *context > 0);
+            options.facts.context.or(recorded)
+        }
         Some(entry) => texts.context_of(&entry.application, options.facts.context)?,
         None => options.facts.context,
     };

@@ -40,7 +40,8 @@ pub(in crate::cli) struct Options {
     /// Begin with this record
     #[arg(long, value_name = "N", default_value_t = 1)]
     from: u64,
-    /// Context of the model that decides for all applications, where it has several: 2 asks `r2`, `p2`, `e2` and `m2`
+    /// Context of the model that decides for all applications, where it has several: 2 asks `r2`, `p2`, `e2` and `m2`; the recorded
+    /// one, if left out
     #[arg(long, value_name = "N")]
     context: Option<NonZeroU8>,
     /// Ask for each application in the context that this configuration gives it, and count the roles and clearances of its
@@ -91,6 +92,8 @@ struct Recorded<'a> {
     purpose: Cow<'a, str>,
     #[serde(default)]
     decided_at: i64,
+    #[serde(default)]
+    policy_context: u8,
     #[serde(default)]
     inputs: BTreeMap<String, String>,
     #[serde(default)]
@@ -201,7 +204,7 @@ impl Tally {
             self.undecidable += 1;
             return;
         }
-        let Some(context) = candidate.context_of(&recorded.application) else {
+        let Some(context) = candidate.context_of(recorded) else {
             self.unknown_applications += 1;
             return;
         };
@@ -361,10 +364,10 @@ impl<'a> Candidate<'a> {
     }
 
     /// `None` for an application that the configuration does not have.
-    fn context_of(&self, application: &str) -> Option<Option<NonZeroU8>> {
+    fn context_of(&self, recorded: &Recorded<'_>) -> Option<Option<NonZeroU8>> {
         match &self.contexts {
-            Some(contexts) => contexts.get(application).copied(),
-            None => Some(self.context),
+            Some(contexts) => contexts.get(&*recorded.application).copied(),
+            None => Some(self.context.or(NonZeroU8::new(recorded.policy_context))),
         }
     }
 }

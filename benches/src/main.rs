@@ -40,6 +40,9 @@ enum Question {
     /// What an open connection costs the registry, and how soon a revocation has told all whom it hits.
     #[cfg(feature = "gateway")]
     Live(live::Arguments),
+    /// How many records a second `hangu policy replay` decides again.
+    #[cfg(feature = "gateway")]
+    Replay(audit::replay::Arguments),
     /// Whether generated policies answer as casbin does: one if any answer is unexplained.
     FuzzPolicy(policy::fuzz::Arguments),
 }
@@ -54,6 +57,8 @@ fn main() -> ExitCode {
         Question::Limits(arguments) => limits::run(&arguments),
         #[cfg(feature = "gateway")]
         Question::Live(arguments) => live::run(&arguments),
+        #[cfg(feature = "gateway")]
+        Question::Replay(arguments) => audit::replay::run(&arguments),
         Question::FuzzPolicy(arguments) => policy::fuzz::run(&arguments),
     };
     match done {

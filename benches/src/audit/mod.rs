@@ -8,6 +8,7 @@ mod disk;
 #[cfg(feature = "gateway")]
 mod place;
 mod read;
+pub(crate) mod replay;
 mod write;
 
 use std::error::Error;

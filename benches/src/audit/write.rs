@@ -82,7 +82,7 @@ pub(super) fn long(disk: &Path, records: u64) -> Result<TempDir, Box<dyn Error>>
     Ok(folder)
 }
 
-fn open(parts: &Parts, dir: &Path) -> Result<Log, Box<dyn Error>> {
+pub(super) fn open(parts: &Parts, dir: &Path) -> Result<Log, Box<dyn Error>> {
     let now = Timestamp::from_unix_ms(1_795_504_222_000);
     Ok(Log::open(dir, Options::new(parts.origin.clone()), now)?)
 }

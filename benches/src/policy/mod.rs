@@ -2,4 +2,4 @@
 
 pub(crate) mod decide;
 pub(crate) mod fuzz;
-mod national;
+pub(crate) mod national;

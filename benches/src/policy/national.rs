@@ -65,6 +65,14 @@ impl National {
         national
     }
 
+    /// Clears every role for a label.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn clear_all_roles(&mut self, label: &str) {
+        for role in 0..ROLES {
+            self.rules.push_str(&format!("g2, role{role}, {label}\n"));
+        }
+    }
+
     fn rule(&mut self, random: &mut Random) -> Wanted {
         let (organisation, role) = (random.below(ORGANISATIONS), random.below(ROLES));
         let (pattern, path) = place(random);

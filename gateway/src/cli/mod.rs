@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -95,7 +96,17 @@ enum Command {
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn main() -> ExitCode {
-    match Arguments::parse().command {
+    run_command(Arguments::parse().command)
+}
+
+/// Runs the command that is written out, the name of the program first: what a bench does in the place of a shell.
+#[must_use]
+pub fn main_of<'a>(arguments: impl IntoIterator<Item = &'a OsStr>) -> ExitCode {
+    run_command(Arguments::parse_from(arguments).command)
+}
+
+fn run_command(command: Command) -> ExitCode {
+    match command {
         Command::Quickstart(options) => quickstart::quickstart(&options),
         Command::Run { config, upgrade } => run::run(&config, upgrade),
         Command::Check { config } => check::check(&config),

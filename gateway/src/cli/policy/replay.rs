@@ -1,6 +1,8 @@
 //! `hangu policy replay`: asks a candidate policy what it would have decided for the requests of an audit log.
 //!
-//! The log is read once, record by record, and only what changes is kept.
+//! The log is read once, record by record, and only what changes is kept; all processors decide.
+
+mod workers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroU8;
@@ -8,11 +10,12 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use hangu_audit::{Position, Pseudonyms, QUERY_KEYS_MAX, Reader};
+use hangu_audit::{Line, Position, Pseudonyms, QUERY_KEYS_MAX, Reader};
 use hangu_policy::{Decision, Policy, Refusal, Request, RuleId};
 use serde::Deserialize;
 use serde_json::json;
 use std::borrow::Cow;
+use std::thread;
 
 use super::files::{Naming, PolicyFiles, Texts};
 use super::recorded::{JUDGED, attributes, decided_ms, host};
@@ -122,7 +125,7 @@ struct Change {
     method: String,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {
     count: u64,
     first: u64,
@@ -130,7 +133,7 @@ struct Seen {
     why: String,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Tally {
     records: u64,
     asked: u64,
@@ -155,17 +158,9 @@ pub(super) fn run(options: &Options) -> Done {
     let mut reader = Reader::open(&options.audit, Position::Sequence(options.from))
         .map_err(|error| refused(&error))?;
     let started = Instant::now();
-    let mut tally = Tally::default();
-    while let Some(line) = reader.next_line().map_err(|error| refused(&error))? {
-        tally.records += 1;
-        match serde_json::from_str::<Recorded<'_>>(&line.json) {
-            Ok(recorded) if recorded.kind == "request" => {
-                tally.take(&candidate, &recorded, line.sequence)
-            }
-            Ok(_) => {}
-            Err(_) => tally.undecidable += 1,
-        }
-    }
+    let next = || reader.next_line().map_err(|error| refused(&error));
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let tally = workers::ask(next, &candidate, threads)?;
     if tally.records == 0 {
         return Err(vec![format!(
             "{}: there is no record",
@@ -184,6 +179,17 @@ pub(super) fn run(options: &Options) -> Done {
 }
 
 impl Tally {
+    fn read(&mut self, candidate: &Candidate<'_>, line: &Line) {
+        self.records += 1;
+        match serde_json::from_str::<Recorded<'_>>(&line.json) {
+            Ok(recorded) if recorded.kind == "request" => {
+                self.take(candidate, &recorded, line.sequence);
+            }
+            Ok(_) => {}
+            Err(_) => self.undecidable += 1,
+        }
+    }
+
     fn take(&mut self, candidate: &Candidate<'_>, recorded: &Recorded<'_>, sequence: u64) {
         let policy = candidate.policy;
         let before = recorded.before();
@@ -337,16 +343,25 @@ impl<'a> Candidate<'a> {
         for number in contexts.into_iter().flat_map(|contexts| contexts.values()) {
             context(policy, number.map(|number| number.get().into()))?;
         }
-        Ok(Self {
+        let contexts = contexts.map(|contexts| contexts.clone().into_iter().collect());
+        Ok(Self::of(policy, named, contexts))
+    }
+
+    fn of(
+        policy: &'a Policy,
+        context: Option<NonZeroU8>,
+        contexts: Option<HashMap<String, Option<NonZeroU8>>>,
+    ) -> Self {
+        Self {
             policy,
-            context: named,
-            contexts: contexts.map(|contexts| contexts.clone().into_iter().collect()),
+            context,
+            contexts,
             query_read: policy
                 .contexts()
                 .map(|number| (number, policy.attributes_read(number, "query")))
                 .filter(|(_, names)| !names.is_empty())
                 .collect(),
-        })
+        }
     }
 
     /// Whether the context reads a parameter that the request's query had, or may have had: how it was spelt there, and what

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hangu_certs::{Identity, Names, VerifiedChain};
+use http::HeaderValue;
 use pingora::http::ResponseHeader;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::proxy::Session as PingoraSession;
@@ -15,6 +16,7 @@ use pingora::proxy::Session as PingoraSession;
 use crate::config::ClientAuthentication;
 use crate::denial::Denial;
 use crate::events::Refused;
+use crate::layers::edge::headers::header_value;
 use crate::layers::edge::tls_error::refused_chain;
 use crate::layers::endpoint::caller::Caller;
 use crate::layers::network::limits::{CallerCounts, Proven};
@@ -46,7 +48,19 @@ pub struct Connection {
     pub refused: Option<Denial>,
     /// The part of its audit records that stays the same.
     pub audited: Arc<hangu_audit::Connection>,
+    /// What applications are told of it.
+    pub introduction: Introduction,
+    address: Box<str>,
     generation: u64,
+}
+
+/// What applications are told of a connection, ready to be sent with each of its requests.
+#[derive(Debug)]
+pub struct Introduction {
+    /// The subject; empty when there is none.
+    pub subject: HeaderValue,
+    /// Where the client is, without its port.
+    pub address: HeaderValue,
 }
 
 /// The policy subject of a connection.
@@ -98,7 +112,14 @@ impl Connection {
         let channel_of = (listener, client, channel);
         let proved = chain.as_ref().map_or(0, |_| proved_at);
         let audited = Arc::new(audited(snapshot, channel_of, (identity, proved), &caller));
+        let address = client.ip().to_canonical().to_string();
+        let name = subject.as_ref().map_or("", |subject| &subject.name);
         Self {
+            introduction: Introduction {
+                subject: header_value(name),
+                address: header_value(&address),
+            },
+            address: address.into(),
             listener,
             client,
             sni,
@@ -114,17 +135,11 @@ impl Connection {
         }
     }
 
-    /// Where it comes from, without the port: no text is made for a request.
+    /// Where it comes from, without the port: no text is made for a request. An IPv4 address is written as such, whatever socket it
+    /// came over.
     #[must_use]
     pub fn client_address(&self) -> &str {
-        let client = self.audited.client.as_str();
-        let address = client
-            .rsplit_once(':')
-            .map_or(client, |(address, _)| address);
-        address
-            .strip_prefix('[')
-            .and_then(|inner| inner.strip_suffix(']'))
-            .unwrap_or(address)
+        &self.address
     }
 
     /// Whether it speaks HTTP/2.

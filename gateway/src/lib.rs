@@ -17,6 +17,7 @@ pub mod crl_fetch;
 pub mod denial;
 pub mod events;
 pub mod layers;
+pub mod lazy_timer;
 pub mod live;
 pub mod observe;
 pub mod pipeline;

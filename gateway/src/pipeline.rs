@@ -407,7 +407,7 @@ impl ProxyHttp for Gateway {
         if let Some(hygiene) = context.hygiene() {
             clean_response(response, &hygiene)?;
         }
-        response.insert_header(REQUEST_ID_HEADER, context.id.to_string())?;
+        response.insert_header(REQUEST_ID_HEADER, &context.id.digits()[..])?;
         if context.tell(session, response).await.is_err() {
             self.metrics().audit.refused.inc();
             let denial = *context.failure.insert(Denial::AuditUnavailable);

@@ -89,7 +89,7 @@ pub async fn answer(
     header.insert_header("content-type", PROBLEM_TYPE)?;
     header.insert_header("content-length", body.len().to_string())?;
     header.insert_header("cache-control", "no-store")?;
-    header.insert_header(REQUEST_ID_HEADER, id.to_string())?;
+    header.insert_header(REQUEST_ID_HEADER, &id.digits()[..])?;
     if let Some(wait) = refusal.retry_after {
         header.insert_header("retry-after", whole_seconds(wait).to_string())?;
     }

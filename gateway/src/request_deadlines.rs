@@ -5,15 +5,14 @@
 //! an answer; and the task of a stream of HTTP/2, which is dropped, for there is nobody else who could be woken.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tokio::time::Sleep;
-
 use crate::denial::Denial;
+use crate::lazy_timer::LazyTimer;
 
 /// The deadlines of one request at a time.
 #[derive(Debug)]
@@ -123,7 +122,7 @@ impl Default for RequestDeadlines {
 /// Wakes a task when a deadline has passed. Its timer outlives a request: it is set anew when it rings, not for each.
 #[derive(Debug, Default)]
 pub struct Alarm {
-    sleep: Option<Pin<Box<Sleep>>>,
+    timer: LazyTimer,
     /// It rings so much later.
     grace: Duration,
 }
@@ -133,13 +132,7 @@ impl Alarm {
     pub fn poll(&mut self, deadlines: &RequestDeadlines, cx: &mut Context<'_>) -> Option<Overdue> {
         loop {
             let due = tokio::time::Instant::from_std(deadlines.next()? + self.grace);
-            let sleep = self
-                .sleep
-                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
-            if sleep.deadline() > due {
-                sleep.as_mut().reset(due);
-            }
-            if sleep.as_mut().poll(cx).is_pending() {
+            if self.timer.poll(due, cx).is_pending() {
                 return None;
             }
             let now = Instant::now();
@@ -147,8 +140,7 @@ impl Alarm {
             if overdue.is_some() {
                 return overdue;
             }
-            // A deadline of an earlier request, or one that has moved since.
-            sleep.as_mut().reset(due + CLOCK);
+            // The deadline has moved since.
         }
     }
 }
@@ -184,8 +176,6 @@ tokio::task_local! {
 /// What a request has to end by itself.
 const GRACE: Duration = Duration::from_millis(100);
 const NEVER: u64 = u64::MAX;
-/// The timer counts in milliseconds.
-const CLOCK: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
 mod tests {

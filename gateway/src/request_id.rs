@@ -28,14 +28,28 @@ impl RequestId {
     }
 }
 
+impl RequestId {
+    /// Its 32 digits, in ASCII.
+    #[must_use]
+    pub fn digits(self) -> [u8; 32] {
+        let number = (u128::from(self.boot) << 64) | u128::from(spread(self.count ^ scramble()));
+        let mut rest = number;
+        let mut digits = [0; 32];
+        for digit in digits.iter_mut().rev() {
+            *digit = match u8::try_from(rest & 0xf).unwrap_or_default() {
+                low @ 0..=9 => b'0' + low,
+                high => b'a' + high - 10,
+            };
+            rest >>= 4;
+        }
+        digits
+    }
+}
+
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:016x}{:016x}",
-            self.boot,
-            spread(self.count ^ scramble())
-        )
+        let digits = self.digits();
+        f.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
     }
 }
 

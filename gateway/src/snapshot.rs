@@ -146,6 +146,8 @@ pub struct ApplicationState {
     pub targets: Vec<Arc<hangu_audit::Target>>,
     /// What its answers say of TLS; `None`: nothing.
     pub strict_transport_security: Option<HeaderValue>,
+    /// Its tenant, as it is told.
+    pub tenant: HeaderValue,
     /// Headers that its configuration sets and a client may not.
     pub reserved_headers: Vec<HeaderName>,
 }

@@ -31,33 +31,29 @@ pub(crate) fn speak_for_the_client(
         request.remove_header("tracestate");
     }
     join_cookies(request)?;
-    let subject = connection
-        .subject
-        .as_ref()
-        .map_or("", |subject| &subject.name);
-    request.insert_header("X-Hangu-Subject", header_value(subject))?;
-    request.insert_header("X-Hangu-Tenant", header_value(config.tenant.as_str()))?;
-    request.insert_header("X-Hangu-Request-Id", context.id.to_string())?;
+    let introduction = &connection.introduction;
+    request.insert_header("X-Hangu-Subject", introduction.subject.clone())?;
+    request.insert_header("X-Hangu-Tenant", state.tenant.clone())?;
+    request.insert_header("X-Hangu-Request-Id", &context.id.digits()[..])?;
     let rule = context.permitted.as_ref().map(|own| own.permit().rule());
     let duty = rule.and_then(|rule| context.snapshot.duties.of(rule));
     if let Some(duty) = duty.filter(|duty| !duty.told.is_empty()) {
         request.insert_header("X-Hangu-Obligations", duty.told.join(", "))?;
     }
-    let client = connection.client.ip().to_canonical();
-    request.insert_header("X-Forwarded-For", client.to_string())?;
-    request.insert_header("X-Forwarded-Proto", "https")?;
+    request.insert_header("X-Forwarded-For", introduction.address.clone())?;
+    request.insert_header("X-Forwarded-Proto", HTTPS)?;
     let host = request
         .headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok())
         .unwrap_or_default();
-    let forwarded = forwarded(client, host);
+    let forwarded = forwarded(connection.client_address(), host);
     request.insert_header("Forwarded", forwarded)?;
     if let Some(identity) = connection.identity() {
         let authority = context.snapshot.callers.authority(identity);
         for rule in &config.headers {
             if let Some(value) = rule.value.render_under(identity, authority) {
-                request.insert_header(rule.name.clone(), header_value(&value))?;
+                request.insert_header(&rule.name, header_value(&value))?;
             }
         }
     }
@@ -81,9 +77,13 @@ fn join_cookies(request: &mut RequestHeader) -> pingora::Result<()> {
 }
 
 /// RFC 7239 section 4: an IPv6 address stands in brackets and quotes.
-fn forwarded(client: std::net::IpAddr, host: &str) -> String {
-    match client {
-        std::net::IpAddr::V4(address) => format!("for={address};host=\"{host}\";proto=https"),
-        std::net::IpAddr::V6(address) => format!("for=\"[{address}]\";host=\"{host}\";proto=https"),
-    }
+fn forwarded(client: &str, host: &str) -> String {
+    let (before, after) = if client.contains(':') {
+        ("for=\"[", "]\"")
+    } else {
+        ("for=", "")
+    };
+    [before, client, after, ";host=\"", host, "\";proto=https"].concat()
 }
+
+const HTTPS: http::HeaderValue = http::HeaderValue::from_static("https");

@@ -14,6 +14,7 @@ use super::{ApplicationState, Expiry, Snapshot};
 use crate::config::{self, Application, ConcurrencyBy, Config};
 use crate::layers::cloud::peer::PeerSettings;
 use crate::layers::cloud::upstreams::{InFlightBound, Upstreams};
+use crate::layers::edge::headers::header_value;
 use crate::layers::network::limits::LimitPlan;
 use crate::layers::network::zones::ZoneTable;
 use crate::observe::metrics::Metrics;
@@ -196,6 +197,7 @@ impl Loader {
             metrics: metrics.application(application.name.as_str()),
             targets: application.routes.iter().map(target).collect(),
             strict_transport_security: application.strict_transport_security(),
+            tenant: header_value(application.tenant.as_str()),
             reserved_headers: application
                 .headers
                 .iter()

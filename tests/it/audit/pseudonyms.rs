@@ -6,7 +6,7 @@ use std::process::Output;
 
 use hangu_tests::{RunningGateway, TestUpstream, must, wait_for};
 
-use crate::support::{field, records, records_with};
+use crate::support::{field, gateway, records, records_with};
 
 const CLERK: &str = "spiffe://gov.test/clerk";
 
@@ -87,6 +87,38 @@ fn with_pseudonyms_the_log_names_nobody_and_whoever_has_the_key_finds_everybody(
         let options = [&["--kind", "request"], options].concat();
         assert_eq!(found(&gateway, &options), records, "{options:?}");
     }
+}
+
+#[test]
+fn a_policy_reads_the_address_that_the_log_hides() {
+    let keys = must(tempfile::tempdir(), "a folder for keys");
+    let key = key(keys.path(), "pseudonyms.key");
+    let upstream = TestUpstream::named("records");
+    let model = r#"
+[request_definition]
+r = sub, obj, address
+[policy_definition]
+p = sub, obj, network
+[role_definition]
+g = _, _
+g2 = _, _
+[policy_effect]
+e = some(where (p.eft == allow))
+[matchers]
+m = g(r.sub, p.sub) && keyMatch2(r.obj, p.obj) && ipMatch(r.address, p.network)
+"#;
+    let policy = format!(
+        "p, {CLERK}, /residents/:id, 127.0.0.0/8\np, {CLERK}, /far/:id, 10.0.0.0/8\ng2, {CLERK}, sensitive\ng2, sensitive, internal\ng2, internal, public\n"
+    );
+    let gateway = gateway()
+        .records(upstream.address())
+        .model(model)
+        .policy(&policy)
+        .table(&table(&key))
+        .start();
+    let client = gateway.client("clerk");
+    assert_eq!(client.get("/residents/7").unwrap().status, 200);
+    assert_eq!(client.get("/far/7").unwrap().status, 403);
 }
 
 #[test]

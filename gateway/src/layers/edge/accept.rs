@@ -92,7 +92,9 @@ impl Accept {
                 return;
             }
         };
-        match self.handshake(tcp, &snapshot, config, client).await {
+        // In a box of its own, as is what follows: what an idle connection holds is no larger than what it waits for.
+        let shaken = Box::pin(self.handshake(tcp, &snapshot, config, client)).await;
+        match shaken {
             Ok((stream, registered)) => {
                 self.shared.metrics.handshake(config.name.as_str(), None);
                 let session = Arc::clone(registered.session());
@@ -112,7 +114,7 @@ impl Accept {
             Err(Ended { refused, tcp }) => {
                 refused_handshake(&self.shared, &snapshot, config, client, &refused);
                 if let Some(tcp) = tcp {
-                    hang_up(*tcp).await;
+                    Box::pin(hang_up(*tcp)).await;
                 }
             }
         }
@@ -222,10 +224,9 @@ impl Accept {
     ) {
         let stream = Box::new(stream);
         if stream.is_http2() {
-            self.serve_http2(stream, session, newcomer, shutdown).await;
+            Box::pin(self.serve_http2(stream, session, newcomer, shutdown)).await;
         } else {
-            self.serve_http1(stream, session, newcomer, shutdown.clone())
-                .await;
+            Box::pin(self.serve_http1(stream, session, newcomer, shutdown.clone())).await;
         }
     }
 
@@ -294,9 +295,8 @@ impl Accept {
                     let id = RequestId::next();
                     let line = told_line(stream.refused_bytes());
                     refused_head(&self.shared, &client.connection.load(), denial, id, line);
-                    stream
-                        .answer_and_close(raw_answer(denial, id).as_bytes())
-                        .await;
+                    let answer = raw_answer(denial, id);
+                    Box::pin(stream.answer_and_close(answer.as_bytes())).await;
                     return;
                 }
             }
@@ -351,12 +351,16 @@ impl ServerApp for Accept {
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
         let tcp = tcp_of(stream)?;
-        let mut cut = self.shared.cut.subscribe();
-        tokio::select! {
-            () = self.serve(tcp, shutdown) => {}
-            // Whatever is being served is dropped, and records itself as aborted.
-            _ = cut.wait_for(|cut| *cut) => {}
-        }
+        let (accept, shutdown) = (Arc::clone(self), shutdown.clone());
+        // Pingora's task is as large as a handshake of its own, which never happens here, and as long as it lives: it ends at once.
+        tokio::spawn(async move {
+            let mut cut = accept.shared.cut.subscribe();
+            tokio::select! {
+                () = accept.serve(tcp, &shutdown) => {}
+                // Whatever is being served is dropped, and records itself as aborted.
+                _ = cut.wait_for(|cut| *cut) => {}
+            }
+        });
         None
     }
 

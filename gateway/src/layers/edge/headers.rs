@@ -122,8 +122,15 @@ pub fn remove_hop_by_hop(response: &mut ResponseHeader) {
     for name in &named {
         response.remove_header(name);
     }
-    for name in HOP_BY_HOP {
-        response.remove_header(*name);
+    remove_listed(response, HOP_BY_HOP);
+}
+
+/// Most answers have none of these: looking through their few names is less work than asking two maps for each.
+fn remove_listed(response: &mut ResponseHeader, listed: &[&str]) {
+    for name in listed {
+        if response.headers.keys().any(|key| key.as_str() == *name) {
+            response.remove_header(*name);
+        }
     }
 }
 
@@ -161,9 +168,7 @@ pub fn clean_trailers(trailers: &mut http::HeaderMap) {
 /// # Errors
 /// Never for these values.
 pub fn clean_response(response: &mut ResponseHeader, hygiene: &Hygiene) -> pingora::Result<()> {
-    for banner in BANNERS {
-        response.remove_header(*banner);
-    }
+    remove_listed(response, BANNERS);
     match &hygiene.strict_transport_security {
         Some(value) => response.insert_header(header::STRICT_TRANSPORT_SECURITY, value.clone())?,
         None => drop(response.remove_header(&header::STRICT_TRANSPORT_SECURITY)),
@@ -198,16 +203,23 @@ pub fn websocket_origin(headers: &http::HeaderMap) -> Option<&[u8]> {
 
 /// A header value that is safe to send: visible ASCII stays, every other byte becomes a percent escape.
 #[must_use]
-pub fn header_value(text: &str) -> String {
-    let mut value = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte == b' ' || (byte.is_ascii_graphic() && byte != b'%') {
-            value.push(char::from(byte));
-        } else {
-            value.push_str(&format!("%{byte:02X}"));
+pub fn header_value(text: &str) -> HeaderValue {
+    let is_safe = |byte: u8| byte == b' ' || (byte.is_ascii_graphic() && byte != b'%');
+    let value = if text.bytes().all(is_safe) {
+        HeaderValue::from_str(text)
+    } else {
+        let mut escaped = String::with_capacity(text.len() * 3);
+        for byte in text.bytes() {
+            if is_safe(byte) {
+                escaped.push(char::from(byte));
+            } else {
+                escaped.push_str(&format!("%{byte:02X}"));
+            }
         }
-    }
-    value
+        HeaderValue::try_from(escaped)
+    };
+    // Every byte is one that a value may hold.
+    value.unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 /// Fields by which servers and frameworks name themselves.

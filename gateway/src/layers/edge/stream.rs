@@ -3,8 +3,9 @@
 //! Pingora reads a head with one timeout for each read and forgives what RFC 9112 does not. So the head is read here first,
 //! whole, under one deadline and within its bounds, and replayed to Pingora only when every byte of it is right.
 
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -25,10 +26,13 @@ use crate::layers::edge::head::{Body, HeadLimits, check_head, head_end};
 use crate::layers::edge::http2::{Guard, GuardedRead, Verdict};
 use crate::layers::edge::send_rate::SendRate;
 use crate::layers::edge::websocket::{Going, WebSocket, asks_for_websocket, is_over};
+use crate::lazy_timer::LazyTimer;
 use crate::live::Session;
 use crate::request_deadlines::{Alarm, RequestDeadlines};
 
 mod digests;
+
+use self::digests::tls_digest;
 
 /// What a connection is allowed while no request is being served on it.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +68,8 @@ pub struct ClientStream {
     /// Those of the request that is being served, over HTTP/1.x.
     deadlines: Arc<RequestDeadlines>,
     alarm: Alarm,
+    /// How long nothing has come between two requests, over HTTP/1.x.
+    silence: LazyTimer,
     /// Reads and judges the frames of an HTTP/2 connection.
     http2: Option<Box<GuardedRead>>,
     /// Of a request for a WebSocket: ends it in its own words.
@@ -83,8 +89,7 @@ impl ClientStream {
         session: Arc<Session>,
         send_rate: SendRate,
     ) -> Self {
-        let (cipher, version) = negotiated(&tls);
-        let tls_digest = SslDigest::new(cipher, version, None, None, Vec::new());
+        let tls_digest = Arc::new(tls_digest(&tls));
         Self {
             tls,
             ahead: BytesMut::new(),
@@ -93,9 +98,10 @@ impl ClientStream {
             send_rate,
             deadlines: Arc::new(RequestDeadlines::new()),
             alarm: Alarm::default(),
+            silence: LazyTimer::default(),
             http2: None,
             websocket: None,
-            tls_digest: Arc::new(tls_digest),
+            tls_digest,
             session,
             facts: Arc::new(facts),
         }
@@ -121,11 +127,8 @@ impl ClientStream {
 
     /// Waits for the next HTTP/1.x request head and judges it. The bytes stay and are replayed to the next reader.
     pub async fn read_head(&mut self, limits: HeadLimits, deadlines: HeadDeadlines) -> HeadRead {
-        if self.ahead.is_empty() {
-            match timeout(deadlines.idle, self.read_more(limits)).await {
-                Ok(Ok(1..)) => {}
-                Ok(Ok(0) | Err(_)) | Err(_) => return HeadRead::Gone,
-            }
+        if self.ahead.is_empty() && !self.read_within(deadlines.idle, limits).await {
+            return HeadRead::Gone;
         }
         match timeout(deadlines.head, self.read_to_head_end(limits)).await {
             Ok(read) => read,
@@ -225,24 +228,27 @@ impl ClientStream {
         }
     }
 
+    /// Whether something came before the client was silent for so long.
+    async fn read_within(&mut self, silence: Duration, limits: HeadLimits) -> bool {
+        let due = tokio::time::Instant::now() + silence;
+        let mut timer = std::mem::take(&mut self.silence);
+        let came = {
+            let mut more = pin!(self.read_more(limits));
+            poll_fn(|cx| match more.as_mut().poll(cx) {
+                Poll::Ready(read) => Poll::Ready(matches!(read, Ok(1..))),
+                Poll::Pending => timer.poll(due, cx).map(|()| false),
+            })
+            .await
+        };
+        self.silence = timer;
+        came
+    }
+
     async fn read_more(&mut self, limits: HeadLimits) -> io::Result<usize> {
         let room = READ_BYTES.min(limits.bytes_max.saturating_add(1));
         self.ahead.reserve(room);
         self.tls.read_buf(&mut self.ahead).await
     }
-}
-
-fn negotiated(tls: &TlsStream<TcpStream>) -> (&'static str, &'static str) {
-    let connection = tls.get_ref().1;
-    let cipher = connection
-        .negotiated_cipher_suite()
-        .and_then(|suite| suite.suite().as_str());
-    let version = match connection.protocol_version() {
-        Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
-        Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
-        _ => "TLS",
-    };
-    (cipher.unwrap_or("unknown"), version)
 }
 
 impl std::fmt::Debug for ClientStream {

@@ -9,7 +9,24 @@ use pingora::protocols::{
     UniqueID, UniqueIDType,
 };
 
+use pingora::protocols::l4::stream::Stream as TcpStream;
+use tokio_rustls::server::TlsStream;
+
 use super::ClientStream;
+
+/// What was negotiated.
+pub(super) fn tls_digest(tls: &TlsStream<TcpStream>) -> SslDigest {
+    let connection = tls.get_ref().1;
+    let cipher = connection
+        .negotiated_cipher_suite()
+        .and_then(|suite| suite.suite().as_str());
+    let version = match connection.protocol_version() {
+        Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
+        Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
+        _ => "TLS",
+    };
+    SslDigest::new(cipher.unwrap_or("unknown"), version, None, None, Vec::new())
+}
 
 impl UniqueID for ClientStream {
     fn id(&self) -> UniqueIDType {

@@ -26,7 +26,7 @@ impl Limited {
         {
             response.insert_header("RateLimit-Policy", policy)?;
         }
-        let mut field = String::new();
+        let mut field = String::with_capacity(FIELD_BYTES);
         for nearest in [&self.nearest, &self.nearest_quota].into_iter().flatten() {
             add(&mut field, nearest);
         }
@@ -36,6 +36,9 @@ impl Limited {
         Ok(())
     }
 }
+
+/// Room for a limit and a quota of usual names.
+const FIELD_BYTES: usize = 64;
 
 fn add(field: &mut String, nearest: &Nearest) {
     let comma = if field.is_empty() { "" } else { ", " };

@@ -3,6 +3,8 @@
 
 #[cfg(feature = "audit")]
 mod audit;
+#[cfg(feature = "certs")]
+mod certs;
 #[cfg(feature = "gateway")]
 mod fairness;
 mod limits;
@@ -30,6 +32,9 @@ enum Question {
     /// What the audit log costs a request, how many records a second it makes durable, and how fast it is read.
     #[cfg(feature = "audit")]
     Audit(audit::Arguments),
+    /// What a revocation list of a million entries and a client's chain cost a handshake and a request.
+    #[cfg(feature = "certs")]
+    Certs(certs::Arguments),
     /// What a policy decision, a rule, a load and a swap cost at the size of the national platform.
     Decide(policy::decide::Arguments),
     /// What a client that floods costs the others, over real sockets.
@@ -51,6 +56,8 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().question {
         #[cfg(feature = "audit")]
         Question::Audit(arguments) => audit::run(&arguments),
+        #[cfg(feature = "certs")]
+        Question::Certs(arguments) => certs::run(&arguments),
         Question::Decide(arguments) => policy::decide::run(&arguments),
         #[cfg(feature = "gateway")]
         Question::Fairness(arguments) => fairness::run(&arguments),

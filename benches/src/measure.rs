@@ -40,7 +40,7 @@ pub(crate) fn nanoseconds(started: Instant) -> u64 {
 }
 
 /// Processor time of this thread so far: whatever else the machine is doing is not in it.
-#[cfg(feature = "gateway")]
+#[cfg(feature = "certs")]
 pub(crate) fn processor_time() -> std::time::Duration {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let used = stat.split(' ').next().and_then(|used| used.parse().ok());

@@ -82,6 +82,7 @@ mod record;
 mod regrow;
 pub mod remote;
 mod removal;
+mod room;
 mod search;
 mod segment;
 mod standing;
@@ -118,6 +119,7 @@ pub use record::{
     Record, Shadow, Step, Target,
 };
 pub use removal::{Removable, Removal, oldest};
+pub use room::Reservation;
 pub use search::Search;
 pub use standing::{Standing, StandingError};
 pub use stats::Stats;

@@ -12,6 +12,7 @@ use crate::index::{self, Ids};
 use crate::log_error::{AppendError, CommitError, Outlook};
 use crate::note::Note;
 use crate::record::{Origin, Record};
+use crate::room::Reservation;
 use crate::segment::{self, Disk, Segment, Tape};
 use crate::tiles::{self, Growth};
 use crate::tree::{Frontier, TreeHead};
@@ -54,6 +55,7 @@ pub struct Log {
     segment_bytes: u64,
     /// The tape may hold more than `segment_bytes`.
     is_untidy: bool,
+    reservation: Reservation,
     /// The disk has lost what it had taken, and there was no going on elsewhere.
     is_over: bool,
     committed: Link,
@@ -206,6 +208,35 @@ impl Log {
         self.segment_bytes
     }
 
+    /// Whether the room of that segment is kept for it.
+    #[must_use]
+    pub const fn reservation(&self) -> Reservation {
+        self.reservation
+    }
+
+    /// Bytes of the disk that are kept for what will be written to that segment.
+    #[must_use]
+    pub const fn reserved_bytes(&self) -> u64 {
+        match self.reservation {
+            Reservation::Held => self
+                .options
+                .segment_bytes_max
+                .saturating_sub(self.segment_bytes),
+            Reservation::NoRoom | Reservation::Unsupported => 0,
+        }
+    }
+
+    /// Asks for the room of the open segment, unless it is held. Done by itself when a segment is begun or gone on with; a caller with a clock
+    /// does it again where there was none.
+    pub fn reserve(&mut self) -> Reservation {
+        if self.reservation != Reservation::Held {
+            let to = self.options.segment_bytes_max;
+            let reserved = self.tape.reserve(self.segment_bytes, to);
+            self.reservation = Reservation::of(&reserved);
+        }
+        self.reservation
+    }
+
     /// Bytes that wait for a commit.
     #[must_use]
     pub fn pending_bytes(&self) -> usize {
@@ -224,12 +255,7 @@ impl Log {
                 self.unheaded_bytes = 0;
                 Ok(())
             }
-            Err(source) => Err(CommitError {
-                path,
-                what: "replace",
-                source,
-                outlook: Outlook::Waits,
-            }),
+            Err(source) => Err(failed_at(path, "replace")(source)),
         }
     }
 
@@ -249,12 +275,7 @@ impl Log {
         let path = head::checkpoint_path(&self.dir);
         self.disk
             .replace(&path, note.to_string().as_bytes())
-            .map_err(|source| CommitError {
-                path,
-                what: "replace",
-                source,
-                outlook: Outlook::Waits,
-            })
+            .map_err(failed_at(path, "replace"))
     }
 
     /// Commits what is pending, notes the head and gives up the lock.
@@ -263,7 +284,10 @@ impl Log {
     /// With the log itself, so that the caller can try again.
     pub fn close(mut self) -> Result<Link, (Box<Self>, CommitError)> {
         match self.commit().and_then(|_| self.write_head()) {
-            Ok(()) => Ok(self.committed),
+            Ok(()) => {
+                self.release();
+                Ok(self.committed)
+            }
             Err(error) => Err((Box::new(self), error)),
         }
     }
@@ -282,6 +306,7 @@ impl Log {
         // A process that was killed may have left records that are whole and not on the disk yet; from here on they count
         // as committed.
         tape.sync()?;
+        let reserved = tape.reserve(segment_bytes, options.segment_bytes_max);
         Ok(Self {
             dir,
             options,
@@ -290,6 +315,7 @@ impl Log {
             segment,
             segment_bytes,
             is_untidy: false,
+            reservation: Reservation::of(&reserved),
             is_over: false,
             committed: last,
             pending: Vec::new(),
@@ -350,8 +376,18 @@ impl Log {
                 .cut(self.segment_bytes)
                 .map_err(|source| self.failed("cut back", source))?;
             self.is_untidy = false;
+            // Cut off with the rest.
+            self.reservation = Reservation::NoRoom;
+            self.reserve();
         }
         Ok(())
+    }
+
+    /// Gives back the room that the segment did not need, also what a process before this one kept for it. What cannot be given back
+    /// stays with the file until that is removed.
+    fn release(&mut self) {
+        let _kept = self.tape.cut(self.segment_bytes);
+        self.reservation = Reservation::NoRoom;
     }
 
     /// Goes on in a new segment; on an error everything is as before.
@@ -368,45 +404,29 @@ impl Log {
         // Made again when somebody has removed it: what only helps must not stop what matters.
         segment::make_folder(&index::folder(&self.dir))
             .and_then(|()| self.disk.replace(&index, &self.ids.filter()))
-            .map_err(|source| CommitError {
-                path: index,
-                what: "replace",
-                source,
-                outlook: Outlook::Waits,
-            })?;
+            .map_err(failed_at(index, "replace"))?;
         self.write_head()?;
         let segment = Segment::new(&self.dir, self.committed.sequence.saturating_add(1));
-        self.tape = self
+        let tape = self
             .disk
             .open(&segment.path)
-            .map_err(|source| CommitError {
-                path: segment.path.clone(),
-                what: "create",
-                source,
-                outlook: Outlook::Waits,
-            })?;
+            .map_err(failed_at(segment.path.clone(), "create"))?;
+        self.release();
+        self.tape = tape;
         self.segment = segment;
         self.segment_bytes = 0;
+        self.reservation = Reservation::NoRoom;
+        self.reserve();
         self.ids.clear();
         Ok(())
     }
 
     fn failed_tree(&self, what: &'static str, source: io::Error) -> CommitError {
-        CommitError {
-            path: tiles::folder(&self.dir),
-            what,
-            source,
-            outlook: Outlook::Waits,
-        }
+        failed_at(tiles::folder(&self.dir), what)(source)
     }
 
     fn failed(&self, what: &'static str, source: io::Error) -> CommitError {
-        CommitError {
-            path: self.segment.path.clone(),
-            what,
-            source,
-            outlook: Outlook::Waits,
-        }
+        failed_at(self.segment.path.clone(), what)(source)
     }
 
     fn over(&self, source: io::Error) -> CommitError {
@@ -414,6 +434,16 @@ impl Log {
             outlook: Outlook::Over,
             ..self.failed("sync", source)
         }
+    }
+}
+
+/// What failed, and may not the next time.
+fn failed_at(path: PathBuf, what: &'static str) -> impl FnOnce(io::Error) -> CommitError {
+    move |source| CommitError {
+        path,
+        what,
+        source,
+        outlook: Outlook::Waits,
     }
 }
 

@@ -10,6 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::packed;
+use crate::room;
 
 /// A file of records.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,8 +97,10 @@ pub(crate) trait Tape: fmt::Debug + Send {
     fn write(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
     /// Makes what was written survive a loss of power.
     fn sync(&mut self) -> io::Result<()>;
-    /// Cuts the file to `length`.
+    /// Cuts the file to `length`, and gives back what was reserved beyond.
     fn cut(&mut self, length: u64) -> io::Result<()>;
+    /// Keeps room for the bytes from `from`, where the file ends, to `to`, and leaves its length as it is; all of it or none.
+    fn reserve(&mut self, from: u64, to: u64) -> io::Result<()>;
 }
 
 /// The file system.
@@ -145,6 +148,10 @@ impl Tape for FileTape {
 
     fn cut(&mut self, length: u64) -> io::Result<()> {
         self.0.set_len(length)
+    }
+
+    fn reserve(&mut self, from: u64, to: u64) -> io::Result<()> {
+        room::reserve(&self.0, from, to)
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct Switches {
     pub(crate) cut_fails: AtomicBool,
     pub(crate) open_fails: AtomicBool,
     pub(crate) replace_fails: AtomicBool,
+    /// No room is kept for anybody.
+    pub(crate) reserve_fails: AtomicBool,
 }
 
 impl Failing {
@@ -34,13 +36,20 @@ impl Failing {
             cut_fails: AtomicBool::new(false),
             open_fails: AtomicBool::new(false),
             replace_fails: AtomicBool::new(false),
+            reserve_fails: AtomicBool::new(false),
         }))
     }
 
     pub(crate) fn mend(&self) {
         self.0.room.store(u64::MAX, Relaxed);
         self.0.sync_failures.store(0, Relaxed);
-        for switch in [&self.0.cut_fails, &self.0.open_fails, &self.0.replace_fails] {
+        let switches = &self.0;
+        for switch in [
+            &switches.cut_fails,
+            &switches.open_fails,
+            &switches.replace_fails,
+            &switches.reserve_fails,
+        ] {
             switch.store(false, Relaxed);
         }
     }
@@ -114,5 +123,9 @@ impl Tape for FailingTape {
     fn cut(&mut self, length: u64) -> io::Result<()> {
         Failing::check(&self.disk.0.cut_fails)?;
         self.file.set_len(length)
+    }
+
+    fn reserve(&mut self, _from: u64, _to: u64) -> io::Result<()> {
+        Failing::check(&self.disk.0.reserve_fails)
     }
 }

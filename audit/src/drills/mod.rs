@@ -9,6 +9,7 @@ mod hostile;
 mod kill;
 mod lines;
 mod python;
+mod reserved;
 mod retention;
 mod search;
 mod signed;

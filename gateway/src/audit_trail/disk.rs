@@ -5,6 +5,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use hangu_audit::Reservation;
+use tracing::{info, warn};
+
 /// How much room there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Room {
@@ -49,15 +52,37 @@ impl Room {
     }
 }
 
-/// Share of the file system that is in use, as a normal user sees it: 0 to 1.
-pub(super) fn file_system_used(folder: &Path) -> io::Result<f64> {
+/// Share of the file system that is in use, as a normal user sees it: 0 to 1. Of what is in use, `reserved_bytes` are the log's own to
+/// write to, and count as free.
+pub(super) fn file_system_used(folder: &Path, reserved_bytes: u64) -> io::Result<f64> {
     let system = rustix::fs::statvfs(folder)?;
-    let used = system.f_blocks.saturating_sub(system.f_bfree);
-    let usable = used.saturating_add(system.f_bavail);
+    let reserved = reserved_bytes / system.f_frsize.max(1);
+    let taken = system.f_blocks.saturating_sub(system.f_bfree);
+    let usable = taken.saturating_add(system.f_bavail);
     if usable == 0 {
         return Ok(0.0);
     }
-    Ok(used as f64 / usable as f64)
+    Ok(taken.saturating_sub(reserved) as f64 / usable as f64)
+}
+
+/// Says how the room of the open segment is kept, whenever that has changed.
+pub(super) fn tell(folder: &Path, before: Option<Reservation>, now: Reservation) {
+    if before == Some(now) {
+        return;
+    }
+    let folder = folder.display();
+    match (before, now) {
+        (None, Reservation::Held) => {}
+        (Some(_), Reservation::Held) => {
+            info!("{folder}: the room of the audit log's segment is kept again");
+        }
+        (_, Reservation::NoRoom) => warn!(
+            "{folder}: the disk has no room for a whole segment of the audit log (`audit.segment`), so none is kept for it; make room, or choose smaller segments"
+        ),
+        (_, Reservation::Unsupported) => warn!(
+            "{folder}: the file system keeps no room for the audit log's segments (fallocate), so what else is on it can take the last of it; give the log a file system of its own"
+        ),
+    }
 }
 
 /// Bytes of all files in the folder and in those below it.
@@ -105,7 +130,9 @@ mod tests {
         fs::write(folder.path().join("a"), [0; 10]).unwrap();
         fs::write(folder.path().join("tree/b"), [0; 32]).unwrap();
         assert_eq!(folder_bytes(folder.path()).unwrap(), 42);
-        let used = file_system_used(folder.path()).unwrap();
+        let used = file_system_used(folder.path(), 0).unwrap();
         assert!((0.0..=1.0).contains(&used), "{used}");
+        let reserved = file_system_used(folder.path(), 64 * 1024 * 1024).unwrap();
+        assert!(reserved < used, "what is kept for the log is free for it");
     }
 }

@@ -6,11 +6,13 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use hangu_audit::note::Note;
-use hangu_audit::{CommitError, Kind, Log, OpenError, Options, Outlook, Record, Timestamp};
+use hangu_audit::{
+    CommitError, Kind, Log, OpenError, Options, Outlook, Record, Reservation, Timestamp,
+};
 use tracing::{error, info, warn};
 
 use super::desk::Desk;
-use super::disk::{Room, file_system_used, folder_bytes};
+use super::disk::{Room, file_system_used, folder_bytes, tell};
 use super::queue::{Handed, Queue, Until};
 use super::signing::Signing;
 use super::{Settings, TrailError};
@@ -35,6 +37,8 @@ pub(super) struct Writer {
     /// Bytes of the folder without the open segment, and when they were counted.
     finished_bytes: u64,
     counted: Option<(Instant, u64)>,
+    /// How the room of the open segment was last kept.
+    reservation: Option<Reservation>,
 }
 
 impl Writer {
@@ -59,6 +63,7 @@ impl Writer {
             looked: Instant::now(),
             finished_bytes: 0,
             counted: None,
+            reservation: None,
         }
     }
 
@@ -343,8 +348,10 @@ impl Writer {
     }
 
     fn look_at_the_disk(&mut self) {
-        let Some(log) = &self.log else { return };
+        let Some(log) = &mut self.log else { return };
         let folder = &self.settings.audit.folder;
+        let reservation = log.reserve();
+        tell(folder, self.reservation.replace(reservation), reservation);
         let (segment, open_bytes) = (log.segment_first(), log.segment_bytes());
         let is_fresh = self
             .counted
@@ -362,8 +369,11 @@ impl Writer {
             .audit
             .disk_max
             .map_or(0.0, |most| bytes as f64 / most.bytes() as f64);
-        let used = file_system_used(folder).map_or(of_bound, |used| used.max(of_bound));
+        let used = file_system_used(folder, log.reserved_bytes())
+            .map_or(of_bound, |used| used.max(of_bound));
         let metrics = &self.queue.metrics;
+        let is_held = reservation == Reservation::Held;
+        metrics.audit.reserved.set(i64::from(is_held));
         metrics
             .audit
             .disk_bytes

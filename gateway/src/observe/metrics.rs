@@ -99,6 +99,8 @@ pub struct AuditMetrics {
     pub disk_bytes: IntGauge,
     /// Share of the disk, or of the bound, that is used: 0 to 1.
     pub disk_used: Gauge,
+    /// 1 while the blocks of the open segment are kept for it.
+    pub reserved: IntGauge,
     /// Records that could not be taken (refused handshakes when the queue is full).
     pub dropped: IntCounter,
     /// Requests refused since the log could not take their record.
@@ -144,6 +146,10 @@ impl AuditMetrics {
             disk_used: make.float_gauge(
                 "audit_disk_used_ratio",
                 "Share of the disk, or of `audit.disk_max`, that is used.",
+            )?,
+            reserved: make.gauge(
+                "audit_segment_reserved",
+                "Whether the room of the open segment is kept for it (1).",
             )?,
             dropped: make.counter(
                 "audit_dropped_total",

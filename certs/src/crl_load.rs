@@ -27,6 +27,9 @@ pub struct Grace {
     pub seconds: u32,
     /// For single issuers, by name in the form of [`CrlExpiry::issuer`].
     pub of_issuers: BTreeMap<String, u32>,
+    /// When the files were last there that are given out of a copy, by name, in Unix seconds: such a list counts from then for as long as
+    /// its grace lasts, though its end be later.
+    pub missing_since: BTreeMap<String, i64>,
 }
 
 impl Grace {
@@ -34,11 +37,14 @@ impl Grace {
     pub const NONE: Grace = Grace {
         seconds: 0,
         of_issuers: BTreeMap::new(),
+        missing_since: BTreeMap::new(),
     };
 
-    fn end(&self, issuer: &str, next_update: i64) -> i64 {
+    fn end(&self, file: &str, issuer: &str, next_update: i64) -> i64 {
         let own = self.of_issuers.get(issuer);
-        next_update.saturating_add(i64::from(own.copied().unwrap_or(self.seconds)))
+        let from = self.missing_since.get(file);
+        let from = from.map_or(next_update, |since| next_update.min(*since));
+        from.saturating_add(i64::from(own.copied().unwrap_or(self.seconds)))
     }
 }
 
@@ -214,7 +220,8 @@ fn verify<'a>(
     let expiry = CrlExpiry {
         file: file.to_owned(),
         issuer_hash: NameHash::of(&list.issuer),
-        until: grace.end(&issuer, next_update),
+        until: grace.end(file, &issuer, next_update),
+        missing_since: grace.missing_since.get(file).copied(),
         issuer,
         number: list.number,
         this_update: list.this_update,

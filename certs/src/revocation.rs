@@ -92,6 +92,8 @@ pub struct CrlExpiry {
     pub next_update: i64,
     /// Unix seconds from which it no longer counts: the same, or later by its issuer's grace.
     pub until: i64,
+    /// Unix seconds at which its file was last there, if this came from a copy; until is counted from then.
+    pub missing_since: Option<i64>,
     pub(crate) issuer_hash: NameHash,
     pub(crate) signer: [u8; 32],
     pub(crate) scope: Scope,
@@ -171,6 +173,13 @@ impl RevocationIndex {
         self.lists
             .iter()
             .filter(move |list| now >= list.next_update)
+    }
+
+    /// The lists that came from a copy, since their file is gone or unreadable, for an alarm.
+    pub fn missing(&self) -> impl Iterator<Item = &CrlExpiry> {
+        self.lists
+            .iter()
+            .filter(|list| list.missing_since.is_some())
     }
 
     /// Lists that are well signed and do not count, with the reason, for an alarm: those of a signer that is itself revoked.

@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::{ClientTrust, Config, CrlUrl, ZoneId};
 use crate::connection::Connection;
+use crate::crl_fetch::ListFile;
 use crate::layers::application::duties::Duties;
 use crate::layers::application::hits::Hits;
 use crate::layers::application::shadow::ShadowPolicy;
@@ -77,6 +78,8 @@ pub struct Snapshot {
     pub basis: Arc<hangu_audit::Basis>,
     /// Everything in it that ends some day.
     pub expiries: Vec<Expiry>,
+    /// Revocation lists out of files that may get lost for a while.
+    pub list_files: Vec<ListFile>,
     pub(crate) decision_seconds: Histogram,
 }
 

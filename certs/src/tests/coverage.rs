@@ -102,6 +102,7 @@ fn grace_keeps_a_list_beyond_its_end_and_says_so() {
                 .iter()
                 .map(|(issuer, seconds)| ((*issuer).to_owned(), *seconds))
                 .collect(),
+            ..Grace::NONE
         };
         RevocationIndex::load_with_grace(&files, &bundle(&[&root]), &grace, NOW)
     };
@@ -203,4 +204,35 @@ fn a_certificate_for_lists_alone_signs_them_until_it_is_revoked() {
         )
         .is_err()
     );
+}
+
+#[test]
+fn a_list_out_of_a_copy_counts_for_the_grace_since_its_file_was_last_there() {
+    let root = Draft::authority("root").self_signed();
+    let list = ListDraft::of(&[7])
+        .edit(|list| list.next_update = Some(NOW + 600))
+        .signed_by(&root);
+    let files = [("ca.crl", list.as_slice())];
+    let load = |since: i64, seconds: u32| {
+        let grace = Grace {
+            seconds,
+            missing_since: [("ca.crl".to_owned(), since)].into(),
+            ..Grace::NONE
+        };
+        RevocationIndex::load_with_grace(&files, &bundle(&[&root]), &grace, NOW)
+    };
+    let index = load(NOW - 60, 100).unwrap();
+    assert_eq!(index.missing().count(), 1);
+    assert_eq!(index.stale(NOW).count(), 0);
+    assert_eq!(index.check(&[link(&root, 1)], NOW + 39), Ok(()));
+    assert!(matches!(
+        index.check(&[link(&root, 1)], NOW + 40),
+        Err(Revocation::ListExpired { .. })
+    ));
+    assert!(load(NOW - 60, 60).is_err(), "its grace is over");
+    assert!(load(NOW - 60, 0).is_err(), "it was given none");
+    // Nor is it good for longer than a list that is there.
+    let index = load(NOW + 10_000, 100).unwrap();
+    assert!(index.check(&[link(&root, 1)], NOW + 699).is_ok());
+    assert!(index.check(&[link(&root, 1)], NOW + 700).is_err());
 }

@@ -282,7 +282,7 @@ pub(super) const KEYS: &[Key] = &[
     key("policy.shadow.bundle", Kind::Text(FILE), Need::Otherwise("`rules` or `extra`"), "A bundle that has been signed as `policy.bundle` must be; its epoch and times do not count."),
 
     key("crl_fetch", Kind::Table, Need::Otherwise("all defaults"), "How the lists of `crl_urls` are fetched: beside the requests, verified before they count, kept for a restart without a network."),
-    key("crl_fetch.folder", Kind::Text(FOLDER), Need::Default("\"crl-cache\""), "Holds the lists; created with mode 0700."),
+    key("crl_fetch.folder", Kind::Text(FOLDER), Need::Default("\"crl-cache\""), "Holds the lists, and copies of those of `crls` that have a grace; created with mode 0700."),
     time("crl_fetch.every", bounds::CRL_FETCH_EVERY, "How often a newer one is asked for; after a failure at least once a minute."),
     time("crl_fetch.timeout", bounds::CRL_FETCH_TIMEOUT, "From connecting to the last byte."),
     size("crl_fetch.size_max", bounds::CRL_FETCH_SIZE, "Bytes of one list."),

@@ -24,9 +24,11 @@ use crate::config::{CrlFetch, CrlUrl};
 use crate::shared::Shared;
 use crate::snapshot::{Snapshot, TrustGroup};
 
+mod copies;
 mod http;
 mod points;
 
+pub use copies::{Copy, ListFile, copies};
 pub use points::{Points, folder_of as points_folder, kept_points};
 
 /// The service that fetches, and that watches how old the lists are.
@@ -60,6 +62,8 @@ struct Fetches {
     due: BTreeMap<CrlUrl, Instant>,
     /// The generation whose authorities were asked for their distribution points.
     asked: u64,
+    /// The generation whose files were copied last, and when that was.
+    copied: Option<(u64, Instant)>,
 }
 
 /// Who takes the list of a URL.
@@ -167,6 +171,22 @@ impl Fetcher {
         }
     }
 
+    /// Copies the lists that may get lost, of each generation and once a minute, beside the services that share this thread.
+    fn keep_copies(&self, fetches: &mut Fetches) {
+        let snapshot = self.shared.snapshot.load_full();
+        let is_done = fetches.copied.is_some_and(|(generation, at)| {
+            generation == snapshot.generation && at.elapsed() < COPY_EVERY
+        });
+        if is_done {
+            return;
+        }
+        fetches.copied = Some((snapshot.generation, Instant::now()));
+        // Nobody waits for it: what fails is logged there and tried again.
+        drop(spawn_blocking(move || {
+            copies::keep(&snapshot.config.crl_fetch, &snapshot.list_files);
+        }));
+    }
+
     /// How many lists of each listener are past their end, or do not count.
     fn look_at_lists(&self) {
         let snapshot = self.shared.snapshot.load();
@@ -176,11 +196,16 @@ impl Fetcher {
         metrics.points.set(number(self.shared.points.known().len()));
         let tell = |name: &str, lists: &[&RevocationIndex]| {
             let overdue = lists.iter().map(|lists| lists.stale(now).count()).sum();
+            let missing = lists.iter().map(|lists| lists.missing().count()).sum();
             let ignored = lists.iter().map(|lists| lists.ignored().len()).sum();
             metrics
                 .overdue
                 .with_label_values(&[name])
                 .set(number(overdue));
+            metrics
+                .missing
+                .with_label_values(&[name])
+                .set(number(missing));
             metrics
                 .ignored
                 .with_label_values(&[name])
@@ -208,6 +233,7 @@ impl BackgroundService for Fetcher {
         let mut fetches = Fetches::default();
         loop {
             self.look_at_lists();
+            self.keep_copies(&mut fetches);
             self.begin_due(&mut fetches);
             tokio::select! {
                 Some(ended) = fetches.tasks.join_next_with_id() => self.end_one(&mut fetches, ended),
@@ -429,6 +455,8 @@ fn unix_seconds() -> i64 {
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// After a failure, unless lists are fetched more often anyway.
 const RETRY: Duration = Duration::from_secs(60);
+/// How often it is noted that the files of lists are still there: by as much a grace may be shorter.
+const COPY_EVERY: Duration = Duration::from_secs(60);
 /// Fetches under way at once.
 const FETCHES_MAX: usize = 16;
 /// Bytes of the hash of a URL that name its file.

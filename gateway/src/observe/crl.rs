@@ -17,6 +17,8 @@ pub struct Crl {
     pub points_refused: IntCounterVec,
     /// Lists past their end, by listener.
     pub overdue: IntGaugeVec,
+    /// Lists whose file is gone or unreadable, by listener.
+    pub missing: IntGaugeVec,
     /// Lists that do not count, by listener.
     pub ignored: IntGaugeVec,
 }
@@ -46,6 +48,11 @@ impl Crl {
             overdue: make.gauges(
                 "crl_overdue",
                 "Revocation lists past their end, whether they count by grace or refuse.",
+                &["listener"],
+            )?,
+            missing: make.gauges(
+                "crl_missing",
+                "Revocation lists whose file is gone or unreadable: a copy counts by grace, then refuses.",
                 &["listener"],
             )?,
             ignored: make.gauges(

@@ -12,6 +12,7 @@ use self::places::Places;
 pub use self::policy::{policy_problems, remember};
 use super::{ApplicationState, Expiry, Snapshot};
 use crate::config::{self, Application, ConcurrencyBy, Config};
+use crate::crl_fetch::ListFile;
 use crate::layers::cloud::peer::PeerSettings;
 use crate::layers::cloud::upstreams::{InFlightBound, Upstreams};
 use crate::layers::edge::headers::header_value;
@@ -57,9 +58,8 @@ pub fn build(
             loader.listener(listener, &config.applications, last)
         })
         .collect();
-    let applications: Vec<_> = config
-        .applications
-        .iter()
+    let applications = config.applications.iter();
+    let applications: Vec<_> = applications
         .map(|application| loader.application(&config, application, before, metrics))
         .collect();
     loader.each_grace_is_somebodys(&config);
@@ -113,6 +113,7 @@ pub fn build(
         bundle: policy.bundle,
         policy_inputs: policy.inputs,
         expiries: loader.expiries,
+        list_files: loader.list_files.into_iter().collect(),
         decision_seconds: metrics.decision_seconds.clone(),
         config,
     })
@@ -129,6 +130,8 @@ struct Loader {
     vouching: Vec<Vouching>,
     /// Names of all authorities that were read.
     authorities: BTreeSet<String>,
+    /// Lists of those who were given grace.
+    list_files: BTreeSet<ListFile>,
     problems: Vec<LoadError>,
     expiries: Vec<Expiry>,
 }
@@ -146,6 +149,7 @@ impl Loader {
                 .collect(),
             vouching: Vec::new(),
             authorities: BTreeSet::new(),
+            list_files: BTreeSet::new(),
             problems: Vec::new(),
             expiries: Vec::new(),
         }
@@ -244,33 +248,22 @@ impl Loader {
     }
 
     fn bytes(&mut self, path: &Path) -> Option<Vec<u8>> {
-        let read = std::fs::metadata(path).and_then(|meta| match meta.len() {
-            bytes if bytes > FILE_BYTES_MAX => Ok(Err(bytes)),
-            _ => std::fs::read(path).map(Ok),
-        });
-        match read {
-            Ok(Ok(bytes)) => Some(bytes),
-            Ok(Err(bytes)) => {
-                self.wrong(
-                    path,
-                    LoadError::TooLarge {
-                        path: path.to_owned(),
-                        bytes,
-                    },
-                );
-                None
-            }
-            Err(source) => {
-                self.wrong(
-                    path,
-                    LoadError::Read {
-                        path: path.to_owned(),
-                        source,
-                    },
-                );
-                None
-            }
+        Self::read(path)
+            .map_err(|error| self.wrong(path, error))
+            .ok()
+    }
+
+    fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+        let fail = |source| LoadError::Read {
+            path: path.to_owned(),
+            source,
+        };
+        let bytes = std::fs::metadata(path).map_err(fail)?.len();
+        if bytes > FILE_BYTES_MAX {
+            let path = path.to_owned();
+            return Err(LoadError::TooLarge { path, bytes });
         }
+        std::fs::read(path).map_err(fail)
     }
 
     /// Notes what is wrong with a file.

@@ -278,7 +278,7 @@ fn upstream_tls(reader: &mut Reader<'_, '_>, written: &file::UpstreamTls) -> Opt
     };
     Some(UpstreamTls {
         expected: expected_server(reader, written)?,
-        crls: crls(reader, written.crls.as_ref()),
+        crls: crls(reader, written.crls.as_ref(), written.crl_grace.as_ref()),
         crl_urls: crl_urls(reader, written.crl_urls.as_ref()),
         crl_grace: reader.duration(written.crl_grace.as_ref(), &bounds::CRL_GRACE),
         ca: ca?,

@@ -53,7 +53,7 @@ fn one(
     let trust = ClientTrust {
         client_authentication,
         intermediates: reader.file(written.client_intermediates.as_ref()),
-        crls: crls(reader, written.crls.as_ref()),
+        crls: crls(reader, written.crls.as_ref(), written.crl_grace.as_ref()),
         crl_urls: crl_urls(reader, written.crl_urls.as_ref()),
         crl_hosts: crl_hosts(reader, written.crl_hosts.as_ref()),
         crl_grace: reader.duration(written.crl_grace.as_ref(), &bounds::CRL_GRACE),

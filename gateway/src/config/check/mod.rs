@@ -44,6 +44,9 @@ pub(super) fn check(
     report: &mut Report<'_>,
 ) -> Option<Config> {
     let mut reader = Reader::new(folder, look, report);
+    if !file.crl_grace.is_empty() {
+        reader.some_issuer_has_grace();
+    }
     let zones = zones::zones(&mut reader, &file.zones);
     let labels = zones::labels(&mut reader, &file.labels);
     let names = Names {

@@ -101,7 +101,7 @@ fn remote(reader: &mut Reader<'_, '_>, written: &file::ControlRemote) -> Option<
     let certificate = reader.file(written.certificate.as_ref());
     let key = reader.file(written.key.as_ref());
     let client_ca = reader.file(written.client_ca.as_ref());
-    let crls = crls(reader, written.crls.as_ref());
+    let crls = crls(reader, written.crls.as_ref(), None);
     let subjects = reader.read_each(written.subjects.as_ref(), |text| match text {
         "" | ANONYMOUS_SUBJECT => Err(Fault::new(
             format!("`{text}` is the subject of no certificate"),

@@ -43,6 +43,8 @@ pub(super) struct Reader<'r, 'a> {
     folder: PathBuf,
     look: Look,
     report: &'r mut Report<'a>,
+    /// Whether some issuer has a grace of its own.
+    issuers_have_grace: bool,
 }
 
 impl<'r, 'a> Reader<'r, 'a> {
@@ -52,7 +54,13 @@ impl<'r, 'a> Reader<'r, 'a> {
             folder: folder.to_owned(),
             look,
             report,
+            issuers_have_grace: false,
         }
+    }
+
+    /// Some issuer has a grace of its own, whichever list is its.
+    pub(super) fn some_issuer_has_grace(&mut self) {
+        self.issuers_have_grace = true;
     }
 
     /// Reports a fault at this value.
@@ -176,12 +184,20 @@ impl<'r, 'a> Reader<'r, 'a> {
     }
 
     /// A file or a folder that must be there.
-    pub(super) fn file_or_folder(&mut self, text: &Text) -> Option<PathBuf> {
+    fn file_or_folder(&mut self, text: &Text) -> Option<PathBuf> {
         let path = self.path(text)?;
         if (self.look)(&path) == Found::Folder {
             return Some(path);
         }
         self.file(Some(text))
+    }
+
+    /// A file or a folder of revocation lists. With a grace the loader says whether it can be done without.
+    pub(super) fn lists(&mut self, text: &Text, grace: Option<&Text>) -> Option<PathBuf> {
+        if grace.is_some() || self.issuers_have_grace {
+            return self.path(text);
+        }
+        self.file_or_folder(text)
     }
 
     /// A folder that is there or can be created in one that is.

@@ -14,10 +14,15 @@ use crate::config::file::{self, Named, Text, Texts};
 use crate::config::problem::Fault;
 use crate::config::values::{CrlHost, CrlUrl};
 
-pub(super) fn crls(reader: &mut Reader<'_, '_>, written: Option<&Texts>) -> Vec<PathBuf> {
+/// Files and folders of lists that count beyond their end for `grace`.
+pub(super) fn crls(
+    reader: &mut Reader<'_, '_>,
+    written: Option<&Texts>,
+    grace: Option<&Text>,
+) -> Vec<PathBuf> {
     let crls = written.map_or(&[][..], |crls| crls.get_ref());
     crls.iter()
-        .filter_map(|crl| reader.file_or_folder(crl))
+        .filter_map(|crl| reader.lists(crl, grace))
         .collect()
 }
 
@@ -97,7 +102,7 @@ pub(super) fn own_trust(
             client_authentication,
             client_ca: reader.file(written.client_ca.as_ref()).unwrap_or_default(),
             intermediates: reader.file(written.client_intermediates.as_ref()),
-            crls: crls(reader, written.crls.as_ref()),
+            crls: crls(reader, written.crls.as_ref(), written.crl_grace.as_ref()),
             crl_urls: crl_urls(reader, written.crl_urls.as_ref()),
             crl_hosts: crl_hosts(reader, written.crl_hosts.as_ref()),
             crl_grace: reader.duration(written.crl_grace.as_ref(), &bounds::CRL_GRACE),

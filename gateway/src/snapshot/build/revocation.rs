@@ -1,6 +1,6 @@
 //! Revocation lists: out of files, folders and what was fetched, verified and indexed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,10 +10,13 @@ use hangu_certs::{
     CrlError, CrlExpiry, CrlProblem, Grace, RevocationIndex, TrustBundle, Uncovered,
 };
 
+use self::gathered::Gathered;
 use super::{LoadError, Loader};
 use crate::config::{Config, CrlHost, CrlUrl};
-use crate::crl_fetch::{cached, kept_points};
+use crate::crl_fetch::{ListFile, cached, copies, kept_points};
 use crate::snapshot::Expiry;
+
+mod gathered;
 
 /// Where the lists of one trust bundle are.
 #[derive(Clone, Copy, Debug)]
@@ -46,56 +49,78 @@ impl Loader {
         if lists.files.is_empty() && lists.urls.is_empty() && lists.hosts.is_empty() {
             return Some(Arc::new(RevocationIndex::empty(Uncovered::Accepted)));
         }
-        let own = self.list_files(lists.files);
-        let (fetched, names) = self.fetched_lists(lists);
-        let mut files = own?;
-        files.extend(fetched);
-        let grace = Grace {
-            seconds: seconds(lists.grace),
+        let grace = seconds(lists.grace);
+        let may_miss = grace > 0 || self.grace_of.values().any(|own| *own > 0);
+        let copies = may_miss.then(|| copies(&self.crl_fetch));
+        let mut gathered = Gathered::with(copies.unwrap_or_default());
+        let before = self.problems.len();
+        self.gather_files(lists.files, &mut gathered);
+        self.gather_fetched(lists, &mut gathered);
+        if self.problems.len() > before {
+            return None;
+        }
+        let index = self.index(&mut gathered, grace, trust, last)?;
+        if may_miss {
+            let counts = |file: &ListFile| {
+                let mut lists = index.next_updates().iter();
+                lists.any(|list| Path::new(&list.file) == file.path)
+            };
+            self.list_files.extend(gathered.own_files().filter(counts));
+        }
+        self.tell_lists(lists.of, &index);
+        Some(Arc::new(index))
+    }
+
+    /// The index of what was gathered. What can be done without is left out, round after round, until the rest is good.
+    fn index(
+        &mut self,
+        gathered: &mut Gathered,
+        seconds: u32,
+        trust: &TrustBundle,
+        last: Option<&RevocationIndex>,
+    ) -> Option<RevocationIndex> {
+        let mut grace = Grace {
+            seconds,
             of_issuers: self.grace_of.clone(),
+            missing_since: BTreeMap::new(),
         };
-        let index = match self.index(&files, &names, &grace, trust, last) {
-            Err(problems) if problems.iter().all(|problem| names.contains(&problem.file)) => {
-                // What was damaged where it was kept is as good as not fetched: whom it covers is refused until it comes anew.
-                for problem in problems.iter().filter(|problem| !is_anothers(problem)) {
-                    tracing::error!("{problem}");
+        // Each round takes a file away, or puts its copy in its place, so there is a last one.
+        loop {
+            grace.missing_since = gathered.missing_since(last, self.now);
+            let problems = match self.index_of(gathered, &grace, trust, last) {
+                Ok(index) => return Some(index),
+                Err(problems) => problems,
+            };
+            let mut mended = BTreeSet::new();
+            let mut is_mended = true;
+            for problem in problems {
+                let file = problem.file.clone();
+                if mended.contains(&file) {
+                    continue;
                 }
-                let bad: BTreeSet<&str> = problems
-                    .iter()
-                    .map(|problem| problem.file.as_str())
-                    .collect();
-                files.retain(|(name, _)| !bad.contains(name.as_str()));
-                self.index(&files, &names, &grace, trust, last)
-            }
-            other => other,
-        };
-        match index {
-            Ok(index) => {
-                self.tell_lists(lists.of, &index);
-                Some(Arc::new(index))
-            }
-            Err(problems) => {
-                for problem in problems {
-                    if names.contains(&problem.file) && is_anothers(&problem) {
-                        continue;
+                match gathered.mend(problem) {
+                    None => drop(mended.insert(file)),
+                    Some(error) => {
+                        self.wrong(Path::new(&file), error);
+                        is_mended = false;
                     }
-                    let file = PathBuf::from(&problem.file);
-                    self.wrong(&file, problem.into());
                 }
-                None
+            }
+            if !is_mended {
+                return None;
             }
         }
     }
 
-    fn index(
+    fn index_of(
         &self,
-        files: &[(String, Vec<u8>)],
-        fetched: &BTreeSet<String>,
+        gathered: &Gathered,
         grace: &Grace,
         trust: &TrustBundle,
         last: Option<&RevocationIndex>,
     ) -> Result<RevocationIndex, Vec<CrlError>> {
-        let lists: Vec<(&str, &[u8])> = files
+        let lists: Vec<(&str, &[u8])> = gathered
+            .files
             .iter()
             .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
             .collect();
@@ -106,7 +131,7 @@ impl Loader {
                     .iter()
                     .any(|known| known.file == list.file && known.number == list.number)
             };
-            fetched.contains(&list.file) || last.is_some_and(is_known)
+            gathered.fetched.contains(&list.file) || last.is_some_and(is_known)
         };
         let index = RevocationIndex::load_keeping(&lists, trust, grace, self.now, &keep)?;
         // A file put back would forget the revocations since.
@@ -116,40 +141,17 @@ impl Loader {
         }
     }
 
-    /// Each file, and each file of each folder.
-    fn list_files(&mut self, paths: &[PathBuf]) -> Option<Vec<(String, Vec<u8>)>> {
-        let mut files = Vec::new();
-        let mut is_complete = true;
-        for path in paths {
-            let found = match lists_at(path) {
-                Ok(found) => found,
-                Err(source) => {
-                    let error = LoadError::Read {
-                        path: path.clone(),
-                        source,
-                    };
-                    self.wrong(path, error);
-                    is_complete = false;
-                    continue;
-                }
-            };
-            for file in found {
-                match self.bytes(&file) {
-                    Some(bytes) => files.push((file.display().to_string(), bytes)),
-                    None => is_complete = false,
-                }
-            }
-        }
-        is_complete.then_some(files)
-    }
-
-    /// What is kept of the fetched lists, and how these files are called. One that has not come yet is none.
-    fn fetched_lists(&self, lists: Lists<'_>) -> (Vec<(String, Vec<u8>)>, BTreeSet<String>) {
-        let mut files = Vec::new();
+    /// What is kept of the fetched lists. One that has not come yet is none.
+    fn gather_fetched(&self, lists: Lists<'_>, gathered: &mut Gathered) {
+        let mut add = |path: PathBuf, bytes: Vec<u8>| {
+            let name = path.display().to_string();
+            gathered.fetched.insert(name.clone());
+            gathered.files.push((name, bytes));
+        };
         for url in lists.urls {
             let path = cached(&self.crl_fetch, url);
             match std::fs::read(&path) {
-                Ok(bytes) => files.push((path.display().to_string(), bytes)),
+                Ok(bytes) => add(path, bytes),
                 Err(why) => tracing::warn!(
                     "`{}`: there is no revocation list from {url} yet ({why}); whom it covers is refused",
                     lists.of
@@ -161,11 +163,9 @@ impl Loader {
             if lists.hosts.iter().any(|host| host.serves(&url))
                 && let Ok(bytes) = std::fs::read(&path)
             {
-                files.push((path.display().to_string(), bytes));
+                add(path, bytes);
             }
         }
-        let names = files.iter().map(|(name, _)| name.clone()).collect();
-        (files, names)
     }
 
     /// Whoever is given grace has lists, for a name that is misspelt would be denied grace when it is needed.
@@ -197,6 +197,13 @@ impl Loader {
         for list in index.stale(self.now) {
             tracing::warn!(
                 "revocation list `{}` of `{}` is past its end and counts by grace only, or refuses; fetch the current one",
+                list.file,
+                list.issuer
+            );
+        }
+        for list in index.missing() {
+            tracing::error!(
+                "revocation list `{}` of `{}` is gone or unreadable; a copy stands in for it until its grace ends, then its clients are refused; deliver it again",
                 list.file,
                 list.issuer
             );

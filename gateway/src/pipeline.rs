@@ -460,6 +460,11 @@ impl ProxyHttp for Gateway {
             ..denial.into()
         };
         context.refuse(refusal);
+        if denial == Denial::ClientSlow
+            && let Some(live) = Live::session_of(session)
+        {
+            live.stalled();
+        }
         let is_lost = matches!(denial, Denial::ClientGone | Denial::ClientSlow);
         let answered = session.response_written().is_some() || is_lost;
         if !answered && self.answer(session, context, refusal).await.is_err() {

@@ -28,6 +28,7 @@ pub struct Session {
     slots: Slots,
     requests: AtomicU64,
     in_flight: AtomicU32,
+    stalls: AtomicU64,
     last_request: AtomicI64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
@@ -66,6 +67,7 @@ impl Session {
             slots: Slots::default(),
             requests: AtomicU64::new(0),
             in_flight: AtomicU32::new(0),
+            stalls: AtomicU64::new(0),
             last_request: AtomicI64::new(since),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
@@ -184,6 +186,17 @@ impl Session {
     /// A request is over.
     pub fn finish(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// An answer ended since the client did not take it in time.
+    pub fn stalled(&self) {
+        self.stalls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many did so far.
+    #[must_use]
+    pub fn stalls(&self) -> u64 {
+        self.stalls.load(Ordering::Relaxed)
     }
 
     /// So many bytes of a body came from the client.

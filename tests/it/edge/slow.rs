@@ -135,6 +135,41 @@ fn a_window_that_stays_shut_or_opens_byte_by_byte_ends_its_stream_and_no_other()
 }
 
 #[test]
+fn a_connection_whose_answers_stall_one_after_the_other_is_ended() {
+    let upstream = large();
+    let gateway = gateway()
+        .records(upstream.address())
+        .listener("idle_timeout = \"1s\"")
+        .start();
+    let before = resident_bytes(gateway.process_id());
+    let mut client = gateway.client("clerk").connect_raw_h2().unwrap();
+    // The first takes the whole window of the connection, so that all stall.
+    for stream in (1..80).step_by(2) {
+        let get = block(b"GET", b"/large");
+        client
+            .send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &get))
+            .unwrap();
+    }
+    let goaway = loop {
+        match client.next_answer().unwrap() {
+            RawH2Answer::GoAway(code) => break code,
+            RawH2Answer::Status(200) | RawH2Answer::Reset(_) => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(goaway, ENHANCE_YOUR_CALM);
+    let labels = [("reason", "stall_flood")];
+    gateway.wait_for_metric("hangu_http2_connections_ended_total", &labels, 1.0);
+    gateway.audit().wait_for("the connection's end", |record| {
+        field(record, "reason") == "edge.http2_flood"
+    });
+    let grown = resident_bytes(gateway.process_id()).saturating_sub(before);
+    assert!(grown < 32 << 20, "{grown} bytes for 40 stalled answers");
+    let neighbour = gateway.client("reader").get("/small").unwrap();
+    assert_eq!(neighbour.status, 200);
+}
+
+#[test]
 fn a_body_that_falls_silent_is_cut_long_before_the_application_gives_up() {
     let (gateway, upstream) = records_with(|world| world.listener("header_timeout = \"300ms\""));
     let begun = Instant::now();
@@ -300,3 +335,5 @@ const HEADERS: u8 = 1;
 const WINDOW_UPDATE: u8 = 8;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
+/// RFC 9113 section 7.
+const ENHANCE_YOUR_CALM: u32 = 11;

@@ -257,6 +257,7 @@ impl Accept {
             &self.proxy,
             stream,
             session,
+            &verdict,
             deadlines.idle,
             shutdown.clone(),
         )

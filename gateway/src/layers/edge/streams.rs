@@ -17,26 +17,24 @@ use pingora::server::ShutdownWatch;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 
+use crate::layers::edge::http2::{Ending, Verdict};
 use crate::layers::edge::stream::ClientStream;
 use crate::live::{Session, Word};
 use crate::pipeline::Gateway;
 use crate::request_deadlines::until_overdue;
 
 /// Serves the streams of a connection until it ends: by the client, by `idle` time without a stream, or by its session's end. Then
-/// every stream is dropped, which resets it, and GOAWAY tells the client that no other will be served.
+/// every stream is dropped, which resets it, and GOAWAY tells the client that no other will be served. So does a client that lets one
+/// answer after the other stall: a stream that is reset costs it nothing, and the next holds an upstream as long again.
 pub(super) async fn serve_streams(
     proxy: &Arc<HttpProxy<Gateway>>,
     stream: Box<ClientStream>,
     session: &Arc<Session>,
+    verdict: &Verdict,
     idle: Duration,
     mut shutdown: ShutdownWatch,
 ) {
-    let digest = Arc::new(Digest {
-        ssl_digest: stream.get_ssl_digest(),
-        timing_digest: stream.get_timing_digest(),
-        proxy_digest: stream.get_proxy_digest(),
-        socket_digest: stream.get_socket_digest(),
-    });
+    let digest = digest_of(&stream);
     let Ok(mut connection) = handshake(stream, proxy.h2_options()).await else {
         return;
     };
@@ -54,7 +52,7 @@ pub(super) async fn serve_streams(
             word = session.until_told(heard) => match word {
                 Word::Ended => {
                     streams.shutdown().await;
-                    say_goodbye(&mut connection).await;
+                    say_goodbye(&mut connection, Reason::NO_ERROR).await;
                     return;
                 }
                 Word::Requests(told) => {
@@ -70,7 +68,13 @@ pub(super) async fn serve_streams(
             }
             Some(done) = streams.join_next_with_id(), if !streams.is_empty() => {
                 handles.remove(&done.map_or_else(|error: JoinError| error.id(), |(id, ())| id));
-                continue;
+                if !stalls_too_often(session) {
+                    continue;
+                }
+                let _ends_for_this = verdict.set(Ending::StallFlood);
+                streams.shutdown().await;
+                say_goodbye(&mut connection, Reason::ENHANCE_YOUR_CALM).await;
+                return;
             }
             accepted = HttpSession::from_h2_conn(&mut connection, Arc::clone(&digest)) => accepted,
             // Nobody asks anything: closed without waiting for a peer that may be gone.
@@ -102,6 +106,16 @@ pub(super) async fn serve_streams(
     streams.detach_all();
 }
 
+/// What every stream knows of its connection.
+fn digest_of(stream: &ClientStream) -> Arc<Digest> {
+    Arc::new(Digest {
+        ssl_digest: stream.get_ssl_digest(),
+        timing_digest: stream.get_timing_digest(),
+        proxy_digest: stream.get_proxy_digest(),
+        socket_digest: stream.get_socket_digest(),
+    })
+}
+
 /// Drops the streams whose requests were told to end, which resets them.
 fn cut_told(session: &Session, handles: &HashMap<Id, AbortHandle>) {
     for request in session.under_way().filter(|one| one.ended().is_some()) {
@@ -111,14 +125,27 @@ fn cut_told(session: &Session, handles: &HashMap<Id, AbortHandle>) {
     }
 }
 
+/// Whether more answers stalled than happens to who reads them.
+fn stalls_too_often(session: &Session) -> bool {
+    let borne = STALLS_MAX.saturating_add(session.requests() / REQUESTS_EACH_STALL);
+    session.stalls() > borne
+}
+
 /// GOAWAY, then the end.
-async fn say_goodbye(connection: &mut h2::server::Connection<PingoraStream, bytes::Bytes>) {
-    connection.abrupt_shutdown(Reason::NO_ERROR);
+async fn say_goodbye(
+    connection: &mut h2::server::Connection<PingoraStream, bytes::Bytes>,
+    reason: Reason,
+) {
+    connection.abrupt_shutdown(reason);
     // Whoever does not take it in time is cut off without.
     drop(timeout(GOODBYE, poll_fn(|cx| connection.poll_closed(cx))).await);
 }
 
 /// Malformed streams of one connection: as many as Pingora bears.
 const MALFORMED_MAX: usize = 32;
+/// Answers of one connection that may stall until their deadline: a reader who pauses a few downloads is none who attacks.
+const STALLS_MAX: u64 = 10;
+/// So many requests allow one more: a connection that serves many readers for days has slow ones among them.
+const REQUESTS_EACH_STALL: u64 = 100;
 /// How long the goodbye may take to leave.
 const GOODBYE: Duration = Duration::from_millis(200);

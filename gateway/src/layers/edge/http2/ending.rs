@@ -29,6 +29,8 @@ pub enum Ending {
     IgnoredFlood,
     /// Too many WINDOW_UPDATE frames.
     WindowFlood,
+    /// Too many streams whose answers nobody took within the deadline.
+    StallFlood,
     /// The HTTP/2 library ended it with an error of its own.
     Library,
 }
@@ -50,6 +52,7 @@ impl Ending {
             Ending::EmptyFlood => "empty_flood",
             Ending::IgnoredFlood => "ignored_flood",
             Ending::WindowFlood => "window_flood",
+            Ending::StallFlood => "stall_flood",
             Ending::Library => "library",
         }
     }
@@ -70,7 +73,8 @@ impl Ending {
             | Ending::SettingsFlood
             | Ending::EmptyFlood
             | Ending::IgnoredFlood
-            | Ending::WindowFlood => Denial::Http2Flood,
+            | Ending::WindowFlood
+            | Ending::StallFlood => Denial::Http2Flood,
         }
     }
 }

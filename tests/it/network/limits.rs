@@ -2,8 +2,8 @@
 
 use hangu_certs::{ClientRequest, SpiffeId, Validity};
 use hangu_tests::{
-    Answer, Application, Client, Gate, Response, RunningGateway, TestGateway, TestUpstream, now,
-    wait_until,
+    Answer, Application, Client, Gate, HandUpstream, Response, RunningGateway, TestGateway,
+    TestUpstream, now, wait_until,
 };
 
 use crate::support::{assert_allowed, assert_refused, field, gateway, head, records_with};
@@ -311,6 +311,65 @@ fn an_upstream_gets_no_more_at_once_than_its_limit() {
     assert_eq!(first.read_response(true).unwrap().status, 200);
     assert_eq!(statuses(&client, "/", 3), [200; 3]);
     assert_eq!(slow.count(), 4);
+}
+
+#[test]
+fn slow_bodies_of_one_caller_take_no_more_than_half_of_an_upstream() {
+    let upstream = HandUpstream::new();
+    let gateway = gateway()
+        .records(upstream.address())
+        .table("[[limits.concurrency]]\nname = \"gentle\"\nby = [\"upstream\"]\nmax = 4")
+        .start();
+    let post = head("POST", "/slow") + "Content-Length: 1000\r\n\r\nhalf";
+    let begin = |id: &str| {
+        let mut connection = gateway.client(id).connect().unwrap();
+        connection.send(post.as_bytes()).unwrap();
+        connection
+    };
+    // A place is taken with the head: the application is told of a body that has not come.
+    let _first = (begin("clerk"), upstream.accept());
+    let _second = (begin("clerk"), upstream.accept());
+    let over = begin("clerk").read_response(true).unwrap();
+    assert_limited(&gateway, &over, "network.concurrency", "gentle");
+    let mut neighbour = gateway.client("reader").connect().unwrap();
+    let get = head("GET", "/") + "\r\n";
+    neighbour.send(get.as_bytes()).unwrap();
+    let mut application = upstream.accept();
+    application.head();
+    application
+        .send(b"HTTP/1.1 204 No Content\r\n\r\n")
+        .unwrap();
+    assert_eq!(neighbour.read_response(true).unwrap().status, 204);
+}
+
+#[test]
+fn who_limits_callers_himself_is_not_limited_to_half_an_upstream() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let upstream = TestUpstream::answering(move |seen| match seen.target.as_str() {
+        "/slow" => Answer::ok("at last").held_by(&held),
+        _ => Answer::ok("quick"),
+    });
+    let gateway = gateway()
+        .records(upstream.address())
+        .table("[[limits.concurrency]]\nname = \"gentle\"\nby = [\"upstream\"]\nmax = 4")
+        .table("[[limits.concurrency]]\nname = \"three\"\nby = [\"identity\"]\nmax = 3")
+        .start();
+    let client = gateway.client("clerk");
+    let mut under_way = Vec::new();
+    for _ in 0..3 {
+        let mut connection = client.connect().unwrap();
+        let request = head("GET", "/slow") + "\r\n";
+        connection.send(request.as_bytes()).unwrap();
+        under_way.push(connection);
+    }
+    wait_until("all three to be there", || gate.held() == 3);
+    let over = client.get("/").unwrap();
+    assert_limited(&gateway, &over, "network.concurrency", "three");
+    gate.open();
+    for mut connection in under_way {
+        assert_eq!(connection.read_response(true).unwrap().status, 200);
+    }
 }
 
 #[test]

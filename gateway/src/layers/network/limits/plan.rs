@@ -147,7 +147,8 @@ impl LimitPlan {
         };
         let rates = rules.rates(&config.limits);
         let quotas = rules.quotas(&config.limits);
-        let counts = rules.counts(&config.limits);
+        let mut counts = rules.counts(&config.limits);
+        counts.extend(rules.shares(config));
         let connections = rules.connections(&config.limits);
         let sources = rules.sources(&config.limits, before);
         let handshake = rules.handshake(&config.limits);
@@ -308,6 +309,32 @@ impl Rules<'_> {
         limits.concurrency.iter().filter_map(of_requests).collect()
     }
 
+    /// Of what is bounded in flight at the upstreams of an application one caller has at most half: slow bodies, each as fast as it must be,
+    /// would otherwise take every place from all others. Where the operator limits callers himself, his limit holds instead.
+    fn shares(&self, config: &Config) -> Vec<Scoped<CountRule>> {
+        let share = |application: &config::Application| {
+            let limits = &config.limits.concurrency;
+            if limits.iter().any(|limit| is_by_caller(limit, application)) {
+                return None;
+            }
+            let tightest = limits
+                .iter()
+                .filter(|limit| is_of_upstreams(limit, application))
+                .min_by_key(|limit| (limit.mode != Mode::Enforced, limit.max))?;
+            let upstreams = u32::try_from(application.upstreams.len()).unwrap_or(u32::MAX);
+            let max = (tightest.max.get().saturating_mul(upstreams) / 2).max(1);
+            let by = vec![Part::Identity, Part::Application];
+            let scope = Scope {
+                applications: Some(vec![application.name.clone()]),
+                ..everywhere(by.clone())
+            };
+            let name = tightest.name.as_str();
+            let rule = self.rule(name, by, tightest.mode, Denial::Concurrency);
+            Some((Arc::new(CountRule { rule, max }), scope))
+        };
+        config.applications.iter().filter_map(share).collect()
+    }
+
     fn connections(&self, limits: &config::Limits) -> Vec<CountRule> {
         let by_source = limits
             .concurrency
@@ -367,6 +394,26 @@ impl Rule {
             .iter()
             .any(|part| matches!(part, Part::Identity | Part::Organisation));
         of_the_caller && self.mode == Mode::Enforced
+    }
+}
+
+/// Whether it bounds each caller at every route of the application.
+fn is_by_caller(limit: &config::ConcurrencyLimit, application: &config::Application) -> bool {
+    let ConcurrencyBy::Requests(scope) = &limit.by else {
+        return false;
+    };
+    let named = scope.applications.as_ref();
+    limit.mode == Mode::Enforced
+        && scope.routes.is_none()
+        && scope.by.contains(&Part::Identity)
+        && named.is_none_or(|names| names.contains(&application.name))
+}
+
+fn is_of_upstreams(limit: &config::ConcurrencyLimit, application: &config::Application) -> bool {
+    match &limit.by {
+        ConcurrencyBy::Upstream(Some(names)) => names.contains(&application.name),
+        ConcurrencyBy::Upstream(None) => true,
+        ConcurrencyBy::Requests(_) | ConcurrencyBy::Source => false,
     }
 }
 

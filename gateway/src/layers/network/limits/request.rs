@@ -19,7 +19,7 @@ use crate::refusal::Refusal;
 #[derive(Debug, Default)]
 pub struct Limited {
     pub(super) counts: Option<Arc<Counts>>,
-    places: [Option<Slot<Held<Key, Slots>>>; REQUEST_CONCURRENCY_MAX],
+    places: [Option<Slot<Held<Key, Slots>>>; PLACES_MAX],
     /// The rate that is nearest, or the limit that refused.
     pub(super) nearest: Option<Nearest>,
     /// The quota that is nearest.
@@ -374,5 +374,7 @@ fn since_1970(time: SystemTime) -> Nanos {
 
 const WHETHER_ANY_IS_LEFT: u64 = 0;
 const FOR_ONE_REQUEST: u64 = 1;
+/// Those that are configured, and the share of one caller in the upstreams.
+const PLACES_MAX: usize = REQUEST_CONCURRENCY_MAX + 1;
 /// When a place will be free nobody knows; this is the shortest wait that can be told.
 const PLACE_WAIT: Duration = Duration::from_secs(1);

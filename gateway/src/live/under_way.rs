@@ -4,6 +4,7 @@
 //! ever under way at once, so one for most connections; none is removed. Claiming is a compare-and-swap: whoever
 //! looks at a connection from outside never makes a request wait.
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -19,6 +20,17 @@ use crate::denial::Denial;
 /// A permitted request, as it is known from outside.
 #[derive(Debug)]
 pub struct UnderWay {
+    begun: Begun,
+    /// The generation that permitted it last.
+    generation: AtomicU64,
+    status: AtomicU16,
+    task: Option<Id>,
+    cut: OnceLock<Ended>,
+}
+
+/// What is known of a request when it is permitted.
+#[derive(Debug)]
+pub struct Begun {
     /// Its method.
     pub method: Method,
     /// The host that it asks for, where TLS was opened without a name; else it is the connection's.
@@ -35,59 +47,23 @@ pub struct UnderWay {
     pub began: Instant,
     /// The same by the wall clock, in seconds since 1970.
     pub since: i64,
-    /// The generation that permitted it last.
-    generation: AtomicU64,
-    status: AtomicU16,
-    task: Option<Id>,
-    cut: OnceLock<Ended>,
-}
-
-/// What is known of a request when it is permitted.
-#[derive(Debug)]
-pub struct Begun {
-    /// As [`UnderWay::method`].
-    pub method: Method,
-    /// As [`UnderWay::host`].
-    pub host: Option<Box<str>>,
-    /// As [`UnderWay::path`].
-    pub path: Box<[u8]>,
-    /// As [`UnderWay::query`].
-    pub query: Option<Box<[u8]>>,
-    /// As [`UnderWay::purpose`].
-    pub purpose: Box<str>,
-    /// As [`UnderWay::target`].
-    pub target: Option<Arc<Target>>,
-    /// As [`UnderWay::began`].
-    pub began: Instant,
-    /// As [`UnderWay::since`].
-    pub since: i64,
     /// The generation that has permitted it.
     pub generation: u64,
 }
 
+impl Deref for UnderWay {
+    type Target = Begun;
+
+    fn deref(&self) -> &Begun {
+        &self.begun
+    }
+}
+
 impl UnderWay {
     fn new(begun: Begun) -> Self {
-        let Begun {
-            method,
-            host,
-            path,
-            query,
-            purpose,
-            target,
-            began,
-            since,
-            generation,
-        } = begun;
         Self {
-            method,
-            host,
-            path,
-            query,
-            purpose,
-            target,
-            began,
-            since,
-            generation: AtomicU64::new(generation),
+            generation: AtomicU64::new(begun.generation),
+            begun,
             status: AtomicU16::new(0),
             task: tokio::task::try_id(),
             cut: OnceLock::new(),

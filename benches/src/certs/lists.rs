@@ -3,6 +3,8 @@
 
 use std::error::Error;
 use std::hint::black_box;
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use hangu_certs::{
@@ -22,6 +24,7 @@ pub(super) fn run(entries: u32) -> Result<(), Box<dyn Error>> {
         .collect();
     let pem = root.crl(&revoked, NOW - DAY, NOW + DAY, 1)?;
     let bundle = trust(root.certificate_pem())?;
+    in_a_process_of_its_own(root.certificate_pem(), &pem)?;
     let index = load(&pem, &bundle)?;
 
     let chain = client(&root, validity)?;
@@ -43,21 +46,48 @@ pub(super) fn run(entries: u32) -> Result<(), Box<dyn Error>> {
     handshake(&chain, bundle, index)
 }
 
-/// Loads the list, and prints how long that takes and what stays.
 fn load(pem: &str, bundle: &TrustBundle) -> Result<RevocationIndex, Box<dyn Error>> {
-    let resident = resident_kib();
+    let index = RevocationIndex::load(&[("root.crl", pem.as_bytes())], bundle, NOW);
+    Ok(index.map_err(|problems| format!("{problems:?}"))?)
+}
+
+/// What a process says of itself that has held nothing before, so that the system's count of its memory is that of the list.
+fn in_a_process_of_its_own(root: &str, list: &str) -> Result<(), Box<dyn Error>> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(["certs", "--load"])
+        .stdin(Stdio::piped())
+        .spawn()?;
+    let mut input = child.stdin.take().ok_or("it has no standard input")?;
+    input.write_all(root.as_bytes())?;
+    input.write_all(list.as_bytes())?;
+    drop(input);
+    if child.wait()?.success() {
+        Ok(())
+    } else {
+        Err("the process that loads the list failed".into())
+    }
+}
+
+/// Loads the list that comes over standard input behind the certificate of its authority, and prints how long that takes and what stays.
+pub(super) fn load_given() -> Result<(), Box<dyn Error>> {
+    let given = std::io::read_to_string(std::io::stdin())?;
+    let at = given.find("-----BEGIN X509 CRL").ok_or("no list came")?;
+    let (root, pem) = given.split_at(at);
+    let bundle = trust(root)?;
+    let resident = resident_kib("VmRSS:");
     let before = processor_time();
-    let index = RevocationIndex::load(&[("root.crl", pem.as_bytes())], bundle, NOW)
-        .map_err(|problems| format!("{problems:?}"))?;
+    let index = load(pem, &bundle)?;
     let took = (processor_time() - before).as_millis();
+    let more = |name| resident_kib(name).saturating_sub(resident) >> 10;
     say(&format!(
-        "load: {} entries out of {} MiB of PEM in {took} ms; index {} MiB, resident +{} MiB",
+        "load: {} entries out of {} MiB of PEM in {took} ms; index {} MiB, resident +{} MiB, at most +{} MiB meanwhile",
         index.entry_count(),
         pem.len() >> 20,
         index.heap_bytes() >> 20,
-        resident_kib().saturating_sub(resident) >> 10
+        more("VmRSS:"),
+        more("VmHWM:")
     ))?;
-    Ok(index)
+    Ok(())
 }
 
 /// Other links one after the other, in no order that the processor could foresee.
@@ -111,9 +141,8 @@ fn handshake(
 }
 
 fn added(what: &str, without: u128, with: u128) -> Result<(), Box<dyn Error>> {
-    let more = with.saturating_sub(without);
     say(&format!(
-        "{what}: {with} ns with the list, {without} ns without any: {more} ns more"
+        "{what}: {with} ns with the list, {without} ns without any"
     ))?;
     Ok(())
 }
@@ -133,10 +162,10 @@ fn serial(random: &mut Random) -> Option<Serial> {
     Serial::from_bytes(&positive.to_be_bytes())
 }
 
-/// Resident memory of this process.
-fn resident_kib() -> u64 {
+/// Resident memory of this process: now (`VmRSS:`), or at most so far (`VmHWM:`).
+fn resident_kib(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok())
         .unwrap_or(0)
 }

@@ -22,9 +22,16 @@ pub(crate) struct Arguments {
     /// Entries of the revocation list
     #[arg(long, default_value_t = 1_000_000)]
     entries: u32,
+    /// Only the load, of what comes over standard input: for a process that has held nothing before
+    #[arg(long, hide = true)]
+    load: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
+    if arguments.load {
+        lists::load_given()?;
+        return Ok(ExitCode::SUCCESS);
+    }
     say(&machine())?;
     lists::run(arguments.entries)?;
     chains::run()?;

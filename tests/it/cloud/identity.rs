@@ -1,5 +1,6 @@
 //! Who an upstream is: proven by authority and name, SPIFFE id or URI, on a connection that no other trust ever uses.
 
+use hangu_certs::{Authority, Validity};
 use hangu_tests::{Answer, Application, TestUpstream, UpstreamCertificate, UpstreamTls};
 
 use super::over_tls;
@@ -93,6 +94,60 @@ fn a_revoked_upstream_is_not_spoken_to_not_even_over_a_connection_that_is_open()
     let response = client.get("/").unwrap();
     assert_refused(&gateway, &response, 502, "cloud.upstream_identity");
     assert_eq!(upstream.count(), 3);
+}
+
+#[test]
+fn the_list_of_an_intermediate_of_upstreams_counts() {
+    let now = hangu_tests::now();
+    let validity = Validity::days(now - 60, 1);
+    let root = Authority::new_root("Upstreams", validity).unwrap();
+    let issuing = root.new_intermediate("Issuing", validity).unwrap();
+    let issued = issuing.issue_server(&["app.internal"], validity).unwrap();
+    let upstream = upstream(UpstreamCertificate {
+        chain_pem: issued.certificate_pem.clone(),
+        key_pem: issued.key_pem.clone(),
+    });
+    let tls = "ca = \"certs/upstreams.pem\"\nserver_name = \"app.internal\"\ncrls = [\"certs/upstreams.crl.pem\"]";
+    let folder = gateway()
+        .application(
+            Application::new("records")
+                .upstream(upstream.address())
+                .upstream_tls(&format!("{tls}\nintermediates = \"certs/issuing.pem\"")),
+        )
+        .prepare();
+    let lists = |revoked: &[(hangu_certs::Serial, i64)], number: u64| {
+        let of_root = root.crl(&[], now - 60, now + 3600, number).unwrap();
+        let of_issuing = issuing.crl(revoked, now - 60, now + 3600, number).unwrap();
+        format!("{of_root}{of_issuing}")
+    };
+    folder.write("certs/upstreams.pem", root.certificate_pem());
+    folder.write("certs/issuing.pem", issuing.certificate_pem());
+    folder.write("certs/upstreams.crl.pem", &lists(&[], 1));
+    let gateway = folder.start();
+    let client = gateway.client("clerk");
+    assert_allowed(&gateway, &client.get("/").unwrap());
+    let revoked = lists(&[(issued.serial, now - 60)], 2);
+    gateway.folder().write("certs/upstreams.crl.pem", &revoked);
+    gateway.reload();
+    let response = client.get("/").unwrap();
+    assert_refused(&gateway, &response, 502, "cloud.upstream_identity");
+    assert_eq!(upstream.count(), 1);
+
+    // Without the intermediate nobody could verify its list, and a stranger's is no intermediate.
+    let folder = gateway.into_folder();
+    let strangers = hangu_tests::TestPki::new();
+    for (intermediate, says) in [
+        (root.certificate_pem(), "`CN=Issuing`"),
+        (
+            strangers.servers_ca_pem(),
+            "no authority of the bundle has signed it",
+        ),
+    ] {
+        folder.write("certs/issuing.pem", intermediate);
+        let checked = folder.check();
+        let said = String::from_utf8_lossy(&checked.stderr);
+        assert!(!checked.status.success() && said.contains(says), "{said}");
+    }
 }
 
 #[test]

@@ -137,6 +137,11 @@ fn a_fetched_list_that_is_not_good_changes_nothing() {
             "failed",
             "a redirect",
         ),
+        (
+            Answer::Raw([b"HTTP/1.0 200 OK\r\n\r\n".as_slice(), &[b'x'; 1 << 20]].concat()),
+            "failed",
+            "one that does not end where it may",
+        ),
         (Answer::Close, "failed", "no answer"),
     ] {
         let before = fetches(&gateway, result);

@@ -47,7 +47,7 @@ fn a_name_that_two_authorities_can_write_refuses_the_configuration() {
     for (identity, says) in [
         (
             "subject = \"{subject.cn}\"",
-            "`identity.subject = \"{subject.cn}\"` is no name",
+            "`{subject.cn}` for `identity.subject` is no name",
         ),
         (
             "subject = \"{issuer}/{subject.cn}\"",
@@ -84,6 +84,32 @@ fn a_name_that_two_authorities_can_write_refuses_the_configuration() {
             "{}",
             ended.stderr
         );
+    }
+}
+
+#[test]
+fn a_header_that_two_authorities_can_write_refuses_the_configuration() {
+    let theirs = TestPki::new();
+    let upstream = TestUpstream::named("records");
+    for (template, is_good) in [
+        ("{subject.cn}", false),
+        ("{authority}/{subject.cn}", true),
+        ("{fingerprint}", true),
+    ] {
+        let records = Application::new("records")
+            .header("X-User", template)
+            .upstream(upstream.address());
+        let folder = gateway()
+            .application(records)
+            .table("[identity]\nsubject = \"{authority}/{subject.cn}\"")
+            .prepare();
+        let both = [folder.pki(), &theirs].map(TestPki::clients_ca_pem);
+        folder.write("certs/clients-ca.pem", &both.concat());
+        let checked = folder.check();
+        let said = String::from_utf8_lossy(&checked.stderr).to_lowercase();
+        let says = "`{subject.cn}` for `x-user` of the application `records` is no name";
+        assert_eq!(said.contains(says), !is_good, "{template}: {said}");
+        assert_eq!(checked.status.success(), is_good, "{template}: {said}");
     }
 }
 

@@ -119,6 +119,53 @@ fn nothing_is_fetched_from_a_host_that_is_not_listed() {
 }
 
 #[test]
+fn no_spelling_of_a_point_leads_to_another_host() {
+    let world = world(host_of);
+    let address = world.publisher.address();
+    let port = address.port();
+    let tricks = [
+        "http://127.0.0.1/admin".to_owned(),
+        format!("http://{address}@127.0.0.2/a.crl"),
+        format!("http://user:{port}@{address}/a.crl"),
+        format!("http://127.0.0.1.:{port}/a.crl"),
+        format!("http://localhost:{port}/a.crl"),
+        format!("http://127.1:{port}/a.crl"),
+        format!("http://[::ffff:127.0.0.1]:{port}/a.crl"),
+        format!("http://127.0.0.1:0{port}1/a.crl"),
+        format!("http://{address}#/a.crl"),
+        format!("//{address}/a.crl"),
+        format!("http:{address}/a.crl"),
+    ];
+    // So many are read of one certificate.
+    let clients: Vec<_> = tricks
+        .chunks(4)
+        .map(|some| clerk(world.folder.pki(), some))
+        .collect();
+    let gateway = world.folder.start();
+    for client in &clients {
+        assert!(!is_let_in(&gateway, client));
+    }
+    wait_until("each to be refused", || {
+        refused(&gateway, "host") + refused(&gateway, "form") == tricks.len() as f64
+    });
+    gateway.wait_for_metric("hangu_crl_points", &[], 0.0);
+    assert_eq!(world.publisher.count(), 0);
+}
+
+#[test]
+fn of_a_certificate_with_a_hundred_points_four_are_followed() {
+    let world = world(host_of);
+    let address = world.publisher.address();
+    let urls: Vec<String> = (0..100)
+        .map(|number| format!("http://{address}/{number}.crl"))
+        .collect();
+    let client = clerk(world.folder.pki(), &urls);
+    let gateway = world.folder.start();
+    assert!(!is_let_in(&gateway, &client));
+    gateway.wait_for_metric("hangu_crl_points", &[], 4.0);
+}
+
+#[test]
 fn a_stranger_teaches_no_distribution_point() {
     let world = world(host_of);
     let url = format!("http://{}/clients.crl", world.publisher.address());

@@ -63,8 +63,12 @@ impl Loader {
                 .filter(|group| (group.of == Scope::Control) == is_control);
             let writers = Writers::of(of_scope, rules, &authorities);
             // Of organisation and attributes only the policy makes anything.
-            let keyed = keyed(rules).into_iter();
-            for (key, template) in keyed.take(if is_control { 1 } else { usize::MAX }) {
+            let templates: Vec<_> = if is_control {
+                keyed(rules).into_iter().take(1).collect()
+            } else {
+                keyed(rules).into_iter().chain(headers(config)).collect()
+            };
+            for (key, template) in templates {
                 if let Some(shared) = writers.shared(template) {
                     let what = shared.told(&key, template, is_control).into();
                     let file = config.file.clone();
@@ -89,12 +93,9 @@ fn keyed(rules: &config::Identity) -> Vec<(String, &Template)> {
         .collect()
 }
 
-/// A group that may vouch for SPIFFE ids of any trust domain, although something reads them.
-fn not_pinned(config: &Config, group: &Vouching) -> Option<LoadError> {
-    if group.domains.is_some() || config.identity.spiffe_trust_domains.is_some() {
-        return None;
-    }
-    let headers = config.applications.iter().flat_map(|application| {
+/// The templates of headers, which applications take for somebody.
+fn headers(config: &Config) -> impl Iterator<Item = (String, &Template)> {
+    config.applications.iter().flat_map(|application| {
         application.headers.iter().map(|rule| {
             let key = format!(
                 "{}` of the application `{}",
@@ -103,8 +104,15 @@ fn not_pinned(config: &Config, group: &Vouching) -> Option<LoadError> {
             );
             (key, &rule.value)
         })
-    });
-    let mut templates = keyed(&config.identity).into_iter().chain(headers);
+    })
+}
+
+/// A group that may vouch for SPIFFE ids of any trust domain, although something reads them.
+fn not_pinned(config: &Config, group: &Vouching) -> Option<LoadError> {
+    if group.domains.is_some() || config.identity.spiffe_trust_domains.is_some() {
+        return None;
+    }
+    let mut templates = keyed(&config.identity).into_iter().chain(headers(config));
     let (key, template) = templates.find(|(_, template)| template.may_hold_spiffe())?;
     Some(LoadError::NotPinned {
         path: group.client_ca.clone(),
@@ -207,10 +215,10 @@ impl Shared {
         let one = "say in `[identity.authorities]` that they are one, if they are";
         match &self.domain {
             Some(domain) => format!(
-                "`{key} = \"{template}\"` {place}is no name: {authorities} may each vouch for the trust domain `{domain}`; give the hosts of each `spiffe_trust_domains` of their own, put `{{authority}}` into the template, or {one}"
+                "`{template}` for `{key}` {place}is no name: {authorities} may each vouch for the trust domain `{domain}`; give the hosts of each `spiffe_trust_domains` of their own, put `{{authority}}` into the template, or {one}"
             ),
             None => format!(
-                "`{key} = \"{template}\"` {place}is no name: {authorities} can each write the same text into a certificate; put `{{authority}}` into the template, use `{{spiffe}}` with `spiffe_trust_domains` for each, or {one}"
+                "`{template}` for `{key}` {place}is no name: {authorities} can each write the same text into a certificate; put `{{authority}}` into the template, use `{{spiffe}}` with `spiffe_trust_domains` for each, or {one}"
             ),
         }
     }

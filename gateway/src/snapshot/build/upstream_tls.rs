@@ -107,9 +107,11 @@ impl Loader {
         for expiry in trust.expiries().into_iter().skip(known) {
             let file = tls.intermediates.as_ref().unwrap_or(&tls.ca);
             self.expires("upstream_ca", file, expiry.not_after);
-            // Who trusts upstreams by other intermediates does so over connections of its own.
-            digest.update(expiry.subject.as_bytes());
             self.authorities.insert(expiry.subject);
+        }
+        if let Some(file) = &tls.intermediates {
+            // Who trusts upstreams by other intermediates does so over connections of its own; a name alone does not tell them apart.
+            digest.update(&self.bytes(file)?);
         }
         let mut authorities = Vec::new();
         for certificate in CertificateDer::pem_slice_iter(&pem).flatten() {

@@ -6,18 +6,38 @@
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, ErrorKind, Read, Write};
+use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::segment::{self, FILE_MODE, Segment};
 
 /// What a segment holds, whatever its form.
-pub(crate) struct Content(Box<dyn Read + Send>);
+pub(crate) enum Content {
+    Plain(File),
+    /// Finished: nothing is written to it any more.
+    Packed(Box<dyn Read + Send>),
+}
+
+impl Content {
+    /// Goes back by so many bytes, to read anew what may be another by then.
+    pub(crate) fn back(&mut self, bytes: usize) -> io::Result<()> {
+        match self {
+            Self::Plain(file) => {
+                let bytes = i64::try_from(bytes).map_err(io::Error::other)?;
+                file.seek(SeekFrom::Current(-bytes)).map(drop)
+            }
+            Self::Packed(_) => Err(ErrorKind::NotSeekable.into()),
+        }
+    }
+}
 
 impl Read for Content {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
+        match self {
+            Self::Plain(file) => file.read(buffer),
+            Self::Packed(content) => content.read(buffer),
+        }
     }
 }
 
@@ -32,13 +52,13 @@ pub(crate) fn open(segment: &Segment) -> io::Result<Content> {
     let packed = |path: &Path| {
         let mut decoder = zstd::Decoder::new(File::open(path)?)?;
         decoder.window_log_max(WINDOW_LOG_MAX)?;
-        Ok(Content(Box::new(decoder)))
+        Ok(Content::Packed(Box::new(decoder)))
     };
     if segment.is_packed() {
         return packed(&segment.path);
     }
     match File::open(&segment.path) {
-        Ok(file) => Ok(Content(Box::new(file))),
+        Ok(file) => Ok(Content::Plain(file)),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             packed(&packed_path(&segment.path)).map_err(|_| error)
         }

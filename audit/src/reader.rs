@@ -63,7 +63,7 @@ pub struct Reader {
     open: Option<(Segment, BufReader<Content>)>,
     /// The record to give next.
     next: u64,
-    /// A line that has begun and not ended.
+    /// What was read of a line.
     partial: Vec<u8>,
 }
 
@@ -94,6 +94,8 @@ impl Reader {
     /// # Errors
     /// When records are missing or not in order, or a file cannot be read. The reader can be asked again.
     pub fn next_line(&mut self) -> Result<Option<Line>, ReadError> {
+        // Whether the open segment was read to its end since another was found to follow it.
+        let mut is_final = false;
         loop {
             if self.open.is_none() && !self.find_segment()? {
                 return Ok(None);
@@ -101,61 +103,93 @@ impl Reader {
             let Some((segment, file)) = &mut self.open else {
                 return Ok(None);
             };
-            let room = (LINE_BYTES_MAX - self.partial.len().min(LINE_BYTES_MAX)) as u64;
+            self.partial.clear();
             file.by_ref()
-                .take(room)
+                .take(LINE_BYTES_MAX as u64)
                 .read_until(b'\n', &mut self.partial)
                 .map_err(at(&segment.path))?;
             if self.partial.last() == Some(&b'\n') {
-                self.partial.pop();
-                let bytes = std::mem::take(&mut self.partial);
-                let broken = ReadError::Broken {
-                    path: segment.path.clone(),
-                    expected: self.next,
-                };
-                let Some(sequence) = chain::sequence(&bytes) else {
-                    return Err(broken);
-                };
-                if sequence < self.next {
-                    continue;
+                if let Some(line) = self.whole_line()? {
+                    return Ok(Some(line));
                 }
-                let (true, Ok(json)) = (sequence == self.next, String::from_utf8(bytes)) else {
-                    return Err(broken);
-                };
-                self.next += 1;
-                return Ok(Some(Line { sequence, json }));
+                continue;
             }
             if self.partial.len() >= LINE_BYTES_MAX {
-                return Err(ReadError::Broken {
-                    path: segment.path.clone(),
-                    expected: self.next,
-                });
+                return Err(self.broken());
             }
-            if !self.has_following()? {
+            if is_final {
+                self.leave_segment()?;
+                is_final = false;
+                continue;
+            }
+            // Read anew the next time: what has begun may be cut off, and another record be written there.
+            if !self.partial.is_empty() && file.get_mut().back(self.partial.len()).is_err() {
+                return Err(self.broken());
+            }
+            is_final = self.has_following()?;
+            if !is_final {
                 return Ok(None);
             }
-            self.open = None;
         }
     }
 
-    /// At the end of the open segment: whether the next record has a segment of its own.
-    fn has_following(&self) -> Result<bool, ReadError> {
-        let segments = segment::list(&self.dir).map_err(at(&self.dir))?;
-        let Some(later) = segments.iter().find(|segment| segment.first >= self.next) else {
-            return Ok(false);
+    /// What was read, if it is the next record; `None` for one before it.
+    fn whole_line(&mut self) -> Result<Option<Line>, ReadError> {
+        self.partial.pop();
+        let bytes = std::mem::take(&mut self.partial);
+        let sequence = chain::sequence(&bytes).ok_or_else(|| self.broken())?;
+        if sequence < self.next {
+            return Ok(None);
+        }
+        let (true, Ok(json)) = (sequence == self.next, String::from_utf8(bytes)) else {
+            return Err(self.broken());
         };
+        self.next += 1;
+        Ok(Some(Line { sequence, json }))
+    }
+
+    /// At the end of the open segment: whether another one is there. A later segment is begun only after this one was finished.
+    fn has_following(&self) -> Result<bool, ReadError> {
+        Ok(!self.following()?.is_empty())
+    }
+
+    fn following(&self) -> Result<Vec<Segment>, ReadError> {
+        let mut segments = segment::list(&self.dir).map_err(at(&self.dir))?;
         let current = self.open.as_ref().map(|(segment, _)| segment.first);
-        if Some(self.next) == current {
-            return Ok(false);
+        segments.retain(|segment| Some(segment.first) > current);
+        Ok(segments)
+    }
+
+    /// At the end of a finished segment: the next record is in the one that follows. It may be one that was read before: a failed sync
+    /// ends a segment with what is durable, and what was written behind it is written to the next.
+    fn leave_segment(&mut self) -> Result<(), ReadError> {
+        let following = self.following()?;
+        match following.first() {
+            Some(later) if self.partial.is_empty() && later.first <= self.next => {
+                self.open = None;
+                Ok(())
+            }
+            Some(later) if self.partial.is_empty() => Err(ReadError::Broken {
+                path: later.path.clone(),
+                expected: self.next,
+            }),
+            _ => {
+                // Asked again, it says so again.
+                if let Some((_, file)) = &mut self.open {
+                    let _packed = file.get_mut().back(self.partial.len());
+                }
+                Err(self.broken())
+            }
         }
-        if self.partial.is_empty() && later.first == self.next {
-            return Ok(true);
-        }
-        // A later segment is begun only after this one was finished.
-        Err(ReadError::Broken {
-            path: later.path.clone(),
+    }
+
+    /// The open segment does not go on as it should.
+    fn broken(&self) -> ReadError {
+        let path = self.open.as_ref().map(|(segment, _)| &segment.path);
+        ReadError::Broken {
+            path: path.unwrap_or(&self.dir).clone(),
             expected: self.next,
-        })
+        }
     }
 
     /// Opens the segment that holds the next record, or will; `false` when there is none.
@@ -175,7 +209,6 @@ impl Reader {
             });
         };
         let file = packed::open(segment).map_err(at(&segment.path))?;
-        self.partial.clear();
         self.open = Some((segment.clone(), BufReader::new(file)));
         Ok(true)
     }

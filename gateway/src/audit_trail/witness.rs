@@ -98,6 +98,8 @@ impl Client {
     }
 
     fn run(mut self) {
+        // At once: a log that was replaced while nobody wrote it is refused now, and not an interval later.
+        self.round();
         while self.desk.wait(self.settings.interval) {
             self.round();
         }

@@ -128,7 +128,10 @@ fn a_witness_cosigns_a_running_log_and_refuses_the_one_that_was_put_in_its_place
     // The older folder comes back, whole and signed, as if nothing had been. By itself it is good.
     fs::rename(&audit, gateway.folder().path("taken")).unwrap();
     copy(&gateway.folder().path("older"), &audit);
-    let folder = gateway.into_folder();
+    let mut folder = gateway.into_folder();
+    // It is asked at the start, however seldom afterwards.
+    let seldom = witness.table().replace("\"1s\"", "\"1h\"");
+    folder.change(|world| world.without_tables().table(&seldom));
     let mut gateway = folder.start();
     gateway.wait_for_metric("hangu_audit_witness_refuses", &[], 1.0);
     let said = wait_for("the alarm", || {

@@ -432,10 +432,13 @@ impl ProxyHttp for Gateway {
 
     async fn response_trailer_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         trailers: &mut http::HeaderMap,
         _: &mut Context,
     ) -> pingora::Result<Option<Bytes>> {
+        if !session.is_http2() {
+            self.metrics().boundary.trailers.http2_answer.inc();
+        }
         clean_trailers(trailers);
         Ok(None)
     }

@@ -15,6 +15,7 @@ use pingora::proxy::Session;
 use super::Context;
 use crate::audit_trail::{NoPlace, Until};
 use crate::config::Acknowledge;
+use crate::connection::Live;
 use crate::observe::metrics::Metrics;
 
 /// What a record has said already.
@@ -84,6 +85,9 @@ impl Context {
     /// The end of the walk: metrics and what the log does not have yet.
     pub fn finish(&mut self, session: &Session, metrics: &Metrics) {
         self.count(metrics, self.started.elapsed().as_secs_f64());
+        if Live::session_of(session).is_some_and(|live| live.take_trailers()) {
+            metrics.boundary.trailers.http1_request.inc();
+        }
         let status = session
             .response_written()
             .map(|response| response.status.as_u16());

@@ -1,6 +1,6 @@
 //! One open connection: what is known of it from outside, and the word that ends it or a request on it.
 
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,7 @@ pub struct Session {
     requests: AtomicU64,
     in_flight: AtomicU32,
     stalls: AtomicU64,
+    has_trailers: AtomicBool,
     last_request: AtomicI64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
@@ -68,6 +69,7 @@ impl Session {
             requests: AtomicU64::new(0),
             in_flight: AtomicU32::new(0),
             stalls: AtomicU64::new(0),
+            has_trailers: AtomicBool::new(false),
             last_request: AtomicI64::new(since),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
@@ -197,6 +199,19 @@ impl Session {
     #[must_use]
     pub fn stalls(&self) -> u64 {
         self.stalls.load(Ordering::Relaxed)
+    }
+
+    /// Whether fields stood behind the body of the request under way, over HTTP/1.1.
+    pub fn note_trailers(&self, any: bool) {
+        self.has_trailers.store(any, Ordering::Relaxed);
+    }
+
+    /// The same, asked once.
+    #[must_use]
+    pub fn take_trailers(&self) -> bool {
+        // Mostly there are none, and a look is cheaper than an exchange.
+        self.has_trailers.load(Ordering::Relaxed)
+            && self.has_trailers.swap(false, Ordering::Relaxed)
     }
 
     /// So many bytes of a body came from the client.

@@ -1,6 +1,6 @@
 //! Metrics of the boundary: what is refused or ended without a request.
 
-use prometheus::IntCounterVec;
+use prometheus::{IntCounter, IntCounterVec};
 
 use super::metrics::Maker;
 
@@ -11,6 +11,34 @@ pub struct Boundary {
     pub http2_endings: IntCounterVec,
     /// HTTP/2 streams that the gateway reset, by error code.
     pub http2_resets: IntCounterVec,
+    /// Trailer sections that were left away.
+    pub trailers: Trailers,
+}
+
+/// Trailer sections that were left away, by what they stood behind.
+#[derive(Debug)]
+pub struct Trailers {
+    /// A request of HTTP/1.1.
+    pub http1_request: IntCounter,
+    /// A request of HTTP/2.
+    pub http2_request: IntCounter,
+    /// An answer of HTTP/2, for a client of HTTP/1.1.
+    pub http2_answer: IntCounter,
+}
+
+impl Trailers {
+    fn new(make: &Maker) -> Result<Self, prometheus::Error> {
+        let dropped = make.counters(
+            "trailers_dropped_total",
+            "Trailer sections that were left away, by what they stood behind.",
+            &["behind"],
+        )?;
+        Ok(Self {
+            http1_request: dropped.with_label_values(&["http1_request"]),
+            http2_request: dropped.with_label_values(&["http2_request"]),
+            http2_answer: dropped.with_label_values(&["http2_answer"]),
+        })
+    }
 }
 
 impl Boundary {
@@ -26,6 +54,7 @@ impl Boundary {
                 "HTTP/2 streams that the gateway reset, by error code of RFC 9113 section 7.",
                 &["code"],
             )?,
+            trailers: Trailers::new(make)?,
         })
     }
 }

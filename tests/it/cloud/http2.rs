@@ -174,6 +174,38 @@ fn an_application_of_http2_that_agrees_to_no_http2_hears_nothing() {
 }
 
 #[test]
+fn another_upstream_serves_when_one_does_not_agree_to_http2() {
+    let world = gateway();
+    let tls = UpstreamTls {
+        certificate: world.pki().server(&["app.internal"]),
+        clients: None,
+    };
+    let unfit = TestUpstream::tls(&tls, |_| Answer::ok("over HTTP/1.1"));
+    let fit = H2Upstream::tls(&tls, |_| ok(b"over HTTP/2"));
+    let records = Application::new("records")
+        .key("upstream_protocol = \"h2\"")
+        .upstream_tls("ca = \"certs/servers-ca.pem\"\nserver_name = \"app.internal\"")
+        .upstream(unfit.address())
+        .upstream(fit.address());
+    let gateway = world.application(records).start();
+    let mut connection = gateway.client("clerk").connect_h2().unwrap();
+    // Not idempotent, and still asked twice: the first heard nothing of it.
+    for _ in 0..4 {
+        let call = connection.get("/paid").method("POST").body(b"1");
+        let response = connection.send(&call).unwrap();
+        assert_eq!((response.status, &*response.text()), (200, "over HTTP/2"));
+    }
+    assert_eq!((unfit.count(), fit.seen().len()), (0, 4));
+    let labels = [("app", "records"), ("result", "cloud.upstream_protocol")];
+    assert!(
+        gateway
+            .metrics()
+            .sum("hangu_upstream_results_total", &labels)
+            >= 1.0
+    );
+}
+
+#[test]
 fn a_client_that_takes_nothing_stands_in_nobodys_way_on_the_way_to_the_application() {
     let large = vec![b'x'; 4 << 20];
     let upstream = H2Upstream::answering(move |seen| match seen.path.as_str() {

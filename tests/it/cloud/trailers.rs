@@ -7,6 +7,8 @@ use crate::support::{gateway, head};
 const CHUNKED: &str = "Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n";
 const BODY: &str = "4\r\nbody\r\n0\r\nX-Sum: 1\r\nX-Hangu-Subject: forged\r\n\r\n";
 
+const DROPPED: &str = "hangu_trailers_dropped_total";
+
 fn serving(upstream: &HandUpstream) -> RunningGateway {
     gateway().records(upstream.address()).start()
 }
@@ -48,6 +50,7 @@ fn trailers_over_http1_are_left_away_and_both_connections_stay_in_step() {
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
         assert_eq!(client.read_exactly(14).unwrap(), b"4\r\nbody\r\n0\r\n\r\n");
     }
+    gateway.wait_for_metric(DROPPED, &[("behind", "http1_request")], 2.0);
 }
 
 #[test]
@@ -64,6 +67,7 @@ fn trailers_from_http1_to_http2_are_left_away_both_ways() {
         assert!(seen.trailers.names().is_empty(), "{:?}", seen.trailers);
     }
     assert_eq!(upstream.seen().len(), 2);
+    gateway.wait_for_metric(DROPPED, &[("behind", "http1_request")], 2.0);
 
     let upstream = HandUpstream::new();
     let gateway = serving(&upstream);
@@ -98,6 +102,7 @@ fn trailers_of_a_request_over_http2_are_left_away() {
     };
     assert_eq!(seen.body, b"body");
     assert!(seen.trailers.names().is_empty(), "{:?}", seen.trailers);
+    gateway.wait_for_metric(DROPPED, &[("behind", "http2_request")], 1.0);
 
     let upstream = HandUpstream::new();
     let gateway = serving(&upstream);

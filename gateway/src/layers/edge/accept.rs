@@ -240,6 +240,7 @@ impl Accept {
         let Some((limits, deadlines)) = self.head_bounds() else {
             return;
         };
+        let boundary = &self.shared.metrics.boundary;
         let guard = Guard::new(
             ListLimits {
                 bytes_max: limits.bytes_max,
@@ -247,8 +248,9 @@ impl Accept {
             },
             deadlines.head,
             Instant::now(),
-            self.shared.metrics.boundary.http2_resets.clone(),
-        );
+            boundary.http2_resets.clone(),
+        )
+        .counting_trailers(&boundary.trailers.http2_request);
         let Some(verdict) = stream.guard_http2(guard, deadlines.head).await else {
             return;
         };

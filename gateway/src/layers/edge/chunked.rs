@@ -52,6 +52,12 @@ impl Chunked {
         }
     }
 
+    /// Whether fields stood behind the body: more than the empty line that ends it.
+    #[must_use]
+    pub fn has_trailers(&self) -> bool {
+        self.trailer_bytes > b"\r\n".len()
+    }
+
     /// Whether the body is whole.
     #[must_use]
     pub fn is_done(&self) -> bool {

@@ -369,6 +369,7 @@ impl ClientStream {
         buf.put_slice(offered.get(..read).unwrap_or_default());
         self.ahead.advance(read);
         if chunked.is_done() {
+            self.session.note_trailers(chunked.has_trailers());
             self.chunked = None;
         }
         Poll::Ready(Ok(()))

@@ -18,7 +18,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
-use prometheus::IntCounterVec;
+use prometheus::{IntCounter, IntCounterVec};
 
 use budget::{Budgets, Cost};
 use frame::{FRAME_HEAD_BYTES, FrameHead, Kind};
@@ -50,6 +50,7 @@ pub struct Guard {
     waiting: Option<Instant>,
     verdict: Verdict,
     outgoing: Outgoing,
+    trailers: Option<IntCounter>,
 }
 
 /// What the next byte belongs to.
@@ -114,7 +115,15 @@ impl Guard {
             waiting: None,
             verdict: Verdict::default(),
             outgoing: Outgoing::new(resets),
+            trailers: None,
         }
+    }
+
+    /// Counts trailer sections, which go no further than the library.
+    #[must_use]
+    pub fn counting_trailers(mut self, counter: &IntCounter) -> Self {
+        self.trailers = Some(counter.clone());
+        self
     }
 
     /// Where the reason for an end will stand.
@@ -415,7 +424,11 @@ impl Guard {
             self.decoder
                 .decode(whole, |name, value| check.field(name, value))
                 .map_err(|_| Ending::Compression)?;
-            check.finish().ok_or(Ending::Trailers)?
+            let judged = check.finish().ok_or(Ending::Trailers)?;
+            if let Some(trailers) = self.trailers.as_ref().filter(|_| !judged.is_empty()) {
+                trailers.inc();
+            }
+            judged
         };
         frame::write_block(&mut self.out, block.stream, block.ends_stream, &judged);
         Ok(())

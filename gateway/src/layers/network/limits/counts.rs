@@ -111,12 +111,17 @@ impl LimitState {
     /// Nobody has been counted; room for a million keys of each kind, surely.
     #[must_use]
     pub fn new() -> Self {
+        Self::of(KEYS_MAX)
+    }
+
+    /// Room for so many keys of each kind.
+    fn of(keys_max: NonZeroUsize) -> Self {
         Self {
-            rates: Cells::new(KEYS_MAX),
-            quotas: Keyed::new(KEYS_MAX),
-            requests: Keyed::new(KEYS_MAX),
-            connections: Keyed::new(KEYS_MAX),
-            closed: Keyed::new(KEYS_MAX),
+            rates: Cells::new(keys_max),
+            quotas: Keyed::new(keys_max),
+            requests: Keyed::new(keys_max),
+            connections: Keyed::new(keys_max),
+            closed: Keyed::new(keys_max),
             shared: SharedLimits::default(),
             refused: Refused::default(),
             hashers: [RandomState::new(), RandomState::new()],
@@ -297,6 +302,7 @@ const KNOWN_MAX: usize = 16;
 
 #[cfg(test)]
 mod tests {
+    use super::super::request::keys_full;
     use super::*;
     use crate::denial::Denial;
     use crate::observe::metrics::Metrics;
@@ -314,6 +320,30 @@ mod tests {
     fn caller(subject: &str, organisation: Option<&str>) -> CallerCounts {
         let address = "127.0.0.1".parse().unwrap();
         CallerCounts::new(subject.into(), organisation, address, Proven::ByCertificate)
+    }
+
+    #[test]
+    fn a_caller_too_many_is_refused_and_those_who_are_known_are_not() {
+        let state = LimitState::of(NonZeroUsize::MIN);
+        let limit = CountRule {
+            rule: rule("a", vec![Part::Identity]),
+            max: 1,
+        };
+        let target = Target {
+            counts: vec![(Arc::new(limit), "".into())],
+            ..Target::default()
+        };
+        let (wei, li) = (caller("wei", None), caller("li", None));
+        let counts = state.counts(&wei, 0, &target, Nanos(0)).unwrap();
+        let place = Slots::take(&counts.requests[0].1, 1);
+        let refused = state.counts(&li, 0, &target, Nanos(0));
+        let denial = refused.map_err(keys_full).unwrap_err();
+        assert_eq!(
+            (denial.code(), denial.status()),
+            ("network.rate_keys_full", 429)
+        );
+        assert!(state.counts(&wei, 0, &target, Nanos(0)).is_ok());
+        drop((place, counts));
     }
 
     #[test]

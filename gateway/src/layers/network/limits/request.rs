@@ -85,9 +85,7 @@ impl LimitState {
         if target.is_empty() {
             return Ok(());
         }
-        let counts = self
-            .counts(caller, index, target, now)
-            .map_err(|Full { .. }| Denial::RateKeysFull)?;
+        let counts = self.counts(caller, index, target, now).map_err(keys_full)?;
         limited.take_places(&counts)?;
         let wall = since_1970(clock.wall);
         limited.ask_quotas(&counts, wall, WHETHER_ANY_IS_LEFT)?;
@@ -102,6 +100,11 @@ impl LimitState {
         limited.counts = Some(counts);
         Ok(())
     }
+}
+
+/// Who is new is refused: to forget somebody else would let him begin anew.
+pub(super) fn keys_full(Full { .. }: Full) -> Denial {
+    Denial::RateKeysFull
 }
 
 impl Limited {

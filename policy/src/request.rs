@@ -124,6 +124,11 @@ impl Fact {
         matches!(self, Self::Subject | Self::Query | Self::Route)
     }
 
+    /// Whether there is nothing of it but attributes: as a text it would be empty, and `!= "…"` of nothing is true.
+    pub(crate) fn has_only_attributes(self) -> bool {
+        self == Self::Query
+    }
+
     /// All names, for an error.
     pub(crate) fn names() -> String {
         let names: Vec<_> = Self::NAMES

@@ -142,15 +142,9 @@ impl Resolver<'_, '_> {
             _ => None,
         };
         if let (Some(Expr::Request { path: inner, .. }), [_, name, ..]) = (&found, path)
-            && !inner.is_empty()
             && self.binding == Binding::Named
-            && !Fact::named(name).is_some_and(Fact::has_attributes)
+            && !self.is_known(name, inner.is_empty(), at)
         {
-            self.refuse(
-                at,
-                format!("the gateway knows no attributes of `{request}.{name}`"),
-                "read attributes of the subject or parameters of the query or the route, or compare the argument itself",
-            );
             return None;
         }
         if found.is_none() {
@@ -167,6 +161,29 @@ impl Resolver<'_, '_> {
             );
         }
         found
+    }
+
+    /// Whether a gateway knows the argument `name`, whole or by its attributes, of its requests; if not, it is a problem.
+    fn is_known(&mut self, name: &str, whole: bool, at: usize) -> bool {
+        let request = numbered("r", self.number);
+        let fact = Fact::named(name);
+        if whole && fact.is_some_and(Fact::has_only_attributes) {
+            self.refuse(
+                at,
+                format!("`{request}.{name}` has parameters and is no text itself: it would be empty whatever is asked"),
+                format!("read one parameter, such as `{request}.{name}.year`"),
+            );
+            return false;
+        }
+        if !whole && !fact.is_some_and(Fact::has_attributes) {
+            self.refuse(
+                at,
+                format!("the gateway knows no attributes of `{request}.{name}`"),
+                "read attributes of the subject or parameters of the query or the route, or compare the argument itself",
+            );
+            return false;
+        }
+        true
     }
 
     fn compare(

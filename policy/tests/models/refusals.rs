@@ -242,6 +242,63 @@ fn the_gateway_gives_attributes_of_the_subject_alone() {
     );
 }
 
+/// It would be an empty text: `!=` would always hold, and a pattern for everything match it.
+#[test]
+fn a_query_without_the_name_of_a_parameter_is_refused_by_place() {
+    let refused = |matcher: &str, rule: &str| {
+        let text = model("sub, query", "sub, when", "", ALLOW, matcher);
+        let [model, rules] = [("model.conf", text.as_str()), ("policy.csv", rule)]
+            .map(|(name, text)| Source { name, text });
+        Policy::compile(model, rules)
+            .err()
+            .map(|problems| problems[0].to_string())
+    };
+    let rule = "p, alice, x\n";
+    let fix = "`r.query` has parameters and is no text itself: it would be empty whatever is asked; read one parameter, such as `r.query.year`";
+    for (matcher, rule, place) in [
+        (
+            "r.sub == p.sub && r.query != p.when",
+            rule,
+            "model.conf:8:23",
+        ),
+        (
+            "r.sub == p.sub && r.query == p.when",
+            rule,
+            "model.conf:8:23",
+        ),
+        ("keyMatch(r.query, p.when)", rule, "model.conf:8:14"),
+        (
+            "r.sub == p.sub && !(r.query in ('a', 'b'))",
+            rule,
+            "model.conf:8:25",
+        ),
+        (
+            "r.sub == p.sub && eval(p.when)",
+            "p, alice, r.query != \"x\"\n",
+            "policy.csv:1:11",
+        ),
+    ] {
+        assert_eq!(
+            refused(matcher, rule),
+            Some(format!("{place}: {fix}")),
+            "{matcher}"
+        );
+    }
+    assert_eq!(
+        refused("r.sub == p.sub && r.query.year != p.when", rule),
+        None
+    );
+    // Arguments that are given in order may have any names.
+    let text = model(
+        "sub, query",
+        "sub, query",
+        "",
+        ALLOW,
+        "r.sub == p.sub && r.query == p.query",
+    );
+    assert!(compile(&text, "p, alice, x\n").is_ok());
+}
+
 #[test]
 fn a_request_argument_that_the_gateway_does_not_know_is_refused_by_name() {
     let text = model("sub, shoe_size", "sub", "", ALLOW, "r.sub == p.sub");

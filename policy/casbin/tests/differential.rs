@@ -212,6 +212,11 @@ fn parts_of_segments_are_what_casbin_takes() {
         ("keyGet3", "/{id}_admin/x"),
         ("keyGet3", "/a/v{id}b/*"),
         ("keyGet3", "/{x}/{id}_admin/info"),
+        ("keyGet3", "/{x}-{id}"),
+        ("keyGet3", "/{id}-{x}/a"),
+        ("keyGet3", "/a/{x}{id}{y}"),
+        ("keyGet3", "/{id}-{id}"),
+        ("keyGet3", "/{x}--{id}-{y}-z/*"),
     ];
     let paths = [
         "/proj_7/a",
@@ -228,11 +233,26 @@ fn parts_of_segments_are_what_casbin_takes() {
         "/a/1/b",
         "/g/p_admin/info",
         "/g/p_admin/info/more",
+        "/p-7",
+        "/7-p",
+        "/7--1",
+        "/--7",
+        "/-7",
+        "/7-",
+        "/7-1/a",
+        "/p--7-1-z/more",
+        "/p--7-z/more",
+        "/p---7-1-z-z/more",
+        "/a/p7",
+        "/a/p71",
+        "/a/p7\u{5f20}\u{4e09}",
         "/",
         "",
     ];
     for (function, pattern) in patterns {
-        for wanted in ["7", "7_8", "7_admin", "1", "p", "v1b", ""] {
+        for wanted in [
+            "7", "7_8", "7_admin", "1", "p", "v1b", "-1", "-7", "1-z", "-", "",
+        ] {
             let model = format!(
                 "[request_definition]\nr = sub, obj, act\n[policy_definition]\np = sub, obj, act, eft\n\
                  [policy_effect]\ne = some(where (p.eft == allow))\n\

@@ -37,7 +37,7 @@ impl Extraction {
             Self::KeyGet2 | Self::KeyGet3 => {
                 let body = pattern.strip_suffix("/*").unwrap_or(pattern);
                 let pieces = || body.split('/').skip(1);
-                pattern.starts_with('/') && pieces().all(|piece| self.piece(piece).is_plain())
+                pattern.starts_with('/') && pieces().all(|piece| self.is_plain(piece))
             }
         };
         if readable {
@@ -45,7 +45,7 @@ impl Extraction {
         }
         Err((
             format!(
-                "pattern `{pattern}` of {} is more than plain texts and one parameter in a segment",
+                "pattern `{pattern}` of {} is more than plain texts and parameters in segments",
                 self.name()
             ),
             "write for example `/a/:name/*`, or `/a/{name}/*` and `/a_{name}_b/*` for keyGet3"
@@ -53,8 +53,23 @@ impl Extraction {
         ))
     }
 
-    /// Takes a segment of a pattern apart.
-    fn piece(self, segment: &str) -> Piece<'_> {
+    /// Whether nothing of a segment of a pattern is read as a regular expression.
+    fn is_plain(self, segment: &str) -> bool {
+        let mut rest = segment;
+        loop {
+            let (before, parameter) = self.split(rest);
+            let Some((name, after)) = parameter else {
+                return !before.contains(SPECIAL);
+            };
+            if before.contains(SPECIAL) || name.contains(['{', '}', ':']) {
+                return false;
+            }
+            rest = after;
+        }
+    }
+
+    /// The plain text that a segment of a pattern begins with, and its first parameter with what follows it.
+    fn split(self, segment: &str) -> (&str, Option<(&str, &str)>) {
         let found = match self {
             Self::KeyGet => None,
             Self::KeyGet2 => segment
@@ -66,16 +81,8 @@ impl Extraction {
             }),
         };
         match found {
-            Some((before, name, after)) if !name.is_empty() => Piece {
-                before,
-                name: Some(name),
-                after,
-            },
-            _ => Piece {
-                before: segment,
-                name: None,
-                after: "",
-            },
+            Some((before, name, after)) if !name.is_empty() => (before, Some((name, after))),
+            _ => (segment, None),
         }
     }
 
@@ -103,14 +110,7 @@ impl Extraction {
                 Some((own, after)) => (own, Some(after)),
                 None => (rest?, None),
             };
-            let piece = self.piece(segment);
-            let inside = own.strip_prefix(piece.before)?.strip_suffix(piece.after)?;
-            if inside.is_empty() != piece.name.is_none() {
-                return None;
-            }
-            if piece.name == Some(name) {
-                found = found.or(Some(inside));
-            }
+            self.part_of_segment(own, segment, name, &mut found)?;
             rest = after;
         }
         let ends = match rest {
@@ -119,20 +119,38 @@ impl Extraction {
         };
         found.filter(|_| ends)
     }
-}
 
-/// A segment of a pattern: plain text, or a parameter between plain texts.
-struct Piece<'a> {
-    before: &'a str,
-    name: Option<&'a str>,
-    after: &'a str,
-}
-
-impl Piece<'_> {
-    /// Whether nothing of it is read as a regular expression.
-    fn is_plain(&self) -> bool {
-        let names_one = self.name.is_none_or(|name| !name.contains(['{', '}', ':']));
-        names_one && !self.before.contains(SPECIAL) && !self.after.contains(SPECIAL)
+    /// Adds the part `name` if it is in this segment and none is `found` yet; nothing if the segment does not match.
+    ///
+    /// Each parameter takes as little as lets the rest match, but a character: up to the first place where the text that
+    /// follows it stands, and the last one all that is left. Whatever a longer part would let match, the shortest does too.
+    fn part_of_segment<'a>(
+        self,
+        own: &'a str,
+        segment: &str,
+        name: &str,
+        found: &mut Option<&'a str>,
+    ) -> Option<()> {
+        let (before, mut next) = self.split(segment);
+        let mut rest = own.strip_prefix(before)?;
+        while let Some((parameter, after)) = next {
+            let (literal, following) = self.split(after);
+            let first = rest.chars().next()?.len_utf8();
+            let end = match following {
+                None => rest.strip_suffix(literal)?.len(),
+                Some(_) => first + rest.get(first..)?.find(literal)?,
+            };
+            if end < first {
+                return None;
+            }
+            let (part, tail) = rest.split_at_checked(end)?;
+            if parameter == name {
+                found.get_or_insert(part);
+            }
+            rest = tail.strip_prefix(literal)?;
+            next = following;
+        }
+        rest.is_empty().then_some(())
     }
 }
 
@@ -165,6 +183,13 @@ mod tests {
             (KeyGet2, "/proj_7/a", "/proj_:id/a", "id", "7"),
             (KeyGet2, "/proj_/a", "/proj_:id/a", "id", ""),
             (KeyGet2, "/x/a\nb", "/:id/*", "id", ""),
+            (KeyGet3, "/1-2-3", "/{a}-{b}", "a", "1"),
+            (KeyGet3, "/1-2-3", "/{a}-{b}", "b", "2-3"),
+            (KeyGet3, "/--1", "/{a}-{b}", "a", "-"),
+            (KeyGet3, "/1-", "/{a}-{b}", "a", ""),
+            (KeyGet3, "/\u{5f20}\u{4e09}x", "/{a}{b}", "a", "\u{5f20}"),
+            (KeyGet3, "/\u{5f20}\u{4e09}x", "/{a}{b}", "b", "\u{4e09}x"),
+            (KeyGet3, "/7-8", "/{a}-{a}", "a", "7"),
         ] {
             assert_eq!(
                 extraction.apply(value, pattern, name),
@@ -179,7 +204,15 @@ mod tests {
         assert!(Extraction::KeyGet2.check("/a/:id.html").is_ok());
         assert!(Extraction::KeyGet2.check("/a.b/:id").is_err());
         assert!(Extraction::KeyGet3.check("/proj_{id}").is_ok());
-        for broken in ["/{a}_{b}", "/{a}.html", "proj/{id}", "/a(b/{id}", "/{}"] {
+        assert!(Extraction::KeyGet3.check("/{a}_{b}").is_ok());
+        for broken in [
+            "/{a}_{b}.",
+            "/{a}{",
+            "/{a}.html",
+            "proj/{id}",
+            "/a(b/{id}",
+            "/{}",
+        ] {
             assert!(Extraction::KeyGet3.check(broken).is_err(), "{broken}");
         }
         assert!(Extraction::KeyGet.check("/a.b*").is_ok());

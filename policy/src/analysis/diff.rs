@@ -20,8 +20,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Diff {
     /// By organisation, role, and what is asked for.
     pub deltas: Vec<Delta>,
-    /// Who is cleared for what, in relations that the matcher does not ask: name, label, and whether it is gained.
-    pub clearances: Vec<(String, String, Direction)>,
+    /// Who is cleared for what, in relations that the matcher does not ask, by name and label.
+    pub clearances: Vec<ClearanceDelta>,
     /// Why the list may lack something; empty when it is exact.
     pub inexact: BTreeSet<String>,
 }
@@ -33,6 +33,21 @@ pub enum Direction {
     Gains,
     /// Permitted before, refused now.
     Loses,
+}
+
+/// One change of a clearance.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct ClearanceDelta {
+    /// Who: a name, or a role or label that stands on the left.
+    pub name: String,
+    /// For which label.
+    pub label: String,
+    /// Which way.
+    pub direction: Direction,
+    /// It is so after this moment, in milliseconds since 1970; `None` where it always has been.
+    pub after_unix_ms: Option<i64>,
+    /// It is so before this moment; `None` where it has no end.
+    pub before_unix_ms: Option<i64>,
 }
 
 /// One change.
@@ -95,7 +110,7 @@ pub fn diff(
     };
     comparing.compare();
     let mut diff = comparing.diff;
-    super::clearances::compare(old, new, &mut diff.clearances);
+    super::clearances::compare(old, new, &mut diff);
     diff.deltas.sort_by(|a, b| {
         let key = |delta: &Delta| {
             (
@@ -142,7 +157,10 @@ impl<'a> Comparing<'a> {
                         .to_owned(),
                 );
             }
-            if relations.iter().any(|table| table.relation.windowed) {
+            // Those of clearance are compared with their times.
+            let asked = super::clearances::asked(version.sheet);
+            let mut asked = asked.iter().filter_map(|number| relations.get(*number));
+            if asked.any(|table| table.relation.windowed) {
                 self.diff.inexact.insert(
                     "roles held for a time are compared for subjects that rules name alone"
                         .to_owned(),

@@ -1,6 +1,6 @@
 //! The laws of the comparison of two policies.
 
-use super::diff::{Delta, Diff, Direction, diff};
+use super::diff::{ClearanceDelta, Delta, Diff, Direction, diff};
 use crate::{Decision, Policy, RBAC_WITH_DOMAINS, Request, Source};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -99,11 +99,80 @@ fn clearances_are_compared_with_what_they_include() {
     let old = format!("{BASE}g2, clerk, internal\n");
     let new = format!("{BASE}g2, clerk, secret\ng2, secret, internal\n");
     let found = compared(&old, &new);
-    let pair = |name: &str, label: &str| (name.to_owned(), label.to_owned(), Direction::Gains);
     assert_eq!(
-        found.clearances,
-        [pair("clerk", "secret"), pair("secret", "internal")]
+        clearances(&found),
+        ["clerk gains secret", "secret gains internal"]
     );
+}
+
+/// A window that is moved gains where it is new and loses where it was; what the label includes moves with it.
+#[test]
+fn clearances_for_a_time_are_compared_with_their_times() {
+    let model = RBAC_WITH_DOMAINS.replace("g2 = _, _", "g2 = _, _, (_, _)");
+    let compile = |rules: &str| {
+        let [model, rules] =
+            [("m", model.as_str()), ("p", rules)].map(|(name, text)| Source { name, text });
+        Policy::compile(model, rules).unwrap()
+    };
+    let row = |who: &str, label: &str, from: &str, to: &str| {
+        format!("g2, {who}, {label}, {from}, {to}\n")
+    };
+    let hour = |hour: u32| format!("1970-01-01 {hour:02}:00:00");
+    let includes = row("secret", "internal", "_", "_");
+    for (old, new, expected) in [
+        (
+            row("clerk", "internal", &hour(2), &hour(5)),
+            row("clerk", "internal", &hour(4), &hour(8)),
+            &[
+                "clerk gains internal 5:0-1..8:0",
+                "clerk loses internal 2:0..4:0+1",
+            ][..],
+        ),
+        (
+            row("clerk", "internal", "_", &hour(5)),
+            row("clerk", "internal", "_", "_"),
+            &["clerk gains internal 5:0-1.."],
+        ),
+        (
+            includes.clone(),
+            row("clerk", "secret", &hour(1), &hour(9)) + &row("secret", "internal", &hour(3), "_"),
+            &[
+                "clerk gains internal 3:0..9:0",
+                "clerk gains secret 1:0..9:0",
+                "secret loses internal ..3:0+1",
+            ],
+        ),
+        (
+            row("clerk", "secret", &hour(1), &hour(2)) + &includes,
+            row("clerk", "secret", &hour(1), &hour(2)) + &includes,
+            &[],
+        ),
+    ] {
+        let found = diff(&compile(&old), &compile(&new), 1, None).unwrap();
+        assert_eq!(clearances(&found), expected, "{new}");
+        assert!(found.inexact.is_empty());
+    }
+}
+
+/// As text; times in hours, `+1` and `-1` for a millisecond.
+fn clearances(found: &Diff) -> Vec<String> {
+    let time = |ms: Option<i64>| {
+        ms.map_or(String::new(), |ms| {
+            let hour = (ms + 1) / 3_600_000;
+            match ms - hour * 3_600_000 {
+                0 => format!("{hour}:0"),
+                more => format!("{hour}:0{more:+}"),
+            }
+        })
+    };
+    let shown = |one: &ClearanceDelta| {
+        let way = format!("{:?}", one.direction).to_lowercase();
+        let (after, before) = (time(one.after_unix_ms), time(one.before_unix_ms));
+        let when = format!(" {after}..{before}");
+        let when = if when == " .." { "" } else { &when };
+        format!("{} {way} {}{when}", one.name, one.label)
+    };
+    found.clearances.iter().map(shown).collect()
 }
 
 #[test]

@@ -38,7 +38,7 @@ mod witness;
 
 pub use clearing::clearing;
 pub use coverage::Coverage;
-pub use diff::{Delta, Diff, Direction, diff};
+pub use diff::{ClearanceDelta, Delta, Diff, Direction, diff};
 pub use explain::{Authored, Change, Explanation, NEAR_MAX, NearRule, RuleLine, explain};
 pub use finding::{Finding, Severity};
 pub use graph::graph;

@@ -19,6 +19,7 @@ pub(crate) mod roles;
 mod rowless;
 pub(crate) mod segments;
 pub(crate) mod set;
+pub(crate) mod spans;
 pub(crate) mod table;
 pub(crate) mod verdict;
 pub(crate) mod windows;

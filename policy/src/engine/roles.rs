@@ -209,6 +209,11 @@ impl Roles {
         member.map_or(&[], |member| member.held)
     }
 
+    /// The relation, if its roles are held for a time.
+    pub(crate) fn windows(&self) -> Option<&Windows> {
+        self.windows.as_ref()
+    }
+
     /// Whether `name` inherits `role` in `domain`; a name's own role is not looked at.
     pub(crate) fn inherits(
         &self,

@@ -4,11 +4,12 @@
 //! alone leaves the links open for ever. Here the window of a row always counts, and without a time none is open.
 
 use super::eval::EvaluationFault;
+use super::spans::Spans;
 use crate::bounds::{ROLE_DEPTH_MAX, WINDOWS_MAX};
 use crate::problem::{Place, Problems};
 use crate::rules::symbols::{PairState, Symbol, Symbols};
 use crate::rules::table::Rows;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// The links of one relation, followed anew for each request.
 #[derive(Debug, Default)]
@@ -123,6 +124,34 @@ impl Windows {
             level = end;
         }
         Ok(false)
+    }
+
+    /// When `name` inherits which role in `domain`; `None` where it may be more roles than a request follows.
+    pub(crate) fn held(&self, name: Symbol, domain: Symbol) -> Option<BTreeMap<Symbol, Spans>> {
+        let mut held: BTreeMap<Symbol, Spans> = BTreeMap::new();
+        let mut reached = BTreeMap::from([(name, Spans::always())]);
+        for _ in 0..ROLE_DEPTH_MAX {
+            let mut next: BTreeMap<Symbol, Spans> = BTreeMap::new();
+            for (from, spans) in &reached {
+                for link in self.links.get(&(*from, domain)).into_iter().flatten() {
+                    let open = spans.within(link.after, link.before);
+                    next.entry(link.role).or_default().add(&open);
+                }
+            }
+            // What was reached earlier has been followed.
+            next.retain(|role, spans| {
+                let known = held.entry(*role).or_default();
+                *spans = spans.without(known);
+                known.add(spans);
+                !spans.is_empty()
+            });
+            if held.len() >= SEEN_MAX {
+                return None;
+            }
+            reached = next;
+        }
+        held.retain(|_, spans| !spans.is_empty());
+        Some(held)
     }
 }
 

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use hangu_policy::Policy;
-use hangu_policy::analysis::{Delta, Diff, Direction, diff};
+use hangu_policy::analysis::{ClearanceDelta, Delta, Diff, Direction, diff};
 use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::explain::rule_json;
 use super::files::{Naming, PolicyFiles};
@@ -126,10 +128,15 @@ fn print(found: &Diff, every: bool) {
             say(format_args!("  {}: {}", rule.place, rule.text));
         }
     }
-    for (name, label, direction) in &found.clearances {
+    for one in &found.clearances {
+        let [after, before] = times(one);
+        let after = after.map_or(String::new(), |time| format!(" after {time}"));
+        let before = before.map_or(String::new(), |time| format!(" before {time}"));
         say(format_args!(
-            "{name} {} clearance for {label}",
-            word(*direction)
+            "{} {} clearance for {}{after}{before}",
+            one.name,
+            word(one.direction),
+            one.label
         ));
     }
     for why in &found.inexact {
@@ -145,6 +152,14 @@ fn print(found: &Diff, every: bool) {
         found.deltas.len() - gains,
         found.clearances.len()
     ));
+}
+
+/// Between which moments a clearance changes, where it does not for all time.
+fn times(one: &ClearanceDelta) -> [Option<String>; 2] {
+    [one.after_unix_ms, one.before_unix_ms].map(|ms| {
+        let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms?) * 1_000_000);
+        time.ok()?.format(&Rfc3339).ok()
+    })
 }
 
 /// Who is concerned: the role itself is no person.
@@ -210,8 +225,9 @@ fn as_json(all: &[(usize, Diff)]) -> serde_json::Value {
     });
     let clearances = all.iter().flat_map(|(_, found)| &found.clearances);
     let clearances: BTreeSet<_> = clearances.collect();
-    let clearances = clearances.into_iter().map(|(name, label, direction)| {
-        json!({"name": name, "label": label, "direction": word(*direction)})
+    let clearances = clearances.into_iter().map(|one| {
+        let [after, before] = times(one);
+        json!({"name": one.name, "label": one.label, "direction": word(one.direction), "after": after, "before": before})
     });
     let inexact: BTreeSet<_> = all.iter().flat_map(|(_, found)| &found.inexact).collect();
     json!({

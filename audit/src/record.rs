@@ -97,6 +97,22 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 12] = [
+        Self::Request,
+        Self::End,
+        Self::Handshake,
+        Self::Connection,
+        Self::Start,
+        Self::Stop,
+        Self::Reload,
+        Self::Admin,
+        Self::Recovered,
+        Self::Dropped,
+        Self::Retention,
+        Self::Restored,
+    ];
+
     /// The word in the log.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -324,6 +340,9 @@ pub enum Decision {
 }
 
 impl Decision {
+    /// Every decision.
+    pub const ALL: [Self; 4] = [Self::Allowed, Self::Denied, Self::Refused, Self::Aborted];
+
     /// The word in the log.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -369,3 +388,39 @@ pub const LAYERS: [&str; 6] = [
     "data",
     "application",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::{Decision, Kind};
+
+    /// A new one does not compile here without a place, and with a place has to be in the list.
+    #[test]
+    fn the_lists_of_kinds_and_decisions_are_whole() {
+        for (place, kind) in Kind::ALL.into_iter().enumerate() {
+            let own = match kind {
+                Kind::Request => 0,
+                Kind::End => 1,
+                Kind::Handshake => 2,
+                Kind::Connection => 3,
+                Kind::Start => 4,
+                Kind::Stop => 5,
+                Kind::Reload => 6,
+                Kind::Admin => 7,
+                Kind::Recovered => 8,
+                Kind::Dropped => 9,
+                Kind::Retention => 10,
+                Kind::Restored => 11,
+            };
+            assert_eq!(own, place, "{kind:?}");
+        }
+        for (place, decision) in Decision::ALL.into_iter().enumerate() {
+            let own = match decision {
+                Decision::Allowed => 0,
+                Decision::Denied => 1,
+                Decision::Refused => 2,
+                Decision::Aborted => 3,
+            };
+            assert_eq!(own, place, "{decision:?}");
+        }
+    }
+}

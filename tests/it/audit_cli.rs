@@ -158,6 +158,80 @@ fn search_finds_by_every_field_and_says_when_there_is_none() {
     assert!(stderr(&wrong).contains("is no time"), "{}", stderr(&wrong));
 }
 
+/// Nothing found is an answer that somebody acts on; a slip must not look like it.
+#[test]
+fn a_filter_that_no_record_can_match_is_an_error_of_use() {
+    let log = Ended::new();
+    let short = "ab".repeat(31);
+    let cut = log.denied.strip_suffix(|_: char| true).unwrap();
+    for (arguments, said) in [
+        (
+            ["--decision", "deny"],
+            "`--decision deny` is in no record; did you mean `denied`?",
+        ),
+        (
+            ["--decision", "rejected"],
+            "use one of `allowed`, `denied`, `refused`, `aborted`",
+        ),
+        (
+            ["--reason", "endpoint.revokd"],
+            "did you mean `endpoint.revoked`?",
+        ),
+        (
+            ["--reason", "explicit_deny"],
+            "did you mean `application.explicit_deny`?",
+        ),
+        (["--reason", "revocation"], "use one of `"),
+        (["--kind", "requests"], "did you mean `request`?"),
+        (["--request-id", cut], "is no id of 32 hexadecimal digits"),
+        (
+            ["--request-id", "7"],
+            "`--request-id 7` is no id of 32 hexadecimal digits; give the one of a record",
+        ),
+        (["--trace-id", "x"], "is no id of 32 hexadecimal digits"),
+        (
+            ["--certificate", &short],
+            "is no SHA-256 of 64 hexadecimal digits",
+        ),
+        (
+            ["--serial", "0x7"],
+            "is no serial number of 1 to 40 hexadecimal digits",
+        ),
+        (["--since", "yesterday"], "`yesterday` is no time"),
+        (["--until", "2026-13-01"], "`2026-13-01` is no time"),
+        (
+            ["--since=1h", "--until=2h"],
+            "`--since` must be the earlier one",
+        ),
+    ] {
+        for (verb, more) in [
+            ("search", &[][..]),
+            ("stats", &[]),
+            ("tail", &["--once"]),
+            ("export", &["--format", "native"]),
+        ] {
+            let output = log.audit(verb, &[&arguments, more].concat());
+            assert_eq!(output.status.code(), Some(2), "{verb} {arguments:?}");
+            assert!(
+                stderr(&output).contains(said),
+                "{arguments:?}: {}",
+                stderr(&output)
+            );
+            assert_eq!(stdout(&output), "", "{verb} {arguments:?}");
+        }
+    }
+    // As other tools print it.
+    let record = log.good("search", &["--request-id", &log.denied, "--json"]);
+    let record: Value = serde_json::from_str(&record).unwrap();
+    let spelt = field(&record, "certificate").to_uppercase();
+    let spelt: Vec<char> = spelt.chars().collect();
+    let pairs: Vec<String> = spelt.chunks(2).map(|pair| pair.iter().collect()).collect();
+    let found = log.good("search", &["--certificate", &pairs.join(":")]);
+    assert_eq!(found.lines().count(), 5);
+    let unknown = log.audit("search", &["--request-id", &"0".repeat(32)]);
+    assert_eq!(unknown.status.code(), Some(1), "{}", stderr(&unknown));
+}
+
 #[test]
 fn tail_shows_what_matches_as_it_comes() {
     let (gateway, _upstream) = records();

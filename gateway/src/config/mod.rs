@@ -12,6 +12,7 @@ mod checked;
 mod file;
 mod keys;
 mod limits;
+pub mod nearest;
 mod policy;
 mod problem;
 mod reference;

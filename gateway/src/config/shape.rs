@@ -10,6 +10,7 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 use super::bounds::Entries;
 use super::keys::{self, Key, Kind, Need};
+use super::nearest::nearest;
 use super::problem::{Fault, Report};
 
 /// Reports what does not fit and takes it out.
@@ -217,14 +218,9 @@ fn unknown(path: &str, name: &str) -> Fault {
         format!("`{}`", keys::header(path))
     };
     let what = format!("`{name}` is not a known key of {place}");
-    let near = keys::inside(path)
-        .map(|key| (distance(name, key.name()), key.name()))
-        .min();
-    match near {
-        Some((edits, key)) if edits <= TYPING_ERROR_EDITS_MAX => {
-            Fault::new(what, format!("did you mean `{key}`?"))
-        }
-        _ => Fault::new(
+    match nearest(name, keys::inside(path).map(Key::name)) {
+        Some(key) => Fault::new(what, format!("did you mean `{key}`?")),
+        None => Fault::new(
             what,
             format!(
                 "remove it, or use one of {}",
@@ -233,33 +229,3 @@ fn unknown(path: &str, name: &str) -> Fault {
         ),
     }
 }
-
-/// Edits (insert, delete, replace a character) from one word to the other; words longer than any key count as far.
-fn distance(from: &str, to: &str) -> usize {
-    if from.len() > KEY_BYTES_MAX {
-        return usize::MAX;
-    }
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (line, a) in from.chars().enumerate() {
-        let mut above_left = line;
-        let mut left = line.saturating_add(1);
-        if let Some(first) = row.first_mut() {
-            *first = left;
-        }
-        for (cell, b) in row.iter_mut().skip(1).zip(&to) {
-            let replaced = above_left.saturating_add(usize::from(a != *b));
-            above_left = *cell;
-            left = replaced
-                .min(above_left.saturating_add(1))
-                .min(left.saturating_add(1));
-            *cell = left;
-        }
-    }
-    row.last().copied().unwrap_or(usize::MAX)
-}
-
-/// As many edits are taken for a slip of the fingers.
-const TYPING_ERROR_EDITS_MAX: usize = 2;
-/// No key is longer.
-const KEY_BYTES_MAX: usize = 32;

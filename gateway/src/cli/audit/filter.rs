@@ -1,13 +1,16 @@
 //! Which records: the options that `search`, `tail`, `stats` and `export` share.
 
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use hangu_audit::{Field, Filter, Hidden, Pseudonyms, Timestamp};
+use hangu_audit::{Decision, Field, Filter, Hidden, Kind, Pseudonyms, Timestamp};
 
 use super::{Failure, unable};
+use crate::config::nearest::nearest;
+use crate::denial::Denial;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Which records (all that are given must hold)")]
@@ -70,15 +73,25 @@ impl Which {
     pub(super) fn filter(&self) -> Result<Filter, Failure> {
         let keys = self.keys()?;
         let mut filter = Filter::new();
-        if let Some(since) = &self.since {
-            filter = filter.since(moment(since)?);
+        let since = self.since.as_deref().map(moment).transpose()?;
+        let until = self.until.as_deref().map(moment).transpose()?;
+        if let (Some(from), Some(to)) = (since, until)
+            && from >= to
+        {
+            return Err(unable(format_args!(
+                "nothing is between `--since` {from} and `--until` {to}; `--since` must be the earlier one"
+            )));
         }
-        if let Some(until) = &self.until {
-            filter = filter.until(moment(until)?);
-        }
+        filter = since.into_iter().fold(filter, Filter::since);
+        filter = until.into_iter().fold(filter, Filter::until);
+        self.check_words()?;
+        let request_id = self.request_id.as_deref();
+        let request_id = request_id.map(|id| digits("--request-id", id, IDENTIFIER));
+        let trace_id = self.trace_id.as_deref();
+        let trace_id = trace_id.map(|id| digits("--trace-id", id, IDENTIFIER));
         for (field, value) in [
-            (Field::RequestId, &self.request_id),
-            (Field::TraceId, &self.trace_id),
+            (Field::RequestId, &request_id.transpose()?),
+            (Field::TraceId, &trace_id.transpose()?),
             (Field::Application, &self.application),
             (Field::Tenant, &self.tenant),
             (Field::Decision, &self.decision),
@@ -91,10 +104,18 @@ impl Which {
                 filter = filter.with(field, value);
             }
         }
+        let certificate = self.certificate.as_deref();
+        let certificate = certificate.map(|hex| digits("--certificate", hex, FINGERPRINT));
+        let serial = self.serial.as_deref();
+        let serial = serial.map(|hex| digits("--serial", hex, SERIAL));
         for (field, hidden, value) in [
             (Field::Subject, Field::Subject, &self.subject),
-            (Field::Certificate, Field::Certificate, &self.certificate),
-            (Field::Serial, Field::Serial, &self.serial),
+            (
+                Field::Certificate,
+                Field::Certificate,
+                &certificate.transpose()?,
+            ),
+            (Field::Serial, Field::Serial, &serial.transpose()?),
             (Field::Path, Field::PathHash, &self.path),
         ] {
             let Some(value) = value else { continue };
@@ -109,6 +130,25 @@ impl Which {
         Ok(filter)
     }
 
+    /// A word that no record can have is a slip, and not a search that finds nothing.
+    fn check_words(&self) -> Result<(), Failure> {
+        if let Some(word) = &self.decision {
+            known(
+                "--decision",
+                word,
+                Decision::ALL.map(Decision::word).as_slice(),
+            )?;
+        }
+        if let Some(word) = &self.kind {
+            known("--kind", word, Kind::ALL.map(Kind::word).as_slice())?;
+        }
+        if let Some(word) = &self.reason {
+            let codes: Vec<_> = Denial::ALL.iter().map(|denial| denial.code()).collect();
+            known("--reason", word, &codes)?;
+        }
+        Ok(())
+    }
+
     fn keys(&self) -> Result<Vec<Pseudonyms>, Failure> {
         let key = |path: &PathBuf| {
             let at =
@@ -119,6 +159,54 @@ impl Which {
         self.pseudonym_keys.iter().map(key).collect()
     }
 }
+
+/// That a word is one of those that records have.
+fn known(option: &str, word: &str, all: &[&str]) -> Result<(), Failure> {
+    if all.contains(&word) {
+        return Ok(());
+    }
+    // A reason without its layer is as good as the whole one for whoever reads the message.
+    let last = |code: &&&str| code.rsplit_once('.').is_some_and(|(_, last)| last == word);
+    let meant = all.iter().find(last).copied();
+    let meant = meant.or_else(|| nearest(word, all.iter().copied()));
+    let meant = meant.or_else(|| only_one_that_begins_so(word, all));
+    Err(unable(match meant {
+        Some(meant) => format!("`{option} {word}` is in no record; did you mean `{meant}`?"),
+        None => format!(
+            "`{option} {word}` is in no record; use one of `{}`",
+            all.join("`, `")
+        ),
+    }))
+}
+
+/// `denied` for `deny`: the word with the same first letters, if there is no other.
+fn only_one_that_begins_so<'k>(word: &str, all: &[&'k str]) -> Option<&'k str> {
+    let start = word.get(..START_BYTES)?;
+    let mut alike = all.iter().filter(|one| one.starts_with(start));
+    alike.next().filter(|_| alike.next().is_none()).copied()
+}
+
+/// Hexadecimal digits as records have them: small, without colons; a pseudonym is taken as it is.
+fn digits(option: &str, text: &str, shape: Shape) -> Result<String, Failure> {
+    let (count, what) = shape;
+    let digits = text.replace(':', "").to_ascii_lowercase();
+    let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_hex && count.contains(&digits.len()) {
+        return Ok(digits);
+    }
+    let is_pseudonym = text
+        .strip_prefix("p:")
+        .is_some_and(|hash| hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    if is_pseudonym && count != IDENTIFIER.0 {
+        return Ok(text.to_owned());
+    }
+    Err(unable(format_args!(
+        "`{option} {text}` is no {what}; give the one of a record, or leave the option out"
+    )))
+}
+
+/// How many digits, and what they are.
+type Shape = (RangeInclusive<usize>, &'static str);
 
 /// A time as in the log, or an age.
 fn moment(text: &str) -> Result<Timestamp, Failure> {
@@ -152,6 +240,12 @@ fn moment(text: &str) -> Result<Timestamp, Failure> {
     let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
     Ok(Timestamp::from_unix_ms(now_ms.saturating_sub(age_ms)))
 }
+
+const START_BYTES: usize = 3;
+const IDENTIFIER: Shape = (32..=32, "id of 32 hexadecimal digits");
+const FINGERPRINT: Shape = (64..=64, "SHA-256 of 64 hexadecimal digits");
+/// RFC 5280, section 4.1.2.2: 20 bytes.
+const SERIAL: Shape = (1..=40, "serial number of 1 to 40 hexadecimal digits");
 
 #[cfg(test)]
 mod tests {

@@ -3,10 +3,13 @@
 //! The alphabet is small, so that generated requests meet generated rules, and holds the texts that patterns and
 //! comparisons trip over. What diverges knowingly is kept out here and tested by name in `divergences.rs`.
 
-use hangu_policy::{Decision, Policy, Problem, RBAC_WITH_DOMAINS, Request, Source, Value};
+use hangu_policy::{Decision, Policy, RBAC_WITH_DOMAINS, Request, Source};
 use hangu_policy_casbin::Oracle;
 use proptest::prelude::*;
 use proptest::sample::select;
+use support::{compile, permits};
+
+mod support;
 
 const SUBJECTS: [&str; 6] = ["alice", "bob", "clerk", "head", "张三", ""];
 /// Those without the empty one: a role row with an empty name is refused, for it is likely cut off.
@@ -21,26 +24,6 @@ const PATHS: [&str; 18] = [
     "/", "/a", "/a/", "/a/b", "/a/b/", "/a/b/b", "/a/x/b", "/b/b", "/a.b", "/axb", "/a|/b",
     "/a/evil", "/资/一", "/a/b:c", "/A", "/a/..", "", "/a/b\nc",
 ];
-
-fn compile(model: &str, rules: &str) -> Result<Policy, Vec<Problem>> {
-    let model = Source {
-        name: "m",
-        text: model,
-    };
-    let rules = Source {
-        name: "p",
-        text: rules,
-    };
-    Policy::compile_positional(model, rules)
-}
-
-fn permits(policy: &Policy, arguments: &[&str]) -> bool {
-    let values: Vec<_> = arguments
-        .iter()
-        .map(|a| Value::Text((*a).to_owned()))
-        .collect();
-    matches!(policy.decide_arguments(1, &values), Decision::Permit(_))
-}
 
 /// Rows of the model that we ship, at least one of them a rule.
 fn shipped_rules() -> impl Strategy<Value = String> {

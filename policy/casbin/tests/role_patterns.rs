@@ -5,11 +5,13 @@
 
 use casbin::function_map::{key_match, key_match2 as key_match2_anew};
 use casbin::{CoreApi, DefaultModel, Enforcer, StringAdapter};
-use hangu_policy::{Decision, Policy, Problem, Source, Value};
 use proptest::prelude::*;
 use proptest::sample::select;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use support::{compile, permits};
+
+mod support;
 
 type Matching = fn(&str, &str) -> bool;
 
@@ -17,26 +19,6 @@ const MODEL: &str = "[request_definition]\nr = sub, dom, obj, act\n[policy_defin
     [role_definition]\ng = _, _, _\ng2 = _, _\n[policy_effect]\ne = some(where (p.eft == allow))\n[matchers]\n\
     m = g(r.sub, p.sub, r.dom) && g2(r.obj, p.obj) && r.act == p.act\n\
     [role_matching]\ng = keyMatch\ng2 = keyMatch2\n[domain_matching]\ng = keyMatch\n";
-
-fn compile(model: &str, rules: &str) -> Result<Policy, Vec<Problem>> {
-    let model = Source {
-        name: "m",
-        text: model,
-    };
-    let rules = Source {
-        name: "p",
-        text: rules,
-    };
-    Policy::compile_positional(model, rules)
-}
-
-fn permits(policy: &Policy, arguments: &[&str]) -> bool {
-    let values: Vec<_> = arguments
-        .iter()
-        .map(|a| Value::Text((*a).to_owned()))
-        .collect();
-    matches!(policy.decide_arguments(1, &values), Decision::Permit(_))
-}
 
 thread_local! {
     static MATCHED: RefCell<HashMap<(String, String), bool>> = RefCell::default();

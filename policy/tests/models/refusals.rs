@@ -274,7 +274,7 @@ fn a_query_without_the_name_of_a_parameter_is_refused_by_place() {
         ),
         (
             "r.sub == p.sub && eval(p.when)",
-            "p, alice, r.query != \"x\"\n",
+            "p, alice, r.query != 'x'\n",
             "policy.csv:1:11",
         ),
     ] {

@@ -175,6 +175,7 @@ fn no_label_carries_anything_that_a_client_chose() {
         }
         "app" => ["records", "none"].contains(&value),
         "listener" => value == "edge",
+        "behind" => ["http1_request", "http2_request", "http2_answer"].contains(&value),
         "limit" => value == "identity",
         "kind" => {
             ["server", "client_ca", "upstream_ca", "upstream_client"].contains(&value)

@@ -30,6 +30,7 @@ fn a_route_that_keeps_encoded_slashes_judges_and_forwards_them_as_they_are() {
         "/files/..%2Fa",
         "/files/a%2F..%2F..%2Fb",
         "/files/%2F",
+        "/files/a%2Fb%2F",
         "/files/a%252Fb",
         "/files/a%5Cb",
     ] {

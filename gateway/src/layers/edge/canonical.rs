@@ -62,7 +62,11 @@ pub fn canonical_path(path: &[u8]) -> Result<CanonicalPath<'_>, Denial> {
     };
     check_segments(canonical.as_judged())?;
     if canonical.has_encoded_slash {
-        // Whoever undoes it must find neither a dot segment nor an empty one.
+        // Whoever undoes it must find neither a dot segment nor an empty one, not even the last: many servers drop that one, and
+        // would serve another name than the one that was judged.
+        if canonical.as_judged().ends_with(ENCODED_SLASH) {
+            return Err(Denial::PathAmbiguous);
+        }
         check_segments(&canonical.as_judged().replace(ENCODED_SLASH, "/"))?;
     }
     Ok(canonical)
@@ -256,6 +260,7 @@ mod tests {
             ("/a/..;/b", "dot segment with a parameter"),
             ("/a%2f%2fb", "empty segment behind an encoded slash"),
             ("/a/%2fb", "empty segment in front of an encoded slash"),
+            ("/a%2f", "empty segment at the end, behind an encoded slash"),
             ("/a%2f..%2fb", "dot segment between encoded slashes"),
             ("/a%2f%2e%2e/b", "dot segment behind an encoded slash"),
             ("/..%2fb", "dot segment in front of an encoded slash"),
